@@ -1,0 +1,33 @@
+"""An extension that the schema needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from dbschema.ddl.objects.base import DatabaseObject, Identity, Phase, guarded, quote
+
+
+@dataclass(frozen=True)
+class Extension(DatabaseObject):
+    """An extension that the schema needs. It stays on drop while anything else depends on it or another owns it."""
+
+    kind: ClassVar[str] = "extension"
+    phase: ClassVar[Phase] = Phase.EXTENSION
+
+    name: str
+
+    @property
+    def identity(self) -> Identity:
+        return Identity(self.kind, None, "", self.name)
+
+    def create(self) -> tuple[str, ...]:
+        return (f"CREATE EXTENSION IF NOT EXISTS {quote(self.name)}",)
+
+    def drop(self) -> tuple[str, ...]:
+        return (
+            guarded(
+                f"DROP EXTENSION IF EXISTS {quote(self.name)}",
+                f"extension {self.name} stays: it is still needed",
+            ),
+        )

@@ -1,0 +1,41 @@
+"""What `Versioned` promises: the database raises `version` by one on each update that changes the row."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dbschema.ddl.objects import Function, Trigger
+from dbschema.ddl.registry import declare_for
+
+if TYPE_CHECKING:
+    from sqlalchemy import Table
+
+VERSION_FUNCTION = Function(
+    name="raise_version_column",
+    returns="trigger",
+    # The version that the client wrote is put back first: forging it is no change, and does not count as one.
+    body=(
+        "\nBEGIN\n"
+        "    NEW.version := OLD.version;\n"
+        "    IF NEW IS DISTINCT FROM OLD THEN\n"
+        "        NEW.version := OLD.version + 1;\n"
+        "    END IF;\n"
+        "    RETURN NEW;\n"
+        "END\n"
+    ),
+    settings=(("search_path", "pg_catalog"),),
+    comment="Raises version by one where the row changes, whatever the client wrote",
+)
+
+
+def version_trigger(table: Table) -> Trigger:
+    """The trigger `raise_<table>_version`.
+
+    Triggers fire in the order of their names: this one comes before `update_<table>_updated_at`, which changes the row.
+    """
+    return Trigger(f"raise_{table.name}_version", table.name, VERSION_FUNCTION.name, schema=table.schema)
+
+
+def keep_version(table: Table) -> None:
+    """Declare function and trigger for a table that has a column `version`."""
+    declare_for(table, VERSION_FUNCTION, version_trigger(table))

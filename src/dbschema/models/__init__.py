@@ -1,0 +1,73 @@
+"""The 21 tables, one module a domain. `Base.metadata` is complete once this package is imported."""
+
+from dbschema.base import Base
+from dbschema.ddl.objects import Extension
+from dbschema.ddl.registry import declare
+from dbschema.geography import GeoPoint
+from dbschema.models.activity import (
+    Project,
+    ProjectStatus,
+    TransactionStatus,
+    TransactionType,
+    UserEvent,
+    UserTransaction,
+)
+from dbschema.models.agents import AgentClass, AgentDefinition, DomainConfiguration
+from dbschema.models.commerce import (
+    CampaignStatus,
+    Fulfillment,
+    FulfillmentStatus,
+    MarketingCampaign,
+    Order,
+    OrderStatus,
+)
+from dbschema.models.conversations import Conversation, Document, Message, MessageRole
+from dbschema.models.governance import AuditLog, GovernanceRule, RoleMetricVisibility
+from dbschema.models.identity import Team, Tenant, TenantStatus, User, UserRole
+from dbschema.models.incidents import ImageEvidence, Incident, IncidentStatus
+from dbschema.models.onboarding import EventSource, OnboardingEvent, OnboardingSession, OnboardingStatus
+
+metadata = Base.metadata
+
+# PostGIS for places, btree_gist for an index over tenant and place.
+declare(metadata, Extension("postgis"), Extension("btree_gist"))
+
+__all__ = [
+    "AgentClass",
+    "AgentDefinition",
+    "AuditLog",
+    "Base",
+    "CampaignStatus",
+    "Conversation",
+    "Document",
+    "DomainConfiguration",
+    "EventSource",
+    "Fulfillment",
+    "FulfillmentStatus",
+    "GeoPoint",
+    "GovernanceRule",
+    "ImageEvidence",
+    "Incident",
+    "IncidentStatus",
+    "MarketingCampaign",
+    "Message",
+    "MessageRole",
+    "OnboardingEvent",
+    "OnboardingSession",
+    "OnboardingStatus",
+    "Order",
+    "OrderStatus",
+    "Project",
+    "ProjectStatus",
+    "RoleMetricVisibility",
+    "Team",
+    "Tenant",
+    "TenantStatus",
+    "TransactionStatus",
+    "TransactionType",
+    "User",
+    "UserEvent",
+    "UserRole",
+    "UserTransaction",
+    "metadata",
+]

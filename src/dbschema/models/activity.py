@@ -1,0 +1,109 @@
+"""What users do, what they pay, and the projects they keep."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Index, UniqueConstraint, desc, func
+from sqlalchemy.orm import Mapped, mapped_column
+
+from dbschema.base import Base
+from dbschema.mixins import Created, Timestamped, foreign_key
+from dbschema.models._tenant import OfTenant
+from dbschema.models.identity import User
+from dbschema.relations import belongs_to
+from dbschema.types import Money, checked_text, currency, json_object, pattern
+
+
+class TransactionType(StrEnum):
+    """What moves money."""
+
+    PAYMENT = "payment"
+    REFUND = "refund"
+    CREDIT = "credit"
+    ADJUSTMENT = "adjustment"
+
+
+class TransactionStatus(StrEnum):
+    """How far a transaction is."""
+
+    PENDING = "pending"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class ProjectStatus(StrEnum):
+    """Whether a project is worked on."""
+
+    ACTIVE = "active"
+    ARCHIVED = "archived"
+
+
+class UserEvent(OfTenant, Created, Base):
+    """Something that a user did."""
+
+    __tablename__ = "user_events"
+    __table_args__ = (
+        foreign_key("user_id", "users"),
+        Index("idx_user_events_user", "tenant_id", "user_id", desc("occurred_at")),
+        Index("idx_user_events_type", "tenant_id", "event_type", desc("occurred_at")),
+        {"comment": "What users did"},
+    )
+
+    user_id: Mapped[UUID] = mapped_column(comment="Who did it")
+    event_type: Mapped[str] = mapped_column(comment="What was done, such as page.view")
+    properties: Mapped[dict[str, Any]] = json_object(comment="What else is known of it")
+    occurred_at: Mapped[datetime] = mapped_column(server_default=func.now(), comment="When it was done")
+
+    user: Mapped[User] = belongs_to("UserEvent", "user_id", "User")
+
+
+class UserTransaction(OfTenant, Timestamped, Base):
+    """Money that moves between a user and the tenant."""
+
+    __tablename__ = "user_transactions"
+    __table_args__ = (
+        foreign_key("user_id", "users"),
+        UniqueConstraint("tenant_id", "provider", "provider_reference"),
+        Index("idx_user_transactions_user", "tenant_id", "user_id", desc("created_at")),
+        {"comment": "Money that moves between users and the tenant"},
+    )
+
+    user_id: Mapped[UUID] = mapped_column(comment="Whose transaction it is")
+    transaction_type: Mapped[TransactionType] = checked_text(TransactionType, comment="What moves the money")
+    status: Mapped[TransactionStatus] = checked_text(
+        TransactionStatus, default=TransactionStatus.PENDING, comment="How far it is"
+    )
+    amount: Mapped[Money] = mapped_column(comment="In the row's currency; negative: taken back")
+    currency: Mapped[str] = currency()
+    provider: Mapped[str | None] = mapped_column(comment="Payment service, such as stripe")
+    provider_reference: Mapped[str | None] = mapped_column(
+        comment="The provider's id; unique with the provider"
+    )
+
+    user: Mapped[User] = belongs_to("UserTransaction", "user_id", "User")
+
+
+class Project(OfTenant, Timestamped, Base):
+    """A project of a user; its files are in S3."""
+
+    __tablename__ = "projects"
+    __table_args__ = (
+        foreign_key("user_id", "users"),
+        Index("idx_projects_user", "tenant_id", "user_id", desc("created_at")),
+        {"comment": "Projects of users; their files are in S3"},
+    )
+
+    user_id: Mapped[UUID] = mapped_column(comment="Whose project it is")
+    project_name: Mapped[str]
+    status: Mapped[ProjectStatus] = checked_text(
+        ProjectStatus, default=ProjectStatus.ACTIVE, comment="Whether it is worked on"
+    )
+    s3_uri: Mapped[str | None] = pattern(
+        "^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?$", comment="Where its files are"
+    )
+    metadata_: Mapped[dict[str, Any]] = json_object("metadata", comment="What else is known of it")
+
+    user: Mapped[User] = belongs_to("Project", "user_id", "User")

@@ -1,0 +1,88 @@
+"""Documents of an assistant's users, and their conversations with it."""
+
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Index, desc
+from sqlalchemy.orm import Mapped, mapped_column
+
+from dbschema.base import Base
+from dbschema.mixins import Created, Timestamped, foreign_key
+from dbschema.models._tenant import OfTenant
+from dbschema.models.identity import User
+from dbschema.relations import belongs_to, owns
+from dbschema.types import checked_text, json_object
+
+
+class MessageRole(StrEnum):
+    """Who says something."""
+
+    USER = "user"
+    ASSISTANT = "assistant"
+    SYSTEM = "system"
+
+
+class Document(OfTenant, Created, Base):
+    """A text that a user gave to the assistant."""
+
+    __tablename__ = "documents"
+    __table_args__ = (
+        foreign_key("user_id", "users"),
+        Index("idx_documents_user", "tenant_id", "user_id", desc("created_at")),
+        {"comment": "Texts that users gave to the assistant"},
+    )
+
+    user_id: Mapped[UUID] = mapped_column(comment="Whose document it is")
+    title: Mapped[str]
+    content: Mapped[str] = mapped_column(comment="The text itself")
+    metadata_: Mapped[dict[str, Any]] = json_object("metadata", comment="What else is known of it")
+    vector_id: Mapped[str | None] = mapped_column(comment="Key of its embedding in S3 Vectors")
+
+    user: Mapped[User] = belongs_to("Document", "user_id", "User")
+
+
+class Conversation(OfTenant, Timestamped, Base):
+    """A conversation of a user with the assistant."""
+
+    __tablename__ = "conversations"
+    __table_args__ = (
+        foreign_key("user_id", "users"),
+        Index("idx_conversations_user", "tenant_id", "user_id", desc("updated_at")),
+        {"comment": "Conversations of users with the assistant"},
+    )
+
+    user_id: Mapped[UUID] = mapped_column(comment="Whose conversation it is")
+    title: Mapped[str | None]
+    metadata_: Mapped[dict[str, Any]] = json_object("metadata", comment="What else is known of it")
+
+    user: Mapped[User] = belongs_to("Conversation", "user_id", "User")
+    messages: Mapped[list["Message"]] = owns(
+        "Conversation",
+        "Message",
+        "conversation_id",
+        back_populates="conversation",
+        order_by="Message.created_at, Message.id",
+    )
+
+
+class Message(OfTenant, Created, Base):
+    """One turn of a conversation."""
+
+    __tablename__ = "messages"
+    __table_args__ = (
+        foreign_key("conversation_id", "conversations", cascade=True),
+        Index("idx_messages_conversation", "tenant_id", "conversation_id", "created_at", "id"),
+        {"comment": "Turns of conversations, read in the order of created_at and id"},
+    )
+
+    conversation_id: Mapped[UUID] = mapped_column(comment="The conversation it belongs to")
+    role: Mapped[MessageRole] = checked_text(MessageRole, comment="Who says it")
+    content: Mapped[str] = mapped_column(comment="What is said")
+    metadata_: Mapped[dict[str, Any]] = json_object(
+        "metadata", comment="What else is known of it, such as token counts"
+    )
+
+    conversation: Mapped[Conversation] = belongs_to(
+        "Message", "conversation_id", "Conversation", back_populates="messages"
+    )

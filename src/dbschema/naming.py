@@ -1,0 +1,56 @@
+"""The names of constraints and indexes: one convention, and the 63-byte rule.
+
+PostgreSQL cuts a longer identifier silently, so two long names can become one, and a revision then drops the wrong
+object. A name that does not fit is therefore refused where it is declared.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dbschema.errors import NameTooLong
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy import MetaData
+
+NAMING_CONVENTION = {
+    "pk": "pk_%(table_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ix": "idx_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+}
+
+MAX_NAME_BYTES = 63
+
+
+def check_name(kind: str, name: str, place: str) -> str:
+    """Give `name` back, or raise `NameTooLong` when it has more than 63 bytes."""
+    if len(name.encode()) > MAX_NAME_BYTES:
+        raise NameTooLong(kind, name, place)
+    return name
+
+
+def names_of(metadata: MetaData) -> Iterator[tuple[str, str, str]]:
+    """Every name that `metadata` gives to the database, as (kind, name, place).
+
+    Names made by the convention are given in full, before SQLAlchemy shortens them.
+    """
+    for table in metadata.tables.values():
+        yield "table", table.name, table.schema or "the default schema"
+        for column in table.columns:
+            yield "column", column.name, table.name
+        for constraint in table.constraints:
+            if constraint.name is not None:
+                yield "constraint", str(constraint.name), table.name
+        for index in table.indexes:
+            if index.name is not None:
+                yield "index", str(index.name), table.name
+
+
+def check_names(metadata: MetaData) -> None:
+    """Raise `NameTooLong` for the first name in `metadata` that PostgreSQL would cut."""
+    for kind, name, place in names_of(metadata):
+        check_name(kind, name, place)

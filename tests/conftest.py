@@ -1,0 +1,142 @@
+"""The PostgreSQL of a test run: a private server of its own, a migrated template, and a clone for each test.
+
+The server lives in a temporary folder beside the developer's own, is started by the first test that needs one and goes
+with the run. Workers of pytest-xdist share it; each has a template of its own.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+from pytest_postgresql import factories
+from pytest_postgresql.janitor import DatabaseJanitor
+from sqlalchemy import Connection, NullPool, create_engine
+
+from dbschema.server import Address, PrivateServer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+HOME_VARIABLE = "DBSCHEMA_TEST_HOME"
+FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "200"}
+ROLES = ("dbschema_app", "dbschema_readonly")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for name in ("DATABASE_URL", "DBSCHEMA_HOME", "PGHOST", "PGPORT", "PGUSER", "PGPASSWORD", "PGDATABASE", "PGOPTIONS"):
+        os.environ.pop(name, None)
+    if not hasattr(config, "workerinput"):
+        folder = tempfile.mkdtemp(prefix="dbschema-test-")
+        # Started by root, the server runs as another user, who has to get there.
+        Path(folder).chmod(0o755)
+        os.environ[HOME_VARIABLE] = folder
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if hasattr(config, "workerinput") or HOME_VARIABLE not in os.environ:
+        return
+    folder = Path(os.environ.pop(HOME_VARIABLE))
+    if (folder / "server").exists():
+        PrivateServer(folder / "server").destroy()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+class TestServer:
+    """The server as pytest-postgresql wants to see it, and its addresses."""
+
+    __test__ = False
+    options = ""
+    maintenance_dbname = "postgres"
+    template_dbname = None
+
+    def __init__(self, address: Address) -> None:
+        self.address = address
+        self.host, self.port = address.host, address.port
+        self.user, self.password = address.user, address.password
+
+    def url(self, database: str, driver: str = "psycopg") -> str:
+        """The address of one of its databases, for SQLAlchemy; with `driver=""` for psql."""
+        return self.address.url(database, driver=driver)
+
+
+@pytest.fixture(scope="session")
+def server() -> TestServer:
+    """The server of this test run, as its superuser."""
+    folder = Path(os.environ[HOME_VARIABLE])
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        server = TestServer(PrivateServer(folder / "server", options=FAST).start())
+        _anchor_roles(server)
+    return server
+
+
+def _anchor_roles(server: TestServer) -> None:
+    """Keep the group roles in the cluster: a test that downgrades must not take them from a test beside it."""
+    with psycopg.connect(server.url("postgres", driver=""), autocommit=True) as connection:
+        for role in ROLES:
+            if connection.execute("SELECT FROM pg_roles WHERE rolname = %s", (role,)).fetchone() is None:
+                connection.execute(f"CREATE ROLE {role} NOLOGIN; ALTER ROLE {role} SET jit = 'off'")
+                connection.execute(f"GRANT CONNECT ON DATABASE postgres TO {role}")
+
+
+def migrate(*, host: str, port: int, user: str, dbname: str, password: str, **_: object) -> None:
+    """Bring a new database to the head, by the real revisions."""
+    from dbschema.migrations import runner  # noqa: PLC0415  Alembic is imported by who needs a migrated database
+
+    runner.upgrade(f"postgresql+psycopg://{user}:{password}@{host}:{port}/{dbname}")
+
+
+migrated = factories.postgresql_noproc(depends_on="server", dbname="dbschema_template", load=[migrate])
+
+
+@pytest.fixture
+def new_database(server: TestServer, request: pytest.FixtureRequest) -> Iterator[Callable[..., str]]:
+    """Makes databases and gives their URLs: empty ones, or with `migrated=True` clones of the migrated template."""
+    janitors: list[DatabaseJanitor] = []
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
+
+    def make(*, migrated: bool = False, driver: str = "psycopg") -> str:
+        template = request.getfixturevalue("migrated").template_dbname if migrated else "template0"
+        janitor = DatabaseJanitor(
+            user=server.user,
+            password=server.password,
+            host=server.host,
+            port=server.port,
+            dbname=f"test_{worker}_{len(janitors)}",
+            template_dbname=template,
+        )
+        janitor.drop()
+        janitor.init()
+        janitors.append(janitor)
+        return server.url(janitor.dbname, driver=driver)
+
+    yield make
+    for janitor in janitors:
+        janitor.drop()
+
+
+@pytest.fixture
+def fresh_database(new_database: Callable[..., str]) -> str:
+    """The URL of an empty database."""
+    return new_database()
+
+
+@pytest.fixture
+def database(new_database: Callable[..., str]) -> str:
+    """The URL of a migrated database without data."""
+    return new_database(migrated=True)
+
+
+@pytest.fixture
+def connection(database: str) -> Iterator[Connection]:
+    """A connection of the superuser to a migrated database without data."""
+    engine = create_engine(database, poolclass=NullPool)
+    with engine.connect() as connection:
+        yield connection
