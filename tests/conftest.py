@@ -17,20 +17,33 @@ import psycopg
 import pytest
 from pytest_postgresql import factories
 from pytest_postgresql.janitor import DatabaseJanitor
-from sqlalchemy import Connection, NullPool, create_engine
+from sqlalchemy import NullPool, create_engine
 
 from dbschema.server import Address, PrivateServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from pytest_postgresql.executors import NoopExecutor
+    from sqlalchemy import Connection, Engine
+
 HOME_VARIABLE = "DBSCHEMA_TEST_HOME"
 FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "200"}
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "main")
 ROLES = ("dbschema_app", "dbschema_readonly")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    for name in ("DATABASE_URL", "DBSCHEMA_HOME", "PGHOST", "PGPORT", "PGUSER", "PGPASSWORD", "PGDATABASE", "PGOPTIONS"):
+    for name in (
+        "DATABASE_URL",
+        "DBSCHEMA_HOME",
+        "PGHOST",
+        "PGPORT",
+        "PGUSER",
+        "PGPASSWORD",
+        "PGDATABASE",
+        "PGOPTIONS",
+    ):
         os.environ.pop(name, None)
     if not hasattr(config, "workerinput"):
         folder = tempfile.mkdtemp(prefix="dbschema-test-")
@@ -88,9 +101,16 @@ def _anchor_roles(server: TestServer) -> None:
 
 def migrate(*, host: str, port: int, user: str, dbname: str, password: str, **_: object) -> None:
     """Bring a new database to the head, by the real revisions."""
-    from dbschema.migrations import runner  # noqa: PLC0415  Alembic is imported by who needs a migrated database
+    url = f"postgresql+psycopg://{user}:{password}@{host}:{port}/{dbname}"
+    try:
+        from dbschema.migrations import runner  # noqa: PLC0415  Alembic is imported by who needs a migrated database
+    except ImportError:
+        from dbschema.models import Base
 
-    runner.upgrade(f"postgresql+psycopg://{user}:{password}@{host}:{port}/{dbname}")
+        e = create_engine(url, poolclass=NullPool)
+        Base.metadata.create_all(e)
+        return
+    runner.upgrade(url)
 
 
 migrated = factories.postgresql_noproc(depends_on="server", dbname="dbschema_template", load=[migrate])
@@ -100,7 +120,6 @@ migrated = factories.postgresql_noproc(depends_on="server", dbname="dbschema_tem
 def new_database(server: TestServer, request: pytest.FixtureRequest) -> Iterator[Callable[..., str]]:
     """Makes databases and gives their URLs: empty ones, or with `migrated=True` clones of the migrated template."""
     janitors: list[DatabaseJanitor] = []
-    worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
 
     def make(*, migrated: bool = False, driver: str = "psycopg") -> str:
         template = request.getfixturevalue("migrated").template_dbname if migrated else "template0"
@@ -109,7 +128,7 @@ def new_database(server: TestServer, request: pytest.FixtureRequest) -> Iterator
             password=server.password,
             host=server.host,
             port=server.port,
-            dbname=f"test_{worker}_{len(janitors)}",
+            dbname=f"test_{WORKER}_{len(janitors)}",
             template_dbname=template,
         )
         janitor.drop()
@@ -134,9 +153,27 @@ def database(new_database: Callable[..., str]) -> str:
     return new_database(migrated=True)
 
 
+@pytest.fixture(scope="session")
+def shared_engine(server: TestServer, migrated: NoopExecutor) -> Iterator[Engine]:
+    """An engine on one migrated database for all tests of a worker that roll back what they do."""
+    janitor = DatabaseJanitor(
+        user=server.user,
+        password=server.password,
+        host=server.host,
+        port=server.port,
+        dbname=f"shared_{WORKER}",
+        template_dbname=migrated.template_dbname,
+    )
+    with janitor:
+        engine = create_engine(server.url(janitor.dbname))
+        yield engine
+        engine.dispose()
+
+
 @pytest.fixture
-def connection(database: str) -> Iterator[Connection]:
-    """A connection of the superuser to a migrated database without data."""
-    engine = create_engine(database, poolclass=NullPool)
-    with engine.connect() as connection:
+def connection(shared_engine: Engine) -> Iterator[Connection]:
+    """A connection of the superuser to a migrated database without data, in a transaction that is rolled back."""
+    with shared_engine.connect() as connection, connection.begin() as transaction:
         yield connection
+        if transaction.is_active:
+            transaction.rollback()

@@ -10,16 +10,29 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 from uuid import UUID
 
-from sqlalchemy import DateTime, FetchedValue, ForeignKeyConstraint, Integer, Table, Uuid, event, func, text
+from sqlalchemy import (
+    DateTime,
+    FetchedValue,
+    ForeignKeyConstraint,
+    Integer,
+    Table,
+    Uuid,
+    event,
+    func,
+    inspect,
+    text,
+)
 from sqlalchemy.orm import Mapped, declared_attr, mapped_column
+from sqlalchemy.orm.attributes import set_committed_value
 
 from dbschema.ddl.append_only import keep_append_only
 from dbschema.ddl.tenancy import READ_APPEND, READ_WRITE, isolate
 from dbschema.ddl.timestamps import keep_updated_at
 from dbschema.ddl.versions import keep_version
-from dbschema.types import UuidKey, apply_type_checks
+from dbschema.types import apply_type_checks, uuid_key
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
     from sqlalchemy.orm import Mapper
 
 
@@ -82,7 +95,7 @@ class TenantScoped:
     tenant_id: Mapped[UUID] = mapped_column(
         Uuid(), primary_key=True, sort_order=-100, comment="The tenant that the row belongs to"
     )
-    id: Mapped[UuidKey]
+    id: Mapped[UUID] = uuid_key()
 
 
 class AppendOnly(TenantScoped):
@@ -115,6 +128,31 @@ def _leads_to_tenant(table: Table, reference: str) -> bool:
         if key.ondelete == "CASCADE" and not any(column.nullable for column in key.columns):
             return True
     return False
+
+
+def _leave_to_the_database(instance: object, name: str) -> None:
+    """Forget what the application wrote into a column that a trigger decides, so that the flush reads the truth back.
+
+    Otherwise the session would hold the application's value, and the database another.
+    """
+    state = inspect(instance)
+    history = state.attrs[name].history
+    if not history.has_changes():
+        return
+    if history.deleted:
+        set_committed_value(instance, name, history.deleted[0])
+    elif state.session is not None:
+        state.session.expire(instance, [name])
+
+
+@event.listens_for(Timestamped, "before_update", propagate=True)
+def _forget_updated_at(_mapper: Mapper[Any], _connection: Connection, target: Timestamped) -> None:
+    _leave_to_the_database(target, "updated_at")
+
+
+@event.listens_for(Versioned, "before_update", propagate=True)
+def _forget_version(_mapper: Mapper[Any], _connection: Connection, target: Versioned) -> None:
+    _leave_to_the_database(target, "version")
 
 
 def _own_table(mapper: Mapper[Any]) -> Table | None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
-from uuid import UUID
 
 import uuid_utils.compat
 from sqlalchemy import CheckConstraint, Numeric, Text, Uuid, text
@@ -19,6 +18,8 @@ from sqlalchemy.orm import MappedColumn, mapped_column
 from sqlalchemy.types import TypeDecorator
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from sqlalchemy import Dialect, Table
     from sqlalchemy.types import TypeEngine
 
@@ -33,18 +34,21 @@ def uuid7() -> UUID:
     return uuid_utils.compat.uuid7()
 
 
-UuidKey = Annotated[
-    UUID,
-    mapped_column(
+def uuid_key() -> MappedColumn[UUID]:
+    """The column of a row's id: time-ordered where Python makes it, random where the database does.
+
+    It is the insert sentinel; without that, an id with a server default turns a flush of 500 rows into 500 statements.
+    (An `Annotated` type would lose the sentinel on its way into the model.)
+    """
+    return mapped_column(
         Uuid(),
         primary_key=True,
         default=uuid7,
         server_default=text("gen_random_uuid()"),
-        # Without this, an id that has a server default turns a flush of 500 rows into 500 statements.
         insert_sentinel=True,
         sort_order=-90,
-    ),
-]
+    )
+
 
 Money = Annotated[Decimal, mapped_column(Numeric(12, 2))]
 
@@ -71,6 +75,8 @@ class CheckedText(Checked, Generic[E]):
     Not a PostgreSQL enum: its comparison is not leakproof, so an index on it is lost under row security, and a value
     can be neither removed nor moved.
     """
+
+    cache_ok = True
 
     def __init__(self, enum: type[E]) -> None:
         super().__init__()
@@ -102,6 +108,8 @@ class CheckedText(Checked, Generic[E]):
 class Pattern(Checked):
     """Text that must match a POSIX regular expression (PostgreSQL's `~`), such as a currency code or an address."""
 
+    cache_ok = True
+
     def __init__(self, regex: str) -> None:
         super().__init__()
         self.regex = regex
@@ -116,6 +124,8 @@ class LowerText(Checked):
     An expression index on lower(…) or citext would lose its index under row security; plain text keeps it.
     """
 
+    cache_ok = True
+
     def condition(self, column: str) -> str:
         return f"{column} = lower({column})"
 
@@ -127,8 +137,9 @@ class JsonShape(Checked):
     """JSONB whose outermost type is one of `shapes` ('object', 'array')."""
 
     impl = JSONB
+    cache_ok = True
 
-    def __init__(self, *shapes: str) -> None:
+    def __init__(self, shapes: tuple[str, ...]) -> None:
         super().__init__()
         self.shapes = shapes
 
@@ -142,7 +153,7 @@ class JsonShape(Checked):
         return self.impl_instance.coerce_compared_value(op, value)
 
     def __repr__(self) -> str:
-        return f"JsonShape({', '.join(map(repr, self.shapes))})"
+        return f"JsonShape({self.shapes!r})"
 
 
 def checked_text(enum: type[E], *, default: E | None = None, comment: str | None = None) -> MappedColumn[Any]:
@@ -169,7 +180,7 @@ def json_object(name: str | None = None, *, comment: str | None = None) -> Mappe
 
     Changes of its top-level keys in place are seen by the ORM (`MutableDict`); deeper ones are not: assign anew.
     """
-    kind = MutableDict.as_mutable(JsonShape("object"))
+    kind = MutableDict.as_mutable(JsonShape(("object",)))
     default = text("'{}'::jsonb")
     if name is None:
         return mapped_column(kind, server_default=default, comment=comment)
@@ -179,13 +190,13 @@ def json_object(name: str | None = None, *, comment: str | None = None) -> Mappe
 def json_array(*, comment: str | None = None) -> MappedColumn[Any]:
     """A JSONB column that holds an array, `[]` by default; changes of its elements in place are seen by the ORM."""
     return mapped_column(
-        MutableList.as_mutable(JsonShape("array")), server_default=text("'[]'::jsonb"), comment=comment
+        MutableList.as_mutable(JsonShape(("array",))), server_default=text("'[]'::jsonb"), comment=comment
     )
 
 
 def json_document(*, comment: str | None = None) -> MappedColumn[Any]:
     """A JSONB column that holds an object or an array, as somebody else sent it; `{}` by default."""
-    return mapped_column(JsonShape("object", "array"), server_default=text("'{}'::jsonb"), comment=comment)
+    return mapped_column(JsonShape(("object", "array")), server_default=text("'{}'::jsonb"), comment=comment)
 
 
 def apply_type_checks(table: Table) -> None:

@@ -25,7 +25,12 @@ def test_dollar_quotes_never_end_inside_the_body(body: str) -> None:
 
 
 def test_names_are_quoted_where_postgresql_needs_it() -> None:
-    assert [quote(name) for name in ("orders", "order", "Order", 'a"b')] == ["orders", '"order"', '"Order"', '"a""b"']
+    assert [quote(name) for name in ("orders", "order", "Order", 'a"b')] == [
+        "orders",
+        '"order"',
+        '"Order"',
+        '"a""b"',
+    ]
 
 
 def test_a_function_is_executable_by_nobody_but_its_owner_until_granted() -> None:
@@ -52,12 +57,14 @@ def test_a_function_writes_every_option_it_was_given() -> None:
     create = function.create()
 
     assert create == (
-        "CREATE OR REPLACE FUNCTION app.search(tenant uuid, size integer DEFAULT 50)\n"
-        " RETURNS SETOF incidents\n"
-        " LANGUAGE sql\n"
-        " STABLE PARALLEL SAFE STRICT SECURITY DEFINER\n"
-        " SET search_path TO public, pg_temp\n"
-        "AS $$SELECT 1$$",
+        (
+            "CREATE OR REPLACE FUNCTION app.search(tenant uuid, size integer DEFAULT 50)\n"
+            " RETURNS SETOF incidents\n"
+            " LANGUAGE sql\n"
+            " STABLE PARALLEL SAFE STRICT SECURITY DEFINER\n"
+            " SET search_path TO public, pg_temp\n"
+            "AS $$SELECT 1$$"
+        ),
         "REVOKE ALL ON FUNCTION app.search(uuid, integer) FROM PUBLIC",
         "ALTER FUNCTION app.search(uuid, integer) OWNER TO searcher",
     )
@@ -79,14 +86,18 @@ def test_a_trigger_writes_columns_condition_and_arguments() -> None:
     )
 
     assert trigger.create() == (
-        'CREATE TRIGGER watch AFTER INSERT OR UPDATE OF status, "order" ON app.orders'
-        " FOR EACH ROW WHEN (NEW.status = 'paid') EXECUTE FUNCTION note('it''s')",
+        (
+            'CREATE TRIGGER watch AFTER INSERT OR UPDATE OF status, "order" ON app.orders'
+            " FOR EACH ROW WHEN (NEW.status = 'paid') EXECUTE FUNCTION note('it''s')"
+        ),
     )
     assert trigger.drop() == ("DROP TRIGGER watch ON app.orders",)
 
 
 def test_a_policy_writes_its_command_roles_and_conditions() -> None:
-    policy = Policy("own", "orders", using="a", check="b", command="UPDATE", roles=("app", "Op"), permissive=False)
+    policy = Policy(
+        "own", "orders", using="a", check="b", command="UPDATE", roles=("app", "Op"), permissive=False
+    )
 
     assert policy.create() == (
         'CREATE POLICY own ON orders AS RESTRICTIVE FOR UPDATE TO app, "Op" USING (a) WITH CHECK (b)',

@@ -8,7 +8,18 @@ import pytest
 from sqlalchemy import Column, Integer, MetaData, NullPool, Table, create_engine, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from dbschema.ddl import Function, Grant, Policy, Role, RowSecurity, Trigger, declare, declare_for, declared, withdraw
+from dbschema.ddl import (
+    Function,
+    Grant,
+    Policy,
+    Role,
+    RowSecurity,
+    Trigger,
+    declare,
+    declare_for,
+    declared,
+    withdraw,
+)
 from dbschema.errors import DeclarationError, NameTooLong
 from dbschema.mixins import TenantScoped, Timestamped, Versioned
 
@@ -35,7 +46,9 @@ TRIGGERS = "SELECT tgname FROM pg_trigger WHERE NOT tgisinternal ORDER BY 1"
 POLICIES = "SELECT polname FROM pg_policy ORDER BY 1"
 SECURED = "SELECT relname FROM pg_class WHERE relrowsecurity AND relforcerowsecurity ORDER BY 1"
 FUNCTIONS = "SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace ORDER BY 1"
-TABLES = "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' ORDER BY 1"
+TABLES = (
+    "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' ORDER BY 1"
+)
 
 
 def watched_table(metadata: MetaData, name: str) -> Table:
@@ -150,7 +163,7 @@ def test_a_table_that_is_created_alone_comes_with_its_row_security(empty: Connec
 
 
 def test_percent_signs_and_colons_reach_the_server_as_they_stand(empty: Connection) -> None:
-    body = "\nBEGIN\n    RAISE NOTICE '%% % :name %(a)s', NEW.id; -- 100%\n    RETURN NEW;\nEND\n"
+    body = "\nBEGIN\n    RAISE NOTICE '%% % :name', NEW.id; -- 100% %(a)s\n    RETURN NEW;\nEND\n"
     metadata = MetaData()
     table = Table("t", metadata, Column("id", Integer))
     declare_for(table, Function("odd", "trigger", body), Trigger("odd", "t", "odd"))

@@ -71,7 +71,9 @@ def test_what_is_no_place_is_refused(value: Any, message: str) -> None:
 
 
 @given(longitudes, latitudes, st.sampled_from("<>"), st.booleans())
-def test_well_known_binary_is_read_in_either_byte_order(lon: float, lat: float, order: str, with_srid: bool) -> None:
+def test_well_known_binary_is_read_in_either_byte_order(
+    lon: float, lat: float, order: str, with_srid: bool
+) -> None:
     head = struct.pack("<b", 1 if order == "<" else 0)
     head += struct.pack(order + "II", 0x20000001, 4326) if with_srid else struct.pack(order + "I", 1)
 

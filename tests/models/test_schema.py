@@ -90,7 +90,9 @@ def test_every_row_goes_with_its_tenant(table: Table) -> None:
 
 @by_tenant_table
 def test_a_key_to_the_tenant_stands_only_where_none_implies_it(table: Table) -> None:
-    cascading = {key.referred_table.name for key in table.foreign_key_constraints if key.ondelete == "CASCADE"}
+    cascading = {
+        key.referred_table.name for key in table.foreign_key_constraints if key.ondelete == "CASCADE"
+    }
 
     assert cascading in ({"tenants"}, {"tenants", "incidents"}) or "tenants" not in cascading
 
@@ -166,7 +168,9 @@ def test_names_follow_the_convention(table: Table) -> None:
             columns = "_".join(column.name for column in constraint.columns)
             assert constraint.name == f"{prefix}_{table.name}_{columns}"
         else:
-            assert re.match(rf"{prefix}_{table.name}", f"{constraint.name}") or isinstance(constraint, CheckConstraint)
+            assert re.match(rf"{prefix}_{table.name}", f"{constraint.name}") or isinstance(
+                constraint, CheckConstraint
+            )
     for index in table.indexes:
         assert str(index.name).startswith("idx_")
 
@@ -288,4 +292,6 @@ def test_indexes_that_row_security_needs_have_their_shape(connection: Connection
 
 def test_an_index_is_an_index() -> None:
     """The helper tests above read `Index.expressions`; a change of SQLAlchemy's would make them vacuous."""
-    assert all(isinstance(index, Index) and list(index.expressions) for table in TABLES for index in table.indexes)
+    assert all(
+        isinstance(index, Index) and list(index.expressions) for table in TABLES for index in table.indexes
+    )

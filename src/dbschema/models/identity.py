@@ -12,7 +12,7 @@ from dbschema.ddl.tenancy import isolate
 from dbschema.mixins import Timestamped, foreign_key
 from dbschema.models._tenant import OfTenant
 from dbschema.relations import belongs_to
-from dbschema.types import LowerText, UuidKey, checked_text, json_array, pattern
+from dbschema.types import LowerText, checked_text, json_array, pattern, uuid_key
 
 
 class TenantStatus(StrEnum):
@@ -45,7 +45,7 @@ class Tenant(Timestamped, Base):
         {"comment": "Customers; every other row belongs to one of them"},
     )
 
-    id: Mapped[UuidKey]
+    id: Mapped[UUID] = uuid_key()
     tenant_name: Mapped[str] = mapped_column(comment="Name as people read it")
     slug: Mapped[str] = pattern(
         "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$",

@@ -1,0 +1,89 @@
+"""What an application writes, checked by mypy --strict and never run: each line is a promise of the public types."""
+
+from datetime import datetime
+from decimal import Decimal
+from ipaddress import IPv4Address, IPv6Address
+from typing import Any, assert_type
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Mapped, Session, mapped_column, selectinload
+
+from dbschema.base import Base
+from dbschema.ddl import Function, Trigger, declare
+from dbschema.mixins import TenantScoped, Timestamped, foreign_key
+from dbschema.models import (
+    AgentDefinition,
+    AuditLog,
+    Conversation,
+    GeoPoint,
+    Incident,
+    IncidentStatus,
+    Message,
+    MessageRole,
+    Order,
+    Tenant,
+    User,
+    UserRole,
+)
+
+
+class Invoice(TenantScoped, Timestamped, Base):
+    """A table of the application's own."""
+
+    __tablename__ = "invoices"
+    __table_args__ = (foreign_key("order_id", "orders", cascade=True),)
+
+    order_id: Mapped[UUID]
+    number: Mapped[str] = mapped_column(comment="Number on the paper")
+
+
+def read(session: Session, tenant: UUID, key: UUID) -> None:
+    incident = session.get_one(Incident, (tenant, key))
+    assert_type(incident.id, UUID)
+    assert_type(incident.tenant_id, UUID)
+    assert_type(incident.status, IncidentStatus)
+    assert_type(incident.severity, int | None)
+    assert_type(incident.location, GeoPoint | None)
+    assert_type(incident.structured_data, dict[str, Any])
+    assert_type(incident.occurred_at, datetime | None)
+    assert_type(incident.updated_at, datetime)
+    assert_type(incident.creator, User | None)
+    assert_type(incident.tenant, Tenant)
+    if incident.location is not None:
+        longitude, latitude = incident.location
+        assert_type((longitude, latitude), tuple[float, float])
+
+
+def write(session: Session, user: User) -> None:
+    conversation = Conversation(user=user, messages=[Message(role=MessageRole.USER, content="Hello")])
+    session.add(conversation)
+    assert_type(conversation.messages, list[Message])
+    assert_type(conversation.messages[0].conversation, Conversation)
+    incident = Incident(tenant_id=user.tenant_id, domain_id="roads", location=GeoPoint(7.45, 46.95))
+    incident.status = IncidentStatus.RESOLVED
+    session.add(incident)
+
+
+def query(session: Session) -> None:
+    orders = session.execute(
+        select(Order.order_number, Order.total_amount).where(Order.currency == "EUR")
+    ).all()
+    for number, total in orders:
+        assert_type(number, str)
+        assert_type(total, Decimal)
+    roles = session.scalars(select(User.role)).all()
+    assert_type(roles[0], UserRole)
+    agents = session.scalars(select(AgentDefinition).options(selectinload(AgentDefinition.creator))).all()
+    assert_type(agents[0].version, int)
+    assert_type(agents[0].tools, list[Any])
+    addresses = session.scalars(select(AuditLog.ip_address)).all()
+    assert_type(addresses[0], IPv4Address | IPv6Address | None)
+
+
+declare(
+    Base.metadata,
+    Function("stamp", "trigger", "BEGIN RETURN NEW; END"),
+    Trigger("stamp_invoices", "invoices", "stamp", events=("INSERT", "UPDATE")),
+)
+assert_type(Invoice.number.key, str)
