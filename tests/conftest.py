@@ -17,7 +17,7 @@ import psycopg
 import pytest
 from pytest_postgresql import factories
 from pytest_postgresql.janitor import DatabaseJanitor
-from sqlalchemy import NullPool, create_engine
+from sqlalchemy import create_engine
 
 from dbschema.server import Address, PrivateServer
 
@@ -102,14 +102,8 @@ def _anchor_roles(server: TestServer) -> None:
 def migrate(*, host: str, port: int, user: str, dbname: str, password: str, **_: object) -> None:
     """Bring a new database to the head, by the real revisions."""
     url = f"postgresql+psycopg://{user}:{password}@{host}:{port}/{dbname}"
-    try:
-        from dbschema.migrations import runner  # noqa: PLC0415  Alembic is imported by who needs a migrated database
-    except ImportError:
-        from dbschema.models import Base
+    from dbschema.migrations import runner  # noqa: PLC0415  Alembic is imported by who needs a migrated database
 
-        e = create_engine(url, poolclass=NullPool)
-        Base.metadata.create_all(e)
-        return
     runner.upgrade(url)
 
 
