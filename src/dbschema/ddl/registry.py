@@ -96,6 +96,11 @@ def _objects(metadata: MetaData) -> dict[Identity, DatabaseObject]:
     return objects
 
 
+def _wants_tables_only(connection: Connection) -> bool:
+    """Whether this is the stand-in of `dbschema.catalog`, which makes the declared objects by itself, in other schemas."""
+    return getattr(connection, "dbschema_tables_only", False) is True
+
+
 def _run(connection: Connection, statements: Iterable[str]) -> None:
     for statement in statements:
         connection.execute(executable(statement))
@@ -110,11 +115,15 @@ def _standing(metadata: MetaData, *, before_tables: bool) -> Iterator[DatabaseOb
 
 def _before_create(metadata: MetaData, connection: Connection, **_: Any) -> None:
     check_names(metadata)
+    if _wants_tables_only(connection):
+        return
     for item in _standing(metadata, before_tables=True):
         _run(connection, item.create())
 
 
 def _after_create(metadata: MetaData, connection: Connection, *, tables: Sequence[Table], **_: Any) -> None:
+    if _wants_tables_only(connection):
+        return
     objects = [*_standing(metadata, before_tables=False), *declared(metadata, tables)]
     for item in sorted(objects, key=lambda item: item.order):
         _run(connection, item.create())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
+from itertools import chain, count
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from sqlalchemy.dialects import postgresql
@@ -53,13 +54,9 @@ def qualified(schema: str | None, name: str) -> str:
 
 def dollar_quoted(body: str) -> str:
     """`body` between dollar quotes whose tag does not occur in it."""
-    tag = "$$"
-    number = 0
-    while tag in body or body.endswith("$"):
-        number += 1
-        tag = f"$body{number}$"
-        if tag not in body:
-            break
+    tags = chain(("$$",), (f"$body{number}$" for number in count(1)))
+    # Where the body ends as the tag begins, the two together would close it too early.
+    tag = next(tag for tag in tags if f"{body}{tag}".find(tag) == len(body))
     return f"{tag}{body}{tag}"
 
 

@@ -1,0 +1,181 @@
+"""The full check of models against a database, as a ratio to what Alembic's own comparison takes.
+
+    python benchmarks/check.py [--sizes 21,200,1000] [--rounds 7] [--url postgresql+psycopg://…]
+
+Runs of both are interleaved on one connection, and the medians of their ratios are printed: times differ from machine to
+machine, ratios hardly. The size 21 is the real models; the others are generated tables of the same make, with row
+security, trigger, policy and grants each. Without --url a server of its own is started in a temporary folder, with room
+for the locks of 2,000 tables; with --url that server's `max_locks_per_transaction` has to be raised (512 will do).
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import tempfile
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import (
+    Index,
+    MetaData,
+    NullPool,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    create_engine,
+    desc,
+    make_url,
+    text,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from dbschema import catalog
+from dbschema.ddl import Extension, declare
+from dbschema.ddl.tenancy import isolate
+from dbschema.mixins import TenantScoped, Timestamped, foreign_key
+from dbschema.models import metadata as real_models
+from dbschema.naming import NAMING_CONVENTION
+from dbschema.server import PrivateServer
+from dbschema.types import json_object, uuid_key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from sqlalchemy import Connection, Engine
+
+REAL = 21
+DATABASE = "dbschema_benchmark_check"
+
+
+def models(size: int) -> MetaData:
+    """The real models, or as many generated tables as `size` says."""
+    if size == REAL:
+        return real_models
+
+    class Base(DeclarativeBase):
+        metadata = MetaData(naming_convention=NAMING_CONVENTION)
+
+    class Tenant(Timestamped, Base):
+        __tablename__ = "tenants"
+        id: Mapped[UUID] = uuid_key()
+
+    isolate(Base.metadata.tables["tenants"], column="id", distribution="reference")
+    declare(Base.metadata, Extension("postgis"), Extension("btree_gist"))
+    for number in range(size - 1):
+        name = f"table_{number:04}"
+        keys = [foreign_key("parent_id", f"table_{number // 10:04}")] if number else []
+        members: dict[str, Any] = {
+            "__tablename__": name,
+            "__table_args__": (
+                *keys,
+                UniqueConstraint("tenant_id", "title"),
+                Index(f"idx_{name}_created_at", "tenant_id", desc("created_at")),
+                Index(f"idx_{name}_parent_id", "tenant_id", "parent_id"),
+                {"comment": "One of many tables"},
+            ),
+            "title": mapped_column(Text, nullable=False, comment="What it is called"),
+            "status": mapped_column(
+                Text, nullable=False, server_default=text("'open'"), comment="How far it is"
+            ),
+            "note": mapped_column(Text, comment="What else there is to say"),
+            "parent_id": mapped_column(Uuid, comment="The row it follows"),
+            "data": json_object(comment="What has no column of its own"),
+        }
+        type(f"Table{number}", (Timestamped, TenantScoped, Base), members)
+    return Base.metadata
+
+
+def by_alembic(connection: Connection, metadata: MetaData) -> int:
+    """Alembic's own comparison, without our plugin."""
+    options = {
+        "autogenerate_plugins": ["alembic.autogenerate.*"],
+        "include_name": lambda name, kind, _: kind != "table" or name != "spatial_ref_sys",
+    }
+    return len(compare_metadata(MigrationContext.configure(connection, opts=options), metadata))
+
+
+def by_check(connection: Connection, metadata: MetaData) -> int:
+    """The comparison of catalogs."""
+    return len(catalog.check(connection, metadata))
+
+
+def timed(
+    compare: Callable[[Connection, MetaData], int], connection: Connection, metadata: MetaData
+) -> float:
+    """Seconds that a comparison takes; it has to find nothing, or it would not be the same work."""
+    start = perf_counter()
+    differences = compare(connection, metadata)
+    seconds = perf_counter() - start
+    connection.rollback()
+    if differences:
+        raise SystemExit(f"{compare.__name__} found {differences} differences in an untouched database")
+    return seconds
+
+
+def measure(engine: Engine, size: int, rounds: int) -> None:
+    """Print one line for `size` tables."""
+    metadata = models(size)
+    with engine.connect() as connection:
+        connection.exec_driver_sql("DROP SCHEMA public CASCADE")
+        connection.exec_driver_sql("CREATE SCHEMA public")
+        metadata.create_all(connection, checkfirst=False)
+        connection.commit()
+        connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql("VACUUM ANALYZE")
+    pairs = []
+    with engine.connect() as connection:
+        for number in range(rounds + 1):
+            theirs = timed(by_alembic, connection, metadata)
+            ours = timed(by_check, connection, metadata)
+            if number:  # the first round fills caches
+                pairs.append((ours, theirs))
+    ratio = median(ours / theirs for ours, theirs in pairs)
+    best = min(ours for ours, _ in pairs) / min(theirs for _, theirs in pairs)
+    ours, theirs = median(ours for ours, _ in pairs), median(theirs for _, theirs in pairs)
+    print(f"{size:6,} | {theirs:9.3f} | {ours:9.3f} | {ratio:5.2f} | {best:5.2f}", flush=True)
+
+
+def engines(url: str | None) -> Iterator[Engine]:
+    """An engine for an empty database of our own, which goes when the benchmark ends."""
+    folder = Path(tempfile.mkdtemp(prefix="dbschema-benchmark-"))
+    server = None
+    try:
+        if url is None:
+            folder.chmod(0o755)  # started by root, the server runs as another user, who has to get there
+            server = PrivateServer(folder / "server", options={"max_locks_per_transaction": "512"})
+            url = server.start().url("postgres", driver="psycopg")
+        admin = create_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+        with admin.connect() as connection:
+            connection.exec_driver_sql(f"DROP DATABASE IF EXISTS {DATABASE}")
+            connection.exec_driver_sql(f"CREATE DATABASE {DATABASE}")
+        yield create_engine(make_url(url).set(database=DATABASE), poolclass=NullPool)
+        with admin.connect() as connection:
+            connection.exec_driver_sql(f"DROP DATABASE {DATABASE}")
+    finally:
+        if server is not None:
+            server.destroy()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def main() -> None:
+    """Measure each size in turn."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--sizes", default="21,200,1000", help="numbers of tables; 2000 takes minutes")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--url", help="a server to use, and a database of it to begin from")
+    arguments = parser.parse_args()
+    for engine in engines(arguments.url):
+        print("tables | alembic s | check s   | ratio | ratio of the fastest")
+        for size in map(int, arguments.sizes.split(",")):
+            measure(engine, size, arguments.rounds)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,82 @@
+"""What a database really has, compared with what the models say: catalog with catalog, never text with text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from dbschema.catalog import declarations, fingerprint, shadow
+from dbschema.catalog.diff import compare
+from dbschema.catalog.model import KINDS, Attributes, Catalog, Difference, Value
+from dbschema.catalog.transaction import scratch
+from dbschema.ddl.objects import Extension, Role
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy import Connection, MetaData
+
+    from dbschema.ddl.objects import Identity
+
+__all__ = ["KINDS", "Attributes", "Catalog", "Difference", "Value", "check", "compare", "found", "wanted"]
+
+
+def check(
+    connection: Connection,
+    metadata: MetaData,
+    *,
+    version_table: str = fingerprint.VERSION_TABLE,
+    ignore: Callable[[Identity], bool] | None = None,
+) -> tuple[Difference, ...]:
+    """What the database behind `connection` has otherwise than `metadata` says; empty where nothing differs.
+
+    Looked at are the default schema (the first of search_path) and each schema that the models name, with everything in
+    them that no extension brought; the declared extensions and roles. Nothing is changed, and nothing stays locked.
+
+    Args:
+        connection: in any transaction state; left as it was. Its role needs CREATE on the database.
+        metadata: the models, with what is declared for them.
+        version_table: the table that Alembic keeps its revision in; left out.
+        ignore: says of an identity that its differences are not to be told.
+
+    Raises:
+        CatalogError: the comparison cannot be made; the error says what is missing.
+    """
+    with scratch(connection) as cursor:
+        place = fingerprint.locate(cursor, version_table)
+        building = shadow.Shadow(connection, metadata, place)
+        with scratch(connection) as reading:
+            real = fingerprint.read_at(reading, place, **_spoken_of(metadata), meanwhile=building.prepare)
+        return compare(building.build(cursor), real, ignore=ignore)
+
+
+def found(
+    connection: Connection,
+    metadata: MetaData,
+    *,
+    version_table: str = fingerprint.VERSION_TABLE,
+    positions: bool = False,
+) -> Catalog:
+    """What the database has of that which `metadata` speaks about. Raises as `check`."""
+    with scratch(connection) as cursor:
+        place = fingerprint.locate(cursor, version_table)
+        return fingerprint.read_at(cursor, place, **_spoken_of(metadata), positions=positions)
+
+
+def wanted(
+    connection: Connection,
+    metadata: MetaData,
+    *,
+    version_table: str = fingerprint.VERSION_TABLE,
+    positions: bool = False,
+) -> Catalog:
+    """What `metadata` says that the database should have, as its server prints it. Raises as `check`."""
+    return shadow.build(connection, metadata, version_table=version_table, positions=positions)
+
+
+def _spoken_of(metadata: MetaData) -> dict[str, Any]:
+    """What to read of a database, to compare it with `metadata`: the arguments of `fingerprint.read_at`."""
+    return {
+        "schemas": {**{name: name for name in declarations.schemas(metadata)}, None: None},
+        "extensions": declarations.names(metadata, Extension),
+        "roles": declarations.names(metadata, Role),
+    }

@@ -1,0 +1,296 @@
+"""Reads what a database has: one query a kind of object, with a search_path that is the same for all sides."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from psycopg.rows import tuple_row
+
+from dbschema.catalog.errors import NoDefaultSchema, Unreadable
+from dbschema.catalog.model import Catalog
+from dbschema.catalog.parents import parents_of
+from dbschema.catalog.readers import POSITIONS, PRESENT, QUERIES, RARE
+from dbschema.catalog.readers.parts import MEMBERS
+from dbschema.catalog.transaction import scratch
+from dbschema.ddl.objects import Identity
+from dbschema.types import sql_string
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+
+    from sqlalchemy import Connection
+
+    from dbschema.catalog.model import Attributes
+    from dbschema.catalog.parents import Granted
+
+TEXT_ARRAYS = frozenset({1003, 1009})
+"""Oids of name[] and text[], the only types that the driver gives as lists."""
+
+VERSION_TABLE = "alembic_version"
+"""The table that Alembic keeps its revision in, unless it was told otherwise."""
+
+PLACE = """
+SELECT current_schema()::text, current_database()::text, current_user::text,
+       ARRAY(SELECT DISTINCT n.nspname::text FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
+             WHERE n.nspname <> 'pg_catalog' ORDER BY 1),
+       ARRAY(SELECT r.oid::bigint FROM pg_roles r WHERE r.rolname = current_user
+             UNION SELECT d.datdba::bigint FROM pg_database d WHERE d.datname = current_database()
+             UNION SELECT c.relowner::bigint FROM pg_class c WHERE c.oid = to_regclass(quote_ident({version_table}))),
+       ARRAY(SELECT k.word FROM pg_get_keywords() k WHERE k.catcode <> 'U')
+"""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a connection stands.
+
+    Args:
+        default_schema: the first schema of its search_path.
+        database, user: names, for messages.
+        extension_schemas: the schemas that installed extensions are in; their types have to be found.
+        owners: oids of the roles whose ownership goes without saying: who is connected, who owns the database, and
+            who owns the version table.
+        keywords: the words that the server quotes when it prints them as names.
+        version_table: the table that Alembic keeps its revision in.
+    """
+
+    default_schema: str
+    database: str
+    user: str
+    extension_schemas: tuple[str, ...]
+    owners: tuple[int, ...]
+    keywords: frozenset[str]
+    version_table: str
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What to read.
+
+    Args:
+        schemas: logical name by oid; several oids may have one name.
+        owners: oids of the roles whose ownership goes without saying.
+        extensions, roles: names of those to look for.
+        version_table: name of the table that is left out.
+        without: kinds that are not read.
+        has_members: whether an extension may have brought something.
+    """
+
+    schemas: Mapping[int, str | None]
+    owners: Collection[int]
+    extensions: Collection[str] = ()
+    roles: Collection[str] = ()
+    version_table: str = VERSION_TABLE
+    without: Collection[str] = ()
+    has_members: bool = True
+
+
+@dataclass
+class Answers:
+    """What the server has answered, before it becomes a `Catalog`: entries, and what each grant speaks of."""
+
+    entries: dict[Identity, Attributes]
+    granted: list[Granted]
+
+    def catalog(self) -> Catalog:
+        """The catalog that these answers make."""
+        return Catalog(self.entries, parents_of(self.entries, self.granted))
+
+
+def read(
+    connection: Connection,
+    *,
+    schemas: Mapping[str | None, str | None] | None = None,
+    extensions: Collection[str] = (),
+    roles: Collection[str] = (),
+    version_table: str = VERSION_TABLE,
+    positions: bool = False,
+) -> Catalog:
+    """The catalog of the database behind `connection`.
+
+    Args:
+        connection: in any transaction state; left as it was.
+        schemas: the real name of each schema to read (None: the default schema, which is the first of the connection's
+            search_path), to its logical name (None: again the default schema). One that is not there is not read.
+            Without it, only the default schema is read.
+        extensions, roles: names of those to look for; others are not ours.
+        version_table: the table that Alembic keeps its revision in; left out.
+        positions: read the positions of columns as well (for databases that were built afresh).
+
+    Raises:
+        CatalogError: the connection is in a failed transaction, has no default schema, or the server does not answer.
+    """
+    with scratch(connection) as cursor:
+        place = locate(cursor, version_table)
+        asked: Mapping[str | None, str | None] = {None: None} if schemas is None else schemas
+        return read_at(cursor, place, asked, extensions=extensions, roles=roles, positions=positions)
+
+
+def read_at(
+    cursor: Any,
+    place: Place,
+    schemas: Mapping[str | None, str | None],
+    *,
+    extensions: Collection[str] = (),
+    roles: Collection[str] = (),
+    positions: bool = False,
+    meanwhile: Callable[[], None] | None = None,
+) -> Catalog:
+    """As `read`, with the cursor of a scratch transaction; `meanwhile` is called while the server is at work."""
+    settle(cursor, [place.default_schema, *place.extension_schemas])
+    names = {name: logical for name, logical in schemas.items() if name is not None}
+    if None in schemas:
+        names[place.default_schema] = schemas[None]
+    scope = Scope(oids(cursor, names), place.owners, extensions, roles, place.version_table)
+    try:
+        answers = collect(cursor, scope, meanwhile)
+        if positions:
+            add_positions(cursor, scope, answers)
+    except psycopg.Error as error:
+        raise Unreadable(place.database, reason(error)) from error
+    return answers.catalog()
+
+
+def locate(cursor: Any, version_table: str = VERSION_TABLE) -> Place:
+    """Where the connection of `cursor` stands, by its own search_path."""
+    (row,) = ask(cursor, PLACE.format(version_table=sql_string(version_table)))
+    default_schema, database, user, extension_schemas, owners, keywords = row
+    if default_schema is None:
+        raise NoDefaultSchema(database)
+    return Place(
+        default_schema,
+        database,
+        user,
+        tuple(extension_schemas),
+        tuple(owners),
+        frozenset(keywords),
+        version_table,
+    )
+
+
+def settle(cursor: Any, path: Iterable[str]) -> None:
+    """Fix what the printed definitions depend on, until the scratch transaction ends.
+
+    JIT would compile for longer than the queries run.
+    """
+    ask(
+        cursor,
+        f"SELECT set_config('search_path', {sql_string(search_path(path))}, true),"
+        " set_config('quote_all_identifiers', 'off', true), set_config('jit', 'off', true)",
+    )
+
+
+def search_path(names: Iterable[str]) -> str:
+    """The value of search_path. Temporary tables, which would hide others, come last unless `names` has them."""
+    return ", ".join('"' + name.replace('"', '""') + '"' for name in dict.fromkeys([*names, "pg_temp"]))
+
+
+def oids(cursor: Any, names: Mapping[str, str | None]) -> dict[int, str | None]:
+    """The logical name of each schema in `names` that is there, by its oid."""
+    rows = ask(cursor, "SELECT oid, nspname::text FROM pg_namespace")
+    return {oid: names[name] for oid, name in rows if name in names}
+
+
+def collect(cursor: Any, scope: Scope, meanwhile: Callable[[], None] | None = None) -> Answers:
+    """Ask every question. The search_path has been settled; `meanwhile` is called while the server is at work."""
+    answers = Answers({}, [])
+    logical: dict[int | None, str | None] = dict(scope.schemas.items())
+    logical[None] = None
+    filled = _filling(cursor, scope)
+    absent = RARE - {kind for (kind,) in ask(cursor, filled(PRESENT))}
+    asked = [kind for kind in QUERIES if kind not in absent and kind not in scope.without]
+    for kind, (columns, rows) in zip(
+        asked, ask_all(cursor, [filled(QUERIES[kind]) for kind in asked], meanwhile), strict=True
+    ):
+        attributes = [column[0] for column in columns[4:]]
+        arrays = [i for i, column in enumerate(columns) if column[1] in TEXT_ARRAYS]
+        for answer in rows:
+            row = _with_tuples(answer, arrays) if arrays else answer
+            schema = logical[row[1]]
+            identity = Identity(row[0], schema, row[2], row[3])
+            if kind == "grant":
+                answers.granted.append((identity, row[4], row[5]))
+                answers.entries[identity] = dict(zip(attributes[2:], row[6:], strict=True))
+            elif kind == "schema":
+                answers.entries[Identity(kind, schema, "", schema or "")] = {}
+            else:
+                answers.entries[identity] = dict(zip(attributes, row[4:], strict=True))
+    return answers
+
+
+def add_positions(cursor: Any, scope: Scope, answers: Answers) -> None:
+    """Give every column its position among the columns that are there."""
+    for _, nsp, table, name, position in ask(cursor, _filling(cursor, scope)(POSITIONS)):
+        identity = Identity("column", scope.schemas[nsp], table, name)
+        answers.entries[identity] = {**answers.entries[identity], "position": position}
+
+
+def ask(cursor: Any, query: str) -> list[tuple[Any, ...]]:
+    """The rows that `query` gives; it has no parameters, so a percent sign is only that."""
+    cursor.execute(query)
+    rows: list[tuple[Any, ...]] = cursor.fetchall()
+    return rows
+
+
+def ask_all(
+    cursor: Any, queries: Sequence[str], meanwhile: Callable[[], None] | None = None
+) -> Iterator[tuple[Sequence[Any], list[tuple[Any, ...]]]]:
+    """Description and rows of each query, in order; the server answers one while the one before is being put together."""
+    connection = getattr(cursor, "connection", None)
+    if not isinstance(connection, psycopg.Connection) or not psycopg.Pipeline.is_supported():
+        if meanwhile is not None:
+            meanwhile()
+        for query in queries:
+            rows = ask(cursor, query)
+            yield cursor.description, rows
+        return
+    with connection.pipeline():
+        cursors = [
+            connection.cursor(row_factory=tuple_row).execute(query, prepare=False) for query in queries
+        ]
+        if meanwhile is not None:
+            meanwhile()
+        for answering in cursors:
+            rows = answering.fetchall()
+            yield answering.description or (), rows
+
+
+def reason(error: psycopg.Error) -> str:
+    """What the server says, on one line."""
+    return " ".join((error.diag.message_primary or str(error)).split())
+
+
+def _with_tuples(row: tuple[Any, ...], arrays: Iterable[int]) -> tuple[Any, ...]:
+    values = list(row)
+    for i in arrays:
+        if values[i] is not None:
+            values[i] = tuple(values[i])
+    return tuple(values)
+
+
+def _filling(cursor: Any, scope: Scope) -> Any:
+    relations, types, functions = ask(cursor, MEMBERS)[0] if scope.has_members else ((), (), ())
+    values = {
+        ":schemas": _array(scope.schemas, "oid"),
+        ":owners": _array(scope.owners, "oid"),
+        ":version_table": sql_string(scope.version_table),
+        ":extensions": _array(scope.extensions, "name"),
+        ":roles": _array(scope.roles, "name"),
+        ":member_relations": _array(relations, "oid"),
+        ":member_types": _array(types, "oid"),
+        ":member_functions": _array(functions, "oid"),
+    }
+
+    def fill(query: str) -> str:
+        for placeholder, value in values.items():
+            query = query.replace(placeholder, value)
+        return query
+
+    return fill
+
+
+def _array(values: Iterable[object], element: str) -> str:
+    listed = ",".join('"' + str(value).replace("\\", "\\\\").replace('"', '\\"') + '"' for value in values)
+    return f"{sql_string('{' + listed + '}')}::{element}[]"

@@ -1,0 +1,157 @@
+"""What a catalog is, and what a difference between two of them is: plain values, without a database.
+
+A catalog maps the identity of each object to its attributes, as the server prints them. Names of schemas are logical:
+None is the default schema, whatever its real name, so that a throw-away copy compares with the real one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from dbschema.ddl.objects import Identity
+
+Value: TypeAlias = str | int | bool | tuple[str, ...] | None
+Attributes: TypeAlias = "Mapping[str, Value]"
+Change: TypeAlias = Literal["missing", "extra", "changed"]
+
+KINDS = (
+    "extension",
+    "role",
+    "schema",
+    "table",
+    "foreign table",
+    "column",
+    "constraint",
+    "index",
+    "row security",
+    "policy",
+    "trigger",
+    "rule",
+    "statistics",
+    "sequence",
+    "enum",
+    "domain",
+    "composite type",
+    "range type",
+    "function",
+    "procedure",
+    "aggregate",
+    "view",
+    "materialized view",
+    "grant",
+    "default privileges",
+)
+"""Every kind that is read, in the order in which differences are reported."""
+
+GIST: Mapping[str, str] = MappingProxyType(
+    {
+        "column": "type",
+        "constraint": "definition",
+        "index": "definition",
+        "policy": "using",
+        "trigger": "definition",
+        "rule": "definition",
+        "statistics": "definition",
+        "enum": "labels",
+        "domain": "type",
+        "composite type": "attributes",
+        "range type": "subtype",
+        "view": "definition",
+        "materialized view": "definition",
+        "grant": "privileges",
+        "default privileges": "privileges",
+    }
+)
+"""The attribute that tells most about an object of a kind; shown where the whole object is missing or extra."""
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """What a database has, or should have.
+
+    Args:
+        entries: attributes by identity. Relations have their own name as `table`; what stands on one has that table's.
+        parents: for an object that comes and goes with another one, which that is.
+    """
+
+    entries: Mapping[Identity, Attributes]
+    parents: Mapping[Identity, Identity] = field(default_factory=dict)
+
+    @cached_property
+    def _by_kind(self) -> Mapping[str, Mapping[Identity, Attributes]]:
+        kinds: dict[str, dict[Identity, Attributes]] = {}
+        for identity, attributes in self.entries.items():
+            kinds.setdefault(identity.kind, {})[identity] = attributes
+        return kinds
+
+    def of(self, kind: str) -> Mapping[Identity, Attributes]:
+        """The entries of one kind (one of `KINDS`); empty where there are none."""
+        return self._by_kind.get(kind, {})
+
+    def __contains__(self, identity: object) -> bool:
+        return identity in self.entries
+
+    def __getitem__(self, identity: Identity) -> Attributes:
+        return self.entries[identity]
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One thing that the database has otherwise than it should.
+
+    Args:
+        identity: which object.
+        change: 'missing' (wanted, not found), 'extra' (found, not wanted) or 'changed' (one attribute differs).
+        attribute: which attribute, where it is 'changed'; else None.
+        wanted, found: the two values; for a missing or extra object the one that tells most about it, or None.
+    """
+
+    identity: Identity
+    change: Change
+    attribute: str | None = None
+    wanted: Value = None
+    found: Value = None
+
+    @property
+    def kind(self) -> str:
+        """Kind of the object, one of `KINDS`."""
+        return self.identity.kind
+
+    @property
+    def name(self) -> str:
+        """Name of the object as a reader looks for it: with its schema, and with the table that it stands on."""
+        identity = self.identity
+        schema = "" if identity.schema is None else f"{identity.schema}."
+        if identity.kind == "schema":
+            return identity.name or "the default schema"
+        if identity.kind == "grant":
+            return f"{identity.name}{'' if identity.schema is None else f' in schema {identity.schema}'}"
+        if identity.table and identity.table != identity.name:
+            return f"{identity.name} on {schema}{identity.table}"
+        return f"{schema}{identity.name}"
+
+    def __str__(self) -> str:
+        if self.change != "changed":
+            return f"{self.change} {self.kind} {self.name}"
+        return (
+            f"{self.kind} {self.name}: {self.attribute} is {_shown(self.found)}, wanted {_shown(self.wanted)}"
+        )
+
+
+def _shown(value: Value) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, tuple):
+        return f"({', '.join(value)})"
+    return repr(value) if isinstance(value, str) else str(value)

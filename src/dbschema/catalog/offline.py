@@ -1,0 +1,136 @@
+"""The statements that `create_all()` would send, without a database to send them to."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy.dialects.postgresql import psycopg as psycopg_dialect
+from sqlalchemy.dialects.postgresql.base import PGDDLCompiler
+from sqlalchemy.engine.mock import MockConnection
+from sqlalchemy.schema import CreateIndex
+
+from dbschema.ddl.objects import Function, Grant, Phase
+from dbschema.ddl.registry import declared
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from sqlalchemy import Dialect, MetaData
+
+    from dbschema.catalog.plain import Plain
+    from dbschema.ddl.objects import DatabaseObject
+
+LEARNED = (
+    "server_version_info",
+    "default_schema_name",
+    "supports_smallserial",
+    "supports_identity_columns",
+    "supports_virtual_generated_columns",
+    "_backslash_escapes",
+)
+"""What a dialect has learned from its server, and compiles by."""
+
+NOT_IN_A_SCHEMA = ("extension", "role")
+"""Kinds of declared objects that a throw-away schema cannot hold."""
+
+
+class _Compiler(PGDDLCompiler):
+    """Compiles tables without the constraints that `plain` takes."""
+
+    def __init__(self, plain: Plain, *args: Any, **kw: Any) -> None:
+        self._plain = plain
+        super().__init__(*args, **kw)
+
+    def visit_primary_key_constraint(self, constraint: Any, **kw: Any) -> Any:
+        if self._plain.takes_key(constraint, self.define_primary_key_body(constraint)):
+            return None  # the sign for "leave it out" in create_table_constraints
+        return super().visit_primary_key_constraint(constraint, **kw)  # type: ignore[no-untyped-call]  # SQLAlchemy's
+
+    def visit_unique_constraint(self, constraint: Any, **kw: Any) -> Any:
+        if self._plain.takes_key(constraint, self.define_unique_body(constraint)):
+            return None
+        return super().visit_unique_constraint(constraint, **kw)  # type: ignore[no-untyped-call]  # SQLAlchemy's
+
+    def visit_foreign_key_constraint(self, constraint: Any, **kw: Any) -> Any:
+        if self._plain.takes_foreign_key(constraint):
+            return None
+        return super().visit_foreign_key_constraint(constraint, **kw)  # type: ignore[no-untyped-call]  # SQLAlchemy's
+
+
+class _StandIn(MockConnection):
+    """Takes what `create_all()` and other listeners send; the registry's own objects are made in `statements`."""
+
+    dbschema_tables_only = True
+
+
+def dialect_like(initialised: Dialect, plain: Plain) -> Dialect:
+    """A dialect that compiles as `initialised` does, for statements that are sent as they are, in a transaction.
+
+    Percent signs stay single, for no driver will format them, and no index is made concurrently.
+    """
+    dialect: Any = psycopg_dialect.dialect(paramstyle="named")  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
+    for name in LEARNED:
+        if hasattr(initialised, name):
+            setattr(dialect, name, getattr(initialised, name))
+    dialect._supports_create_index_concurrently = False  # noqa: SLF001  the only switch there is
+    dialect.ddl_compiler = partial(_Compiler, plain)
+    return dialect  # type: ignore[no-any-return]  # see above
+
+
+def statements(
+    metadata: MetaData, dialect: Dialect, schemas: Mapping[str | None, str], plain: Plain
+) -> list[str]:
+    """All that builds `metadata` and what is declared for it in other schemas, in order.
+
+    Args:
+        metadata: the models.
+        dialect: of the connection.
+        schemas: the real name of each schema that the models name. What has no schema keeps none, and goes where
+            search_path leads; only functions and privileges on schemas are written out.
+        plain: takes out what the server need not see.
+    """
+    objects = declared(metadata)
+    built = [item for item in objects if item.kind not in NOT_IN_A_SCHEMA and not plain.takes_object(item)]
+    before = [item for item in built if item.order < Phase.TABLE]
+    after = [item for item in built if item.order >= Phase.TABLE]
+    return [
+        *_created(before, schemas),
+        *_tables(metadata, dialect_like(dialect, plain), schemas, plain),
+        *_created(after, schemas),
+    ]
+
+
+def moved(item: DatabaseObject, schemas: Mapping[str | None, str]) -> DatabaseObject:
+    """`item` in the throw-away schemas, owned by whoever builds it."""
+    if isinstance(item, Function):
+        return replace(item.in_schemas(schemas), owner=None)
+    if isinstance(item, Grant) and item.target not in {"TABLE", "SEQUENCE"}:
+        return item.in_schemas(schemas)
+    return item.in_schemas({name: shadow for name, shadow in schemas.items() if name is not None})
+
+
+def _created(objects: Iterable[DatabaseObject], schemas: Mapping[str | None, str]) -> Iterator[str]:
+    for item in objects:
+        yield from moved(item, schemas).create()
+
+
+def _tables(
+    metadata: MetaData, dialect: Dialect, schemas: Mapping[str | None, str], plain: Plain
+) -> list[str]:
+    sent: list[str] = []
+    options: dict[str, Any] = {"compile_kwargs": {"literal_binds": True}}
+    translated = {name: shadow for name, shadow in schemas.items() if name is not None}
+    if {table.schema for table in metadata.tables.values()} != {None}:
+        options |= {"schema_translate_map": translated, "render_schema_translate": True}
+
+    def execute(element: Any, *_: Any, **__: Any) -> None:
+        if plain.takes_element(element):
+            return
+        statement = str(element.compile(dialect=dialect, **options)).strip()
+        if not isinstance(element, CreateIndex) or not plain.takes_index(element, statement):
+            sent.append(statement)
+
+    metadata.create_all(_StandIn(dialect, execute), checkfirst=False)
+    return sent

@@ -1,0 +1,123 @@
+"""What has to be there before the models can be built: rights, extensions, roles, and no default privileges."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from psycopg import errors as server_errors
+
+from dbschema.catalog import fingerprint
+from dbschema.catalog.errors import MissingExtension, MissingRight, MissingRole, ReadOnly
+from dbschema.ddl.objects import Extension, Role, quote
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from dbschema.catalog.fingerprint import Place
+    from dbschema.ddl.objects import DatabaseObject
+
+RIGHTS = """
+SELECT has_database_privilege(current_database(), 'CREATE'), current_setting('transaction_read_only')::bool
+"""
+
+# Tables that the session itself has there would be taken for what the models want.
+TEMPORARY = """
+SELECT has_database_privilege(current_database(), 'TEMPORARY')
+       AND NOT EXISTS (SELECT FROM pg_class WHERE relnamespace = pg_my_temp_schema())
+       AND NOT EXISTS (SELECT FROM pg_type WHERE typnamespace = pg_my_temp_schema())
+       AND NOT EXISTS (SELECT FROM pg_proc WHERE pronamespace = pg_my_temp_schema())
+"""
+
+DEFAULT_PRIVILEGES = """
+SELECT d.defaclobjtype::text,
+       ARRAY(SELECT DISTINCT CASE x.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(x.grantee)) END
+             FROM aclexplode(d.defaclacl) x)
+FROM pg_default_acl d JOIN pg_roles r ON r.oid = d.defaclrole
+WHERE d.defaclnamespace = 0 AND r.rolname = current_user
+"""
+OBJECT_TYPES = {"r": "TABLES", "S": "SEQUENCES", "f": "FUNCTIONS", "T": "TYPES", "n": "SCHEMAS"}
+BY_NATURE = {"f": "EXECUTE ON FUNCTIONS", "T": "USAGE ON TYPES"}
+"""What PUBLIC has of an object that nobody has said anything about."""
+
+
+def require_rights(cursor: Any, place: Place) -> None:
+    """Raise where the models cannot be built at all.
+
+    Raises:
+        ReadOnly: the transaction may only read.
+        MissingRight: the role may not create a schema in the database.
+    """
+    ((may_create, read_only),) = fingerprint.ask(cursor, RIGHTS)
+    if read_only:
+        raise ReadOnly(place.database)
+    if not may_create:
+        statement = f"GRANT CREATE ON DATABASE {quote(place.database)} TO {quote(place.user)}"
+        raise MissingRight(place.database, place.user, statement)
+
+
+def may_use_temporary_tables(cursor: Any) -> bool:
+    """Whether the session may have temporary tables, and has none."""
+    ((answer,),) = fingerprint.ask(cursor, TEMPORARY)
+    return bool(answer)
+
+
+def provide(cursor: Any, place: Place, objects: Sequence[DatabaseObject]) -> Place:
+    """Create the declared extensions and roles that are missing; gives the place as it is then.
+
+    Raises:
+        MissingExtension, MissingRole: one cannot be created.
+    """
+    installed = {name for (name,) in fingerprint.ask(cursor, "SELECT extname::text FROM pg_extension")}
+    extensions = [item for item in objects if isinstance(item, Extension) and item.name not in installed]
+    for extension in extensions:
+        _create_extension(cursor, extension, place)
+    there = {name for (name,) in fingerprint.ask(cursor, "SELECT rolname::text FROM pg_roles")}
+    for role in (item for item in objects if isinstance(item, Role) and item.name not in there):
+        _create_role(cursor, role, place)
+    return fingerprint.locate(cursor, place.version_table) if extensions else place
+
+
+def without_default_privileges(cursor: Any) -> list[str]:
+    """Statements after which new objects have the privileges that PostgreSQL gives by itself.
+
+    Default privileges of the connected role, for all schemas, would otherwise become part of what the models want, and
+    hide what they have done to the real objects.
+    """
+    statements: list[str] = []
+    for kind, grantees in fingerprint.ask(cursor, DEFAULT_PRIVILEGES):
+        word = OBJECT_TYPES[kind]
+        statements += [
+            f"ALTER DEFAULT PRIVILEGES REVOKE ALL ON {word} FROM {grantee}"
+            for grantee in _with_public(grantees)
+        ]
+        statements.append(f"ALTER DEFAULT PRIVILEGES GRANT ALL ON {word} TO CURRENT_USER")
+        if kind in BY_NATURE:
+            statements.append(f"ALTER DEFAULT PRIVILEGES GRANT {BY_NATURE[kind]} TO PUBLIC")
+    return statements
+
+
+def _with_public(grantees: Iterable[str]) -> list[str]:
+    return sorted({*grantees, "PUBLIC"})
+
+
+def _create_extension(cursor: Any, extension: Extension, place: Place) -> None:
+    try:
+        for statement in extension.create():
+            cursor.execute(statement)
+    except (server_errors.FeatureNotSupported, server_errors.UndefinedFile) as error:
+        raise MissingExtension(
+            extension.name, place.database, fingerprint.reason(error), installed=False
+        ) from error
+    except server_errors.Error as error:
+        raise MissingExtension(
+            extension.name, place.database, fingerprint.reason(error), installed=True
+        ) from error
+
+
+def _create_role(cursor: Any, role: Role, place: Place) -> None:
+    try:
+        for statement in role.create():
+            cursor.execute(statement)
+    except server_errors.InsufficientPrivilege as error:
+        by_hand = (error.diag.message_hint or "").removeprefix("Have an administrator run: ")
+        raise MissingRole(role.name, place.user, by_hand or f"CREATE ROLE {quote(role.name)}") from error
