@@ -1,0 +1,161 @@
+"""What autogenerate has found out about one of our objects, as operations of Alembic's.
+
+They stand in `upgrade_ops` beside Alembic's own, so that `alembic check` reports them, `process_revision_directives` and
+`Rewriter` can change them, and `reverse()` gives the downgrade. In a revision they are plain SQL.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from alembic.operations import Operations
+from alembic.operations.ops import MigrateOperation
+from sqlalchemy import text
+
+from dbschema.autogenerate.text import escaped, without_tabs
+from dbschema.ddl.objects import Phase
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from dbschema.ddl.objects import DatabaseObject, Identity
+
+
+class ObjectOp(MigrateOperation):
+    """Root of the operations on our objects.
+
+    Args:
+        before: the object as the database has it; None where it has none.
+        after: the object as the models declare it; None where they do not.
+    """
+
+    verb: ClassVar[str]
+
+    def __init__(self, before: DatabaseObject | None, after: DatabaseObject | None) -> None:
+        self.before = before
+        self.after = after
+
+    @property
+    def object(self) -> DatabaseObject:
+        """The object as it will be; where it goes, as it was."""
+        chosen = self.after or self.before
+        if chosen is None:
+            raise TypeError(f"{type(self).__name__} needs an object")
+        return chosen
+
+    @property
+    def identity(self) -> Identity:
+        """Which object this is about."""
+        return self.object.identity
+
+    @property
+    def position(self) -> int:
+        """Its place among the steps of a revision, as `order.arrange` sorts them; tables stand at `Phase.TABLE`."""
+        return int(self.object.order)
+
+    @property
+    def statements(self) -> tuple[str, ...]:
+        """The SQL that it stands for, as it reaches the server."""
+        return tuple(
+            without_tabs(statement, getattr(item, "body", None)) for item, statement in self._statements()
+        )
+
+    def _statements(self) -> Iterable[tuple[DatabaseObject, str]]:
+        raise NotImplementedError
+
+    def reverse(self) -> ObjectOp:
+        raise NotImplementedError
+
+    def to_diff_tuple(self) -> tuple[Any, ...]:
+        """As `alembic check` prints it: what is to be done, to what, on which table."""
+        identity = self.identity
+        kind = identity.kind.replace(" ", "_")
+        table = () if identity.table in {"", identity.name} else (identity.table,)
+        schema = () if identity.schema is None else (identity.schema,)
+        return (f"{self.verb}_{kind}", identity.name, *table, *schema)
+
+
+class CreateObjectOp(ObjectOp):
+    """An object that the models declare and the database lacks."""
+
+    verb = "add"
+
+    def __init__(self, after: DatabaseObject) -> None:
+        super().__init__(None, after)
+
+    def _statements(self) -> Iterable[tuple[DatabaseObject, str]]:
+        return ((self.object, statement) for statement in self.object.create())
+
+    def reverse(self) -> DropObjectOp:
+        return DropObjectOp(self.object)
+
+
+class DropObjectOp(ObjectOp):
+    """An object that the database has and the models do not declare, or that has to make way for a moment.
+
+    Args:
+        before: the object.
+        returns: it is created anew in the same revision, so that it goes before that instead of last of all.
+    """
+
+    verb = "remove"
+
+    def __init__(self, before: DatabaseObject, *, returns: bool = False) -> None:
+        super().__init__(before, None)
+        self.returns = returns
+
+    @property
+    def position(self) -> int:
+        order = self.object.order
+        # What stands on tables goes before them; a function goes last of all, as defaults and CHECKs may call it.
+        return -int(order) if order > Phase.TABLE or self.returns else int(Phase.GRANT) + int(order)
+
+    def _statements(self) -> Iterable[tuple[DatabaseObject, str]]:
+        return ((self.object, statement) for statement in self.object.drop())
+
+    def reverse(self) -> CreateObjectOp:
+        return CreateObjectOp(self.object)
+
+
+class AlterObjectOp(ObjectOp):
+    """An object that the database has otherwise than the models declare, and that can be changed in its place.
+
+    Args:
+        before, after: the object as it is and as it will be.
+        forward, backward: the statements that change it, and that change it back.
+        details: by attribute, what the database has and what is wanted, as the server prints them.
+    """
+
+    verb = "modify"
+
+    def __init__(
+        self,
+        before: DatabaseObject,
+        after: DatabaseObject,
+        forward: Iterable[str],
+        backward: Iterable[str],
+        details: Mapping[str, tuple[Any, Any]],
+    ) -> None:
+        super().__init__(before, after)
+        self.forward = tuple(forward)
+        self.backward = tuple(backward)
+        self.details = dict(details)
+
+    def _statements(self) -> Iterable[tuple[DatabaseObject, str]]:
+        return ((self.object, statement) for statement in self.forward)
+
+    def reverse(self) -> AlterObjectOp:
+        if self.before is None or self.after is None:
+            raise TypeError("AlterObjectOp needs both objects")
+        details = {name: (wanted, found) for name, (found, wanted) in self.details.items()}
+        return AlterObjectOp(self.after, self.before, self.backward, self.forward, details)
+
+    def to_diff_tuple(self) -> tuple[Any, ...]:
+        return (*super().to_diff_tuple(), self.details)
+
+
+@Operations.implementation_for(ObjectOp)
+def _run(operations: Operations, operation: ObjectOp) -> None:
+    """For whoever invokes operations without writing a revision."""
+    for statement in operation.statements:
+        operations.execute(text(escaped(statement)))

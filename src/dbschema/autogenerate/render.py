@@ -1,0 +1,56 @@
+"""How operations and types stand in a revision: plain SQL and plain types, without an import of this package."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from alembic.autogenerate.render import renderers
+from geoalchemy2 import Geography, Geometry, Raster
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+from dbschema.autogenerate.operations import ObjectOp
+from dbschema.autogenerate.text import execute_lines
+
+if TYPE_CHECKING:
+    from alembic.autogenerate.api import AutogenContext
+
+
+@renderers.dispatch_for(ObjectOp)
+def _render_object(autogen_context: AutogenContext, op: ObjectOp) -> list[str]:
+    return execute_lines(autogen_context.opts["alembic_module_prefix"] or "", op.statements)
+
+
+def render_item(kind: str, item: Any, autogen_context: AutogenContext) -> str | Literal[False]:
+    """Alembic's hook of this name: our types and GeoAlchemy2's; False for everything else."""
+    return _render_type(item, autogen_context) if kind == "type" else False
+
+
+def _render_type(kind: TypeEngine[Any], autogen_context: AutogenContext) -> str | Literal[False]:
+    if isinstance(kind, TypeDecorator) and _is_ours(kind):
+        kind = kind.impl_instance
+        if isinstance(kind, JSONB):
+            autogen_context.imports.add("from sqlalchemy.dialects import postgresql")
+            return "postgresql.JSONB()"
+        if type(kind).__module__.startswith("sqlalchemy.sql."):
+            return f"{autogen_context.opts['sqlalchemy_module_prefix'] or ''}{kind!r}"
+    if isinstance(kind, Geography | Geometry | Raster) and kind.use_typmod is not False:
+        return _render_geo(kind, autogen_context)
+    return False
+
+
+def _is_ours(kind: TypeDecorator[Any]) -> bool:
+    """Whether the type, or one that it is derived from, is of this package."""
+    return any(base.__module__.partition(".")[0] == __name__.partition(".")[0] for base in type(kind).__mro__)
+
+
+def _render_geo(kind: Geography | Geometry | Raster, autogen_context: AutogenContext) -> str:
+    """GeoAlchemy2's types, without an index of their own: it stands in the metadata, and Alembic renders it as such."""
+    name = next(base.__name__ for base in (Geography, Geometry, Raster) if isinstance(kind, base))
+    autogen_context.imports.add(f"from geoalchemy2 import {name}")
+    arguments = []
+    if name != "Raster":
+        arguments.append(repr(kind.geometry_type))
+        if kind.srid != -1:
+            arguments.append(f"srid={kind.srid}")
+    return f"{name}({', '.join([*arguments, 'spatial_index=False'])})"

@@ -1,0 +1,197 @@
+"""The Alembic environment: which database, which models, which transaction; all that an `env.py` has to call.
+
+It serves this package's revisions and those of an application that brings models of its own:
+
+    from alembic import context
+    from dbschema.migrations import environment
+    from shop.models import metadata
+
+    environment.run(context, metadata)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging.config
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias, overload
+
+from alembic.util import CommandError
+from sqlalchemy import Engine, MetaData, text
+
+from dbschema import connect
+from dbschema.connect.errors import NoAddress
+from dbschema.errors import BadAddress, DbSchemaError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import ModuleType
+
+    from alembic.config import Config
+    from alembic.runtime.environment import EnvironmentContext
+    from sqlalchemy import Connection
+
+    Context: TypeAlias = EnvironmentContext | ModuleType
+
+Models: TypeAlias = MetaData | Sequence[MetaData] | Callable[[], MetaData | Sequence[MetaData]]
+
+LOCK_TIMEOUT = "5s"
+"""How long a statement waits for a lock, and everybody else behind it; then the revision fails and is undone."""
+
+PLUGINS = ("alembic.autogenerate.*", "alembic.ext.checkconstraint_byname", "dbschema.*")
+"""What autogenerate compares: all that Alembic knows, CHECK constraints by their name, and our own objects."""
+
+
+class LazyMetaData(Sequence[MetaData]):
+    """The metadata to compare, imported when autogenerate looks at it.
+
+    Importing models costs more time than an upgrade's SQL, and an upgrade must not depend on what the models are today.
+
+    Args:
+        load: gives a MetaData or several; called at most once.
+    """
+
+    def __init__(self, load: Callable[[], MetaData | Sequence[MetaData]]) -> None:
+        self._load = load
+        self._loaded: tuple[MetaData, ...] | None = None
+
+    def _all(self) -> tuple[MetaData, ...]:
+        if self._loaded is None:
+            loaded = self._load()
+            self._loaded = (loaded,) if isinstance(loaded, MetaData) else tuple(loaded)
+        return self._loaded
+
+    def __iter__(self) -> Iterator[MetaData]:
+        return iter(self._all())
+
+    def __len__(self) -> int:
+        return len(self._all())
+
+    @overload
+    def __getitem__(self, index: int) -> MetaData: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[MetaData]: ...
+    def __getitem__(self, index: int | slice) -> MetaData | Sequence[MetaData]:
+        return self._all()[index]
+
+    def __bool__(self) -> bool:
+        return True  # asked by libraries; the models stay where they are
+
+
+def run(context: Context, metadata: Models, **options: Any) -> None:
+    """Run the Alembic command that is under way.
+
+    The database is, in this order: the connection in `config.attributes["connection"]` (a SQLAlchemy Connection, which
+    stays open; where it is in a transaction, that is neither committed nor rolled back; or an Engine), the address in
+    `config.attributes["url"]`, that of `-x url=…`, `DATABASE_URL`, `sqlalchemy.url` of the ini file, the private
+    server. `--sql` needs none.
+
+    Args:
+        context: `alembic.context`.
+        metadata: what autogenerate compares the database with; a function is called only then.
+        options: further arguments of `context.configure`, such as `include_schemas` or `version_table`.
+
+    Raises:
+        DbSchemaError: the database cannot be reached, or refuses; for the `alembic` command line as its CommandError,
+            which it prints on one line.
+    """
+    config: Config = context.config
+    by_hand = config.cmd_opts is not None
+    if by_hand and config.config_file_name is not None and config.file_config.has_section("loggers"):
+        logging.config.fileConfig(config.config_file_name, disable_existing_loggers=False)
+    settings = {
+        "target_metadata": LazyMetaData(metadata) if callable(metadata) else metadata,
+        "transaction_per_migration": True,
+        "compare_type": True,
+        "compare_server_default": True,
+        "autogenerate_plugins": list(PLUGINS),
+        **options,
+    }
+    try:
+        if context.is_offline_mode():
+            _offline(context, settings)
+        else:
+            _online(context, settings)
+    except DbSchemaError as error:
+        if by_hand:
+            raise CommandError(str(error)) from error
+        raise
+
+
+def _offline(context: Context, settings: dict[str, Any]) -> None:
+    context.configure(
+        dialect_name="postgresql",
+        # With the driver's own style, every percent sign in a function's body would be written twice.
+        dialect_opts={"paramstyle": "named"},
+        literal_binds=True,
+        **settings,
+    )
+    context.execute(f"SET lock_timeout = '{LOCK_TIMEOUT}'")
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+def _online(context: Context, settings: dict[str, Any]) -> None:
+    given: Connection | Engine | None = context.config.attributes.get("connection")
+    if isinstance(given, Engine):  # what pytest-alembic gives
+        with given.connect() as connection:
+            _migrate(context, connection, settings)
+        return
+    if given is not None:
+        with _left_as_it_was(given):
+            _migrate(context, given, settings)
+        return
+    database = _database(context)
+    with connect.translating(database):
+        engine = connect.create_engine(database)
+        with contextlib.closing(engine.connect()) as connection:
+            # Committed at once: a setting made in a transaction goes with its rollback, and a transaction that is
+            # open when Alembic is configured is taken for the caller's, whose end nobody would see to.
+            connection.execute(text(f"SET lock_timeout = '{LOCK_TIMEOUT}'"))
+            connection.commit()
+            _migrate(context, connection, settings)
+
+
+def _migrate(context: Context, connection: Connection, settings: dict[str, Any]) -> None:
+    context.configure(connection=connection, **settings)
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+@contextlib.contextmanager
+def _left_as_it_was(connection: Connection) -> Iterator[None]:
+    """End the transaction that Alembic's reading began, unless there was one before."""
+    ours = not connection.in_transaction()
+    try:
+        yield
+    finally:
+        if ours and connection.in_transaction():
+            connection.rollback()
+
+
+def _database(context: Context) -> connect.Settings:
+    config: Config = context.config
+    given = config.attributes.get("url")
+    if given is not None:
+        return connect.resolve(given, source="the caller")
+    arguments = context.get_x_argument(as_dictionary=True)
+    if unknown := sorted(arguments.keys() - {"url"}):
+        raise BadAddress(
+            f"The argument -x {unknown[0]} is unknown", "Give the address as -x url=postgresql://…"
+        )
+    if "url" in arguments:
+        return connect.resolve(arguments["url"], source="-x url")
+    written = config.get_main_option("sqlalchemy.url")
+    if written is None:
+        return connect.resolve(fallback=_private_server)
+    try:
+        return connect.resolve()
+    except NoAddress:
+        return connect.resolve(written, source=f"sqlalchemy.url in {config.config_file_name}")
+
+
+def _private_server() -> str:
+    """Start the private server, for whoever gave no address."""
+    from dbschema.server import PrivateServer  # noqa: PLC0415  costs time, and few need it
+
+    return PrivateServer().start().url(driver="psycopg")

@@ -1,0 +1,165 @@
+"""What stops an upgrade or a downgrade, each as an error of its own with its facts as fields."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dbschema.errors import MigrationError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+
+class BrokenScripts(MigrationError):
+    """The revision scripts do not form one line of history, or one of them cannot be loaded."""
+
+    def __init__(self, location: Path, reason: str) -> None:
+        self.location, self.reason = location, reason
+        super().__init__(
+            f"The revision scripts in {location} cannot be used: {reason}",
+            "Correct them, or install the package anew",
+        )
+
+
+class AmbiguousRevision(MigrationError):
+    """The beginning of a revision's id fits several."""
+
+    def __init__(self, revision: str, matches: Sequence[str]) -> None:
+        self.revision, self.matches = revision, tuple(matches)
+        super().__init__(
+            f"{revision!r} is the beginning of several revisions: {', '.join(matches)}",
+            "Name one of them in full",
+        )
+
+
+class OutOfRange(MigrationError):
+    """A relative revision counts beyond the first or the last one."""
+
+    def __init__(self, revision: str, start: str, possible: int) -> None:
+        self.revision, self.start, self.possible = revision, start, possible
+        super().__init__(
+            f"{revision!r} counts too far: from {start} there are {possible} steps in that direction",
+            "Count less, or name 'head' or 'base'",
+        )
+
+
+class WrongDirection(MigrationError):
+    """An upgrade is asked to go down, or a downgrade to go up."""
+
+    def __init__(self, command: str, revision: str, current: str | None) -> None:
+        self.command, self.revision, self.current = command, revision, current
+        other = "downgrade" if command == "upgrade" else "upgrade"
+        at = "" if current is None else f" from {current}"
+        super().__init__(f"{revision!r} is no target for {command}{at}", f"Use 'dbschema {other} {revision}'")
+
+
+class NeedsDatabase(MigrationError):
+    """SQL for a database that is not asked cannot start at its present revision."""
+
+    def __init__(self, revision: str) -> None:
+        self.revision = revision
+        super().__init__(
+            f"{revision!r} counts from the revision of a database, and none is asked for SQL",
+            "Name both ends, such as base:head",
+        )
+
+
+class DatabaseNewer(MigrationError):
+    """The database stands at a revision that the scripts do not hold."""
+
+    def __init__(self, place: str, unknown: Sequence[str]) -> None:
+        self.place, self.unknown = place, tuple(unknown)
+        super().__init__(
+            f"{place} stands at revision {', '.join(unknown)}, which this version of dbschema does not know",
+            "Install the version that made it; where nothing must be kept, 'dbschema reset --yes' makes the private "
+            "database anew. Nothing was changed",
+        )
+
+
+class ForeignTables(MigrationError):
+    """The database has no revision, but tables that none of our revisions made."""
+
+    SHOWN = 5
+
+    def __init__(self, place: str, schema: str, tables: Sequence[str]) -> None:
+        self.place, self.schema, self.tables = place, schema, tuple(tables)
+        shown = ", ".join(tables[: self.SHOWN])
+        more = f" and {len(tables) - self.SHOWN} more" if len(tables) > self.SHOWN else ""
+        super().__init__(
+            f"{place} holds tables in schema {schema!r} that no revision made ({shown}{more})",
+            "Name an empty database with --url, or move them to another schema; nothing was changed",
+        )
+
+
+class MayNotCreate(MigrationError):
+    """The role may not create what the revisions create."""
+
+    def __init__(self, place: str, user: str, schema: str | None, statement: str) -> None:
+        self.place, self.user, self.schema, self.statement = place, user, schema, statement
+        what = (
+            "has no schema to create tables in" if schema is None else f"may not create in schema {schema!r}"
+        )
+        super().__init__(
+            f"The role {user!r} {what} on {place}",
+            f"Have an administrator run: {statement}; nothing was changed",
+        )
+
+
+class NotWritable(MigrationError):
+    """The server accepts no changes."""
+
+    def __init__(self, place: str, *, recovery: bool) -> None:
+        self.place, self.recovery = place, recovery
+        why = (
+            "is a standby in recovery" if recovery else "is set to read-only (default_transaction_read_only)"
+        )
+        super().__init__(
+            f"{place} {why} and accepts no changes",
+            "Name the primary server (the writer endpoint)" if recovery else "Lift the setting for this role",
+        )
+
+
+class RunnerBusy(MigrationError):
+    """Another run changes the same database, and did not come to an end in time."""
+
+    def __init__(self, place: str, holder: str, waited: float) -> None:
+        self.place, self.holder, self.waited = place, holder, waited
+        super().__init__(
+            f"Another run changes {place} since more than {waited:.0f} s: {holder}",
+            "Wait until it has finished, or end it (pg_terminate_backend), and repeat",
+        )
+
+
+class RevisionFailed(MigrationError):
+    """A revision failed; nothing of it was kept, and those before it were.
+
+    Args:
+        place: the database.
+        direction: 'upgrade' or 'downgrade'.
+        revision, doc: which one, and its title.
+        done: the revisions of the same run that were finished before.
+        reason: what the server said.
+        remedy: what can be done about it.
+        sqlstate: PostgreSQL's code, where the server gave one.
+    """
+
+    def __init__(
+        self,
+        place: str,
+        direction: str,
+        *,
+        revision: str,
+        doc: str,
+        done: Sequence[str],
+        reason: str,
+        remedy: str,
+        sqlstate: str | None = None,
+    ) -> None:
+        self.place, self.direction, self.revision, self.doc = place, direction, revision, doc
+        self.done, self.reason, self.remedy, self.sqlstate = tuple(done), reason, remedy, sqlstate
+        kept = f"; {', '.join(done)} before it stays" if done else ""
+        super().__init__(
+            f"The {direction} of revision {revision} ({doc}) failed on {place}: {reason}",
+            f"{remedy}; nothing of this revision was kept{kept}",
+        )
