@@ -1,0 +1,8 @@
+"""`python -m dbschema`: the command line."""
+
+from __future__ import annotations
+
+from dbschema.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,138 @@
+"""Commands that write data, or remove it: seed, reset."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dbschema.cli.commands import CallRefused
+from dbschema.cli.options import Json, Url, database
+from dbschema.cli.output import Screen, plural
+from dbschema.cli.revisions import Progress, run_data, show_run
+
+if TYPE_CHECKING:
+    from dbschema.connect import Settings
+    from dbschema.migrations.runner import Run
+
+PANEL = "Data"
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands."""
+    app.command(rich_help_panel=PANEL)(seed)
+    app.command(rich_help_panel=PANEL)(reset)
+
+
+def seed(
+    reference: Annotated[
+        bool, typer.Option("--reference", help="What every tenant needs, and nothing else.")
+    ] = False,
+    sample: Annotated[
+        bool, typer.Option("--sample", help="Three tenants with something to look at.")
+    ] = False,
+    url: Url = None,
+    as_json: Json = False,
+) -> None:
+    """Write reference data and sample data; what is there already stays as it is.
+
+    Without an option, both go into the private server. Any other database gets the reference data only, unless --sample is given.
+
+    JSON: database, rows (of 'reference' and 'sample': table, number written).
+    """
+    screen = Screen(as_json=as_json)
+    settings = database(url, screen)
+    unsaid = not reference and not sample
+    if unsaid:
+        reference, sample = True, settings.is_private
+    rows = write_seeds(screen, settings, reference=reference, sample=sample)
+    if unsaid and not sample:
+        screen.line(
+            f"No sample data for {settings.place}, which is not the private server; --sample writes them."
+        )
+    screen.data({"database": settings.place, "rows": rows})
+
+
+def reset(
+    yes: Annotated[bool, typer.Option("--yes", help="All data shall go.")] = False,
+    with_sample_data: Annotated[
+        bool, typer.Option("--with-sample-data", help="Write sample data too.")
+    ] = False,
+    url: Url = None,
+    as_json: Json = False,
+) -> None:
+    """Empty a database, make it anew and write the reference data. All data in it is lost.
+
+    The private server's database is dropped and created. Any other one must be named with --url; its revisions are taken back and applied again.
+
+    JSON: database, before, after, steps (id, doc), rows (as of seed).
+    """
+    from dbschema import connect  # noqa: PLC0415  imports SQLAlchemy
+
+    screen = Screen(as_json=as_json)
+    if not yes:
+        raise CallRefused("This removes all data of the database", "Repeat with --yes if that is meant")
+    settings = database(url, screen)
+    if settings.source == connect.ENVIRONMENT:
+        raise CallRefused(
+            f"{settings.place} is named by DATABASE_URL only, and a reset removes all of its data",
+            "Give its address with --url, or unset DATABASE_URL to reset the private server",
+        )
+    before, run = (
+        _recreate(screen, settings) if settings.is_private else _take_back_and_apply(screen, settings)
+    )
+    show_run(screen, run)
+    rows = write_seeds(screen, settings, reference=True, sample=with_sample_data)
+    screen.data({**run_data(run), "before": before, "rows": rows})
+
+
+def write_seeds(
+    screen: Screen, settings: "Settings", *, reference: bool, sample: bool
+) -> dict[str, dict[str, int]]:
+    """Write the data in one transaction; how many rows of each table were written, by the kind of data."""
+    from dbschema import connect, seeds  # noqa: PLC0415  imports SQLAlchemy
+
+    # Sample data brings tenants, and reference data serves the tenants that are there.
+    wanted = [("sample", seeds.sample.apply, sample), ("reference", seeds.reference.apply, reference)]
+    rows: dict[str, dict[str, int]] = {}
+    with connect.translating(settings), connect.create_engine(settings).begin() as connection:
+        for name, apply, asked in wanted:
+            if asked:
+                with screen.step(f"Write {name} data"):
+                    rows[name] = dict(apply(connection))
+    for name, written in rows.items():
+        total = sum(written.values())
+        screen.line(
+            f"{name.capitalize()} data: {plural(total, 'row')} written{'' if total else ', nothing was missing'}."
+        )
+    return rows
+
+
+def _recreate(screen: Screen, settings: "Settings") -> tuple[str | None, "Run"]:
+    """Drop the private database and create it: whatever was done to it by hand goes too, and no revision can fail."""
+    import psycopg  # noqa: PLC0415  costs time
+    from psycopg import sql  # noqa: PLC0415  as above
+
+    from dbschema import connect  # noqa: PLC0415  imports SQLAlchemy
+    from dbschema.migrations import runner  # noqa: PLC0415  imports Alembic
+
+    current = runner.status(settings).current
+    name = sql.Identifier(settings.database)
+    other = connect.Settings(settings.url.set(database="postgres"), settings.source)
+    with (
+        screen.step(f"Drop and create {settings.place}"),
+        connect.translating(settings),
+        psycopg.connect(other.libpq_url(), autocommit=True) as connection,
+    ):
+        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
+        connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(name))
+    with Progress(screen) as progress:
+        run = runner.upgrade(settings, on_step=progress.on_step, on_wait=progress.on_wait)
+    return current[0] if current else None, run
+
+
+def _take_back_and_apply(screen: Screen, settings: "Settings") -> tuple[str | None, Any]:
+    from dbschema.migrations import runner  # noqa: PLC0415  imports Alembic
+
+    with Progress(screen) as progress:
+        down = runner.downgrade(settings, "base", on_step=progress.on_step, on_wait=progress.on_wait)
+    with Progress(screen) as progress:
+        return down.before, runner.upgrade(settings, on_step=progress.on_step, on_wait=progress.on_wait)
