@@ -1,0 +1,104 @@
+"""The sample tenants as data files describe them: three shops that deliver in Lisbon, Toronto and Melbourne."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from dbschema.geography import GeoPoint
+from dbschema.models import UserRole
+from dbschema.seeds.identifiers import row_id, tenant_id
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from uuid import UUID
+
+
+def read_data(name: str) -> Any:
+    """What the data file `name`.json of this package holds."""
+    return json.loads(files(__package__).joinpath("data", f"{name}.json").read_text(encoding="utf-8"))
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody who works for a shop."""
+
+    username: str
+    name: str
+    role: str
+    is_active: bool = True
+
+
+@dataclass(frozen=True)
+class Place:
+    """A place in the shop's city: real names, real coordinates (WGS 84, degrees), and how many reports come from there."""
+
+    name: str
+    longitude: float
+    latitude: float
+    reports: int = 1
+
+    @property
+    def point(self) -> GeoPoint:
+        return GeoPoint(self.longitude, self.latitude)
+
+
+@dataclass(frozen=True)
+class Company:
+    """A sample tenant.
+
+    Args:
+        bounds: west, south, east and north of its city, in degrees.
+        content: the rest of its data file, by topic.
+    """
+
+    slug: str
+    name: str
+    city: str
+    country: str
+    bounds: tuple[float, float, float, float]
+    currency: str
+    people: tuple[Person, ...]
+    places: tuple[Place, ...]
+    warehouses: tuple[Place, ...]
+    content: Mapping[str, Any]
+
+    @classmethod
+    def read(cls, slug: str) -> Company:
+        """The sample tenant with this slug, one of `SAMPLE_SLUGS`."""
+        data = read_data(slug)
+        west, south, east, north = data.pop("bounds")
+        return cls(
+            bounds=(west, south, east, north),
+            people=tuple(Person(**person) for person in data.pop("people")),
+            places=tuple(Place(**place) for place in data.pop("places")),
+            warehouses=tuple(Place(**place) for place in data.pop("warehouses")),
+            **{name: data.pop(name) for name in ("slug", "name", "city", "country", "currency")},
+            content=data,
+        )
+
+    @cached_property
+    def tenant_id(self) -> UUID:
+        return tenant_id(self.slug)
+
+    def key(self, table: str, name: str) -> dict[str, Any]:
+        """The key of the row called `name` in `table`: `tenant_id` and `id`."""
+        return {"tenant_id": self.tenant_id, "id": row_id(self.tenant_id, table, name)}
+
+    def user(self, username: str) -> UUID:
+        """The id of one of its people."""
+        return row_id(self.tenant_id, "users", username)
+
+    def people_of(self, *roles: UserRole) -> list[str]:
+        """The usernames of those who have one of `roles` and may sign in."""
+        return [
+            person.username for person in self.people if person.is_active and UserRole(person.role) in roles
+        ]
+
+    @property
+    def admin(self) -> UUID:
+        """The id of its first administrator."""
+        return self.user(self.people_of(UserRole.ADMIN)[0])

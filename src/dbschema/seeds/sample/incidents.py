@@ -1,0 +1,129 @@
+"""The sample's incidents on a real map, in clusters around real places, and pictures of them."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from math import cos, radians
+from typing import TYPE_CHECKING, Any
+
+from dbschema.geography import GeoPoint
+from dbschema.models import IncidentStatus, UserRole
+from dbschema.seeds.agents import DOMAIN_ID
+from dbschema.seeds.sample.calendar import LAST_DAY, at
+from dbschema.seeds.sample.companies import read_data
+from dbschema.seeds.sample.domains import WAREHOUSE_DOMAIN
+from dbschema.seeds.sample.draws import Draws
+
+if TYPE_CHECKING:
+    from dbschema.seeds.sample.companies import Company, Place
+    from dbschema.seeds.writing import Row, Rows
+
+METRES_PER_DEGREE = 111_320
+BUCKET = "sample-evidence.example"
+
+
+def rows(company: Company) -> Rows:
+    """Reports from the street, faults in the warehouses, and pictures of some of them."""
+    hazards = read_data("hazards")
+    total = sum(place.reports for place in company.places)
+    incidents: list[Row] = []
+    for place in company.places:
+        for number in range(place.reports):
+            incidents.append(
+                _from_the_street(company, hazards, place, number, position=len(incidents), total=total)
+            )
+    for number, fault in enumerate(read_data("faults")):
+        incidents.append(_from_the_warehouse(company, fault, number))
+    return {
+        "incidents": incidents,
+        "image_evidence": [image for incident in incidents for image in _images(company, incident)],
+    }
+
+
+def nearby(point: GeoPoint, east: float, north: float) -> GeoPoint:
+    """The place so many metres to the east and to the north of `point`, to six decimals (a tenth of a metre)."""
+    return GeoPoint(
+        round(point.longitude + east / (METRES_PER_DEGREE * cos(radians(point.latitude))), 6),
+        round(point.latitude + north / METRES_PER_DEGREE, 6),
+    )
+
+
+def _from_the_street(
+    company: Company, hazards: list[dict[str, Any]], place: Place, number: int, *, position: int, total: int
+) -> Row:
+    draws = Draws(company.slug, "incidents", place.name, str(number))
+    hazard = draws.one_of(hazards)
+    measure = draws.number(*hazard["range"])
+    # Reports are spread over the days in an order of their own, so that neighbours differ in age.
+    day = LAST_DAY * ((position * 17) % total + draws.share()) / total
+    return {
+        **company.key("incidents", f"{place.name}/{number}"),
+        "domain_id": DOMAIN_ID,
+        "title": hazard["title"].format(place=place.name),
+        "raw_text": draws.one_of(hazard["texts"]).format(place=place.name, measure=measure),
+        "severity": draws.number(*hazard["severity"]) if draws.share() < 0.95 else None,
+        "location": nearby(place.point, draws.number(-90, 90), draws.number(-90, 90)),
+        "structured_data": {"hazard": hazard["hazard"], hazard["measure"]: measure, "place": place.name},
+        **_handling(company, draws, day),
+    }
+
+
+def _from_the_warehouse(company: Company, fault: dict[str, Any], number: int) -> Row:
+    draws = Draws(company.slug, "faults", str(number))
+    warehouse = company.warehouses[number % len(company.warehouses)]
+    return {
+        **company.key("incidents", f"fault/{number}"),
+        "domain_id": WAREHOUSE_DOMAIN,
+        "title": fault["title"],
+        "raw_text": fault["text"].format(place=warehouse.name),
+        "severity": fault["severity"],
+        "location": warehouse.point,
+        "structured_data": {"area": fault["area"], "place": warehouse.name},
+        **_handling(company, draws, 20 + 30 * number),
+    }
+
+
+def _handling(company: Company, draws: Draws, day: float) -> Row:
+    """Who reported it and when, and how far it is: the older, the further."""
+    age = LAST_DAY - day
+    if age < 6:
+        status = IncidentStatus.OPEN
+    elif age < 20:
+        status = draws.one_of([IncidentStatus.OPEN, IncidentStatus.IN_PROGRESS, IncidentStatus.RESOLVED])
+    else:
+        status = draws.one_of(
+            [IncidentStatus.IN_PROGRESS, IncidentStatus.RESOLVED, *[IncidentStatus.CLOSED] * 4]
+        )
+    created = at(day)
+    worked_on = at(min(day + draws.number(1, 5), LAST_DAY))
+    return {
+        "status": status,
+        "occurred_at": at(day, -draws.number(5, 90)),
+        "created_by": company.user(draws.one_of(company.people_of(UserRole.OPERATIONS, UserRole.MEMBER))),
+        "created_at": created,
+        "updated_at": created if status is IncidentStatus.OPEN else worked_on,
+    }
+
+
+def _images(company: Company, incident: Row) -> list[Row]:
+    draws = Draws("image", str(incident["id"]))
+    images = []
+    for number in range(draws.one_of([0, 1, 1, 2])):
+        key = f"{company.slug}/{incident['id']}/{number + 1}.jpg"
+        images.append(
+            {
+                **company.key("image_evidence", key),
+                "incident_id": incident["id"],
+                "s3_bucket": BUCKET,
+                "s3_key": key,
+                "content_type": "image/jpeg",
+                "byte_size": draws.number(180_000, 3_200_000),
+                "checksum": f"sha256:{sha256(key.encode()).hexdigest()}",
+                "captured_at": incident["occurred_at"],
+                "location": nearby(incident["location"], draws.number(-9, 9), draws.number(-9, 9))
+                if draws.share() < 0.8
+                else None,
+                "created_at": incident["created_at"],
+            }
+        )
+    return images

@@ -1,0 +1,131 @@
+"""Two tenants of the moment, with a row in each table: what the checks of behaviour play with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from uuid import UUID, uuid4
+
+from sqlalchemy.exc import DBAPIError
+
+from dbschema.ddl import Policy, declared
+from dbschema.ddl.tenancy import POLICY_NAME, TENANT_SETTING
+from dbschema.verify.behaviour import statements
+from dbschema.verify.behaviour.specimens import LONG_AGO, is_needed, value_for
+from dbschema.verify.errors import Unmet
+from dbschema.verify.recording import attempt, execute, one_line, savepoint
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import Connection, ForeignKeyConstraint, MetaData, Table
+
+    from dbschema.verify.behaviour.acting import Actor
+    from dbschema.verify.recording import Answer
+
+UPDATED_AT = "updated_at"
+
+
+def tenant_tables(metadata: MetaData) -> list[Table]:
+    """The tables that keep tenants apart, each after those that its foreign keys point to."""
+    isolated = {
+        item.table_key for item in declared(metadata) if isinstance(item, Policy) and item.name == POLICY_NAME
+    }
+    return [table for table in metadata.sorted_tables if (table.schema, table.name) in isolated]
+
+
+class Stage:
+    """Two tenants, `mine` and `theirs`, and their rows.
+
+    Once it is set up, `mine` is set: each check begins with that, because what the one before did is rolled back.
+
+    Args:
+        connection: in a transaction, with the role that the checks are made as.
+        tables: those that keep tenants apart, each after those that its foreign keys point to.
+        actor: who asks.
+    """
+
+    def __init__(self, connection: Connection, tables: Sequence[Table], actor: Actor) -> None:
+        self.connection = connection
+        self.tables = tables
+        self.actor = actor
+        self.mine, self.theirs = uuid4(), uuid4()
+        self._ids: dict[tuple[UUID, str], UUID] = {}
+        self._reasons: dict[str, str] = {}
+
+    def set_up(self) -> None:
+        """Write a row into each table for both tenants; where that fails, `key` tells why."""
+        for tenant in (self.theirs, self.mine):
+            self.become(tenant)
+            for table in self.tables:
+                try:
+                    with savepoint(self.connection, keep=True):
+                        self._ids[tenant, table.fullname] = self.insert(table, tenant)
+                except (DBAPIError, Unmet) as error:
+                    if self.connection.invalidated:
+                        raise
+                    self._reasons.setdefault(table.fullname, one_line(error))
+
+    def become(self, tenant: UUID | None) -> None:
+        """Set the tenant; None: the empty setting."""
+        execute(self.connection, f"SET LOCAL {TENANT_SETTING} = '{tenant or ''}'")
+
+    def id_of(self, table: Table, tenant: UUID) -> UUID:
+        """The id of the tenant's row in `table`.
+
+        Raises:
+            Unmet: it could not be written.
+        """
+        found = self._ids.get((tenant, table.fullname))
+        if found is None:
+            reason = self._reasons.get(table.fullname, "it was not tried")
+            raise Unmet(f"no row could be written into {table.fullname}: {reason}")
+        return found
+
+    def key(self, table: Table, tenant: UUID) -> str:
+        """The condition that names the tenant's row in `table`, as SQL."""
+        row = self.id_of(table, tenant)
+        if "tenant_id" in table.columns:
+            return f"tenant_id = '{tenant}' AND id = '{row}'"
+        return f"id = '{row}'"
+
+    def count(self, table: Table, where: str) -> int:
+        """How many rows of `table` meet a condition, as far as the session sees them."""
+        return int(execute(self.connection, statements.select(table, "count(*)", where)).scalar_one())
+
+    def insert(self, table: Table, tenant: UUID, **given: str | None) -> UUID:
+        """Write another row of `tenant` into `table`, with the given values; gives its id."""
+        values = self.values(table, tenant, **given)
+        execute(self.connection, statements.insert(table, values), values)
+        return UUID(values["id"])
+
+    def try_insert(self, table: Table, tenant: UUID, **given: str | None) -> Answer:
+        """What the database says to such a row; it does not stay."""
+        values = self.values(table, tenant, **given)
+        return attempt(self.connection, statements.insert(table, values), values)
+
+    def values(self, table: Table, tenant: UUID, **given: str | None) -> dict[str, str | None]:
+        """A row of `tenant` for `table`: what it needs, its foreign keys, and what was given.
+
+        `updated_at` is long ago, so that an update that does not move it is noticed.
+        """
+        values: dict[str, str | None] = {"id": str(uuid4() if "tenant_id" in table.columns else tenant)}
+        if "tenant_id" in table.columns:
+            values["tenant_id"] = str(tenant)
+        for key in table.foreign_key_constraints:
+            values.update(self._reference(key, tenant, values.keys() | given.keys()))
+        for column in table.columns:
+            if column.name == UPDATED_AT:
+                values[column.name] = LONG_AGO
+            elif column.name not in values and column.name not in given and is_needed(column):
+                values[column.name] = value_for(column)
+        return {**values, **given}
+
+    def _reference(self, key: ForeignKeyConstraint, tenant: UUID, known: set[str]) -> dict[str, str]:
+        """The columns of a foreign key that are not known yet; an optional one stays empty where its target failed."""
+        target = key.referred_table
+        there = (tenant, target.fullname) in self._ids
+        return {
+            column.name: str(self.id_of(target, tenant))
+            for column in key.columns
+            if column.name not in known and (there or is_needed(column))
+        }

@@ -1,0 +1,178 @@
+"""The groups from `tables` to `grants`: a line for each thing that the models declare, and for what has come on top.
+
+Tables that the models do not know are nobody's business here (`dbschema check` tells them); what stands on a table of
+theirs is: another policy or grant on it may undo what the declared ones keep.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, TypeAlias
+
+from sqlalchemy.exc import DBAPIError
+
+from dbschema.ddl import Function, Grant, Policy, RowSecurity, Trigger, declared
+from dbschema.verify.comparing import compare
+from dbschema.verify.recording import one_line, savepoint
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from sqlalchemy import MetaData, Table
+
+    from dbschema.catalog import Difference
+    from dbschema.ddl import DatabaseObject
+    from dbschema.verify.recording import Recorder
+
+Line: TypeAlias = "tuple[str, str]"
+"""A line of the report: its group and its name."""
+
+_GROUPS = {
+    "trigger": "triggers",
+    "function": "functions",
+    "row security": "row security",
+    "policy": "policies",
+}
+_ELSEWHERE = frozenset({"extension", "role"})
+"""Kinds that have groups of their own, asked for directly."""
+
+
+def check(recorder: Recorder, metadata: MetaData) -> None:
+    """Make the checks of these groups."""
+    connection = recorder.connection
+    try:
+        with savepoint(connection):
+            comparison = compare(connection, metadata)
+    except DBAPIError as error:
+        if connection.invalidated:
+            raise
+        recorder.note(
+            "tables", "comparison", False, f"nothing up to the grants could be compared: {one_line(error)}"
+        )
+        return
+    wrong: dict[Line, list[str]] = defaultdict(list)
+    for difference in comparison.differences:
+        if (line := _line(difference, metadata)) is not None:
+            wrong[line].append(_said(difference))
+    gone = {
+        (difference.identity.schema, difference.identity.table)
+        for difference in comparison.differences
+        if difference.kind == "table" and difference.change == "missing"
+    }
+    recorder.note("tables", "comparison", True, comparison.method)
+    lines = list(_lines(metadata))
+    for group in ("tables", *_GROUPS.values(), "grants"):
+        for line, table, detail in [item for item in lines if item[0][0] == group]:
+            against = wrong.pop(line, [])
+            if not against and table in gone:
+                against = ["its table is missing"]
+            recorder.note(*line, not against, "; ".join(against) or detail)
+        for line in [line for line in wrong if line[0] == group]:
+            recorder.note(*line, False, "; ".join(wrong.pop(line)))
+
+
+def _lines(metadata: MetaData) -> Iterator[tuple[Line, tuple[str | None, str] | None, str]]:
+    """The lines that the models ask for, with the table that each stands on and its text where all is well."""
+    for table in metadata.sorted_tables:
+        yield ("tables", table.fullname), (table.schema, table.name), _inventory(table)
+    objects = declared(metadata)
+    for kind in (Trigger, Function, RowSecurity, Policy):
+        for item in objects:
+            if isinstance(item, kind):
+                yield (_GROUPS[item.kind], _name(item)), item.table_key, _summary(item)
+    grants: dict[str, list[Grant]] = defaultdict(list)
+    for item in objects:
+        if isinstance(item, Grant):
+            grants[_target(item.identity.name)].append(item)
+    for target, given in grants.items():
+        summary = "; ".join(f"{grant.role} {', '.join(grant.privileges)}" for grant in given)
+        yield ("grants", target), given[0].table_key, summary
+
+
+def _line(difference: Difference, metadata: MetaData) -> Line | None:
+    """The line that a difference belongs to; None where it concerns nothing that the models declare."""
+    identity = difference.identity
+    ours = {(table.schema, table.name) for table in metadata.tables.values()}
+    on_ours = (identity.schema, identity.table) in ours
+    if difference.kind in _ELSEWHERE:
+        return None
+    if difference.kind in {"grant", "function"}:
+        return _line_of_grant_or_function(difference, metadata, on_ours=on_ours)
+    if not on_ours and difference.change == "extra":
+        return None
+    group = _GROUPS.get(difference.kind)
+    if group is None:
+        schema = "" if identity.schema is None else f"{identity.schema}."
+        return "tables", f"{schema}{identity.table or identity.name}"
+    return group, difference.name
+
+
+def _line_of_grant_or_function(difference: Difference, metadata: MetaData, *, on_ours: bool) -> Line | None:
+    identity = difference.identity
+    objects = declared(metadata)
+    functions = {_name(item) for item in objects if isinstance(item, Function)}
+    if difference.kind == "function":
+        known = difference.name in functions or difference.change != "extra"
+        return ("functions", difference.name) if known else None
+    if on_ours:
+        return "grants", f"table {identity.table}"
+    target = _target(identity.name)
+    if (name := target.removeprefix("function ")) in functions:
+        return "functions", name
+    granted = {_target(item.identity.name) for item in objects if isinstance(item, Grant)}
+    return ("grants", target) if target in granted else None
+
+
+def _said(difference: Difference) -> str:
+    if difference.change == "extra":
+        return f"{difference.kind} {difference.identity.name} is not declared"
+    if difference.change == "missing":
+        return f"{difference.kind} {difference.identity.name} is missing"
+    if difference.attribute == "body":
+        return f"{difference.kind} {difference.identity.name} has another body"
+    return str(difference)
+
+
+def _name(item: DatabaseObject) -> str:
+    """As `Difference.name` writes it."""
+    identity = item.identity
+    schema = "" if identity.schema is None else f"{identity.schema}."
+    if identity.table and identity.table != identity.name:
+        return f"{identity.name} on {schema}{identity.table}"
+    return f"{schema}{identity.name}"
+
+
+def _target(grant: str) -> str:
+    """'TABLE incidents' of 'TABLE incidents TO dbschema_app'; the default schema is called 'schema'."""
+    kind, _, name = grant.rpartition(" TO ")[0].partition(" ")
+    return f"{kind.lower()} {name}".strip()
+
+
+def _inventory(table: Table) -> str:
+    return ", ".join(
+        _counted(number, what)
+        for number, what in (
+            (len(table.columns), "column"),
+            (len(table.constraints), "constraint"),
+            (len(table.indexes), "index"),
+        )
+    )
+
+
+def _counted(number: int, what: str) -> str:
+    plural = {"index": "indexes"}.get(what, f"{what}s")
+    return f"{number} {what if number == 1 else plural}"
+
+
+def _summary(item: DatabaseObject) -> str:
+    if isinstance(item, Trigger):
+        return f"{item.timing} {_alternatives(item.events)}, calls {item.function}()"
+    if isinstance(item, Function):
+        return item.comment or f"returns {item.returns}"
+    if isinstance(item, RowSecurity):
+        return "enabled and forced" if item.forced else "enabled"
+    return ""
+
+
+def _alternatives(events: Iterable[str]) -> str:
+    return " OR ".join(events)
