@@ -1,0 +1,60 @@
+# Each command does all the set-up it needs. `make` lists them.
+
+VENV ?= .venv
+PYTHON ?=
+ARGS ?=
+JOBS ?= auto
+
+export VENV PYTHON
+
+# These commands speak of the private server; an address that a shell has set for something else is not used.
+unexport DATABASE_URL DB_SECRET_ARN RDS_SECRET_ARN DB_SSM_PREFIX AURORA_CLUSTER_ARN
+
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help up down test lint format wheel try-wheel lock env ready clean
+
+help: ## Show this list
+	@echo "make [command] [PYTHON=/path/to/python3] [VENV=.venv] [ARGS=...]"
+	@echo
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
+
+up: ready ## Install what is missing; start, migrate, seed and verify the private database
+	@"$(BIN)/dbschema" up
+	@"$(BIN)/dbschema" verify
+
+down: ## Stop the private server; its data stays
+	@if [ -x "$(BIN)/dbschema" ]; then "$(BIN)/dbschema" down; else echo "Nothing to stop: $(VENV) does not exist."; fi
+
+test: ready ## Install what is missing; run every test (ARGS="-k name", JOBS=2)
+	@"$(BIN)/python" -m pytest -n $(JOBS) --maxprocesses 8 $(ARGS)
+
+lint: env ## Check format, rules and types
+	@"$(BIN)/ruff" format --check .
+	@"$(BIN)/ruff" check .
+	@"$(BIN)/mypy"
+
+format: env ## Format the code and mend what can be mended
+	@"$(BIN)/ruff" format .
+	@"$(BIN)/ruff" check --fix .
+
+wheel: env ## Build wheel and sdist into dist/, byte for byte repeatable
+	@rm -rf dist
+	@"$(BIN)/python" -m hatchling build -d dist
+
+try-wheel: ready wheel ## Install the wheel from the index into an empty environment elsewhere, and use it
+	@sh scripts/try_wheel.sh
+
+lock: env ## Pin all dependencies anew (ARGS=--upgrade)
+	@sh scripts/lock.sh $(ARGS)
+
+env: ## Make the Python environment only
+	@sh scripts/bootstrap.sh python
+
+ready: ## Make the Python environment, find or install PostgreSQL with PostGIS
+	@sh scripts/bootstrap.sh
+
+clean: ## Remove what was built and cached; the environment and the database stay
+	@rm -rf dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@find src tests alembic -name __pycache__ -type d -prune -exec rm -rf {} +
