@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psutil
 import psycopg
 import pytest
 from sqlalchemy import make_url
@@ -232,9 +233,7 @@ def test_psql_shows_the_password_to_nobody(
     assert process.stdout is not None
     there = process.stdout.readline()  # psql has taken the place of our program, and waits for its input
 
-    arguments = subprocess.run(
-        ["ps", "-o", "args=", "-p", str(process.pid)], capture_output=True, text=True, check=True
-    ).stdout
+    arguments = " ".join(psutil.Process(process.pid).cmdline())
     process.communicate("", timeout=20)
 
     assert there == "there\n"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from dbschema.catalog import declarations, fingerprint, shadow
 from dbschema.catalog.diff import compare
 from dbschema.catalog.model import KINDS, Attributes, Catalog, Difference, Value
+from dbschema.catalog.place import VERSION_TABLE, locate
 from dbschema.catalog.transaction import scratch
 from dbschema.ddl.objects import Extension, Role
 
@@ -24,7 +25,7 @@ def check(
     connection: Connection,
     metadata: MetaData,
     *,
-    version_table: str = fingerprint.VERSION_TABLE,
+    version_table: str = VERSION_TABLE,
     ignore: Callable[[Identity], bool] | None = None,
 ) -> tuple[Difference, ...]:
     """What the database behind `connection` has otherwise than `metadata` says; empty where nothing differs.
@@ -42,7 +43,7 @@ def check(
         CatalogError: the comparison cannot be made; the error says what is missing.
     """
     with scratch(connection) as cursor:
-        place = fingerprint.locate(cursor, version_table)
+        place = locate(cursor, version_table)
         building = shadow.Shadow(connection, metadata, place)
         with scratch(connection) as reading:
             real = fingerprint.read_at(reading, place, **_spoken_of(metadata), meanwhile=building.prepare)
@@ -53,12 +54,12 @@ def found(
     connection: Connection,
     metadata: MetaData,
     *,
-    version_table: str = fingerprint.VERSION_TABLE,
+    version_table: str = VERSION_TABLE,
     positions: bool = False,
 ) -> Catalog:
     """What the database has of that which `metadata` speaks about. Raises as `check`."""
     with scratch(connection) as cursor:
-        place = fingerprint.locate(cursor, version_table)
+        place = locate(cursor, version_table)
         return fingerprint.read_at(cursor, place, **_spoken_of(metadata), positions=positions)
 
 
@@ -66,7 +67,7 @@ def wanted(
     connection: Connection,
     metadata: MetaData,
     *,
-    version_table: str = fingerprint.VERSION_TABLE,
+    version_table: str = VERSION_TABLE,
     positions: bool = False,
 ) -> Catalog:
     """What `metadata` says that the database should have, as its server prints it. Raises as `check`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dbschema.catalog import fingerprint
+from dbschema.catalog.asking import ask
 from dbschema.catalog.offline import moved
 from dbschema.ddl.objects import Extension, Function, Identity, Role, quote
 from dbschema.ddl.registry import declared
@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
     from sqlalchemy import MetaData
 
-    from dbschema.catalog.fingerprint import Answers, Place
+    from dbschema.catalog.fingerprint import Answers
     from dbschema.catalog.model import Attributes, Value
+    from dbschema.catalog.place import Place
     from dbschema.ddl.objects import DatabaseObject
 
 OWNED = """
@@ -44,12 +45,23 @@ def rename(answers: Answers, real: Mapping[str, str]) -> None:
     They are random, so they occur nowhere else. What is visible by search_path is printed without its schema anyway.
     """
     token = min(real, key=len)
-    for identity, attributes in answers.entries.items():
-        for value in attributes.values():
-            if (type(value) is str and token in value) or (type(value) is tuple and token in "".join(value)):
-                renamed = {name: _renamed(part, real) for name, part in attributes.items()}
-                answers.entries[identity] = renamed
-                break
+    for identity, attributes in list(answers.entries.items()):
+        if token in identity.name:  # the type of an argument, in a schema of the models
+            del answers.entries[identity]
+        elif not any(_speaks_of(value, token) for value in attributes.values()):
+            continue
+        renamed = {name: _renamed(part, real) for name, part in attributes.items()}
+        answers.entries[identity._replace(name=str(_renamed(identity.name, real)))] = renamed
+    answers.granted = [
+        (
+            identity._replace(name=str(_renamed(identity.name, real))),
+            target,
+            str(_renamed(name, real)),
+        )
+        if token in name
+        else (identity, target, name)
+        for identity, target, name in answers.granted
+    ]
 
 
 def make_permanent(answers: Answers) -> None:
@@ -97,7 +109,7 @@ def _set_owner(
     """Giving the copy away would need rights over the owner that the comparison need not have."""
     copy = moved(function, shadows)
     signature = copy.signature if isinstance(copy, Function) else function.signature
-    rows = fingerprint.ask(
+    rows = ask(
         cursor,
         OWNED.format(owner=sql_string(str(function.owner)), signature=sql_string(signature)),
     )
@@ -110,6 +122,10 @@ def _set_owner(
             "owner": None if taken_for_granted else function.owner,
         }
         answers.entries.pop(Identity("grant", schema, "", f"FUNCTION {name} TO {function.owner}"), None)
+
+
+def _speaks_of(value: Value, token: str) -> bool:
+    return (type(value) is str and token in value) or (type(value) is tuple and token in "".join(value))
 
 
 def _renamed(value: Value, real: Mapping[str, str]) -> Value:

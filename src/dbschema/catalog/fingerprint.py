@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import psycopg
-from psycopg.rows import tuple_row
 
-from dbschema.catalog.errors import NoDefaultSchema, Unreadable
+from dbschema.catalog.asking import ask, ask_all, reason
+from dbschema.catalog.errors import Unreadable
 from dbschema.catalog.model import Catalog
 from dbschema.catalog.parents import parents_of
+from dbschema.catalog.place import VERSION_TABLE, locate, oids, settle
 from dbschema.catalog.readers import POSITIONS, PRESENT, QUERIES, RARE
 from dbschema.catalog.readers.parts import MEMBERS
 from dbschema.catalog.transaction import scratch
@@ -18,51 +19,16 @@ from dbschema.ddl.objects import Identity
 from dbschema.types import sql_string
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from sqlalchemy import Connection
 
     from dbschema.catalog.model import Attributes
     from dbschema.catalog.parents import Granted
+    from dbschema.catalog.place import Place
 
 TEXT_ARRAYS = frozenset({1003, 1009})
 """Oids of name[] and text[], the only types that the driver gives as lists."""
-
-VERSION_TABLE = "alembic_version"
-"""The table that Alembic keeps its revision in, unless it was told otherwise."""
-
-PLACE = """
-SELECT current_schema()::text, current_database()::text, current_user::text,
-       ARRAY(SELECT DISTINCT n.nspname::text FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
-             WHERE n.nspname <> 'pg_catalog' ORDER BY 1),
-       ARRAY(SELECT r.oid::bigint FROM pg_roles r WHERE r.rolname = current_user
-             UNION SELECT d.datdba::bigint FROM pg_database d WHERE d.datname = current_database()
-             UNION SELECT c.relowner::bigint FROM pg_class c WHERE c.oid = to_regclass(quote_ident({version_table}))),
-       ARRAY(SELECT k.word FROM pg_get_keywords() k WHERE k.catcode <> 'U')
-"""
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a connection stands.
-
-    Args:
-        default_schema: the first schema of its search_path.
-        database, user: names, for messages.
-        extension_schemas: the schemas that installed extensions are in; their types have to be found.
-        owners: oids of the roles whose ownership goes without saying: who is connected, who owns the database, and
-            who owns the version table.
-        keywords: the words that the server quotes when it prints them as names.
-        version_table: the table that Alembic keeps its revision in.
-    """
-
-    default_schema: str
-    database: str
-    user: str
-    extension_schemas: tuple[str, ...]
-    owners: tuple[int, ...]
-    keywords: frozenset[str]
-    version_table: str
 
 
 @dataclass(frozen=True)
@@ -153,46 +119,6 @@ def read_at(
     return answers.catalog()
 
 
-def locate(cursor: Any, version_table: str = VERSION_TABLE) -> Place:
-    """Where the connection of `cursor` stands, by its own search_path."""
-    (row,) = ask(cursor, PLACE.format(version_table=sql_string(version_table)))
-    default_schema, database, user, extension_schemas, owners, keywords = row
-    if default_schema is None:
-        raise NoDefaultSchema(database)
-    return Place(
-        default_schema,
-        database,
-        user,
-        tuple(extension_schemas),
-        tuple(owners),
-        frozenset(keywords),
-        version_table,
-    )
-
-
-def settle(cursor: Any, path: Iterable[str]) -> None:
-    """Fix what the printed definitions depend on, until the scratch transaction ends.
-
-    JIT would compile for longer than the queries run.
-    """
-    ask(
-        cursor,
-        f"SELECT set_config('search_path', {sql_string(search_path(path))}, true),"
-        " set_config('quote_all_identifiers', 'off', true), set_config('jit', 'off', true)",
-    )
-
-
-def search_path(names: Iterable[str]) -> str:
-    """The value of search_path. Temporary tables, which would hide others, come last unless `names` has them."""
-    return ", ".join('"' + name.replace('"', '""') + '"' for name in dict.fromkeys([*names, "pg_temp"]))
-
-
-def oids(cursor: Any, names: Mapping[str, str | None]) -> dict[int, str | None]:
-    """The logical name of each schema in `names` that is there, by its oid."""
-    rows = ask(cursor, "SELECT oid, nspname::text FROM pg_namespace")
-    return {oid: names[name] for oid, name in rows if name in names}
-
-
 def collect(cursor: Any, scope: Scope, meanwhile: Callable[[], None] | None = None) -> Answers:
     """Ask every question. The search_path has been settled; `meanwhile` is called while the server is at work."""
     answers = Answers({}, [])
@@ -225,41 +151,6 @@ def add_positions(cursor: Any, scope: Scope, answers: Answers) -> None:
     for _, nsp, table, name, position in ask(cursor, _filling(cursor, scope)(POSITIONS)):
         identity = Identity("column", scope.schemas[nsp], table, name)
         answers.entries[identity] = {**answers.entries[identity], "position": position}
-
-
-def ask(cursor: Any, query: str) -> list[tuple[Any, ...]]:
-    """The rows that `query` gives; it has no parameters, so a percent sign is only that."""
-    cursor.execute(query)
-    rows: list[tuple[Any, ...]] = cursor.fetchall()
-    return rows
-
-
-def ask_all(
-    cursor: Any, queries: Sequence[str], meanwhile: Callable[[], None] | None = None
-) -> Iterator[tuple[Sequence[Any], list[tuple[Any, ...]]]]:
-    """Description and rows of each query, in order; the server answers one while the one before is being put together."""
-    connection = getattr(cursor, "connection", None)
-    if not isinstance(connection, psycopg.Connection) or not psycopg.Pipeline.is_supported():
-        if meanwhile is not None:
-            meanwhile()
-        for query in queries:
-            rows = ask(cursor, query)
-            yield cursor.description, rows
-        return
-    with connection.pipeline():
-        cursors = [
-            connection.cursor(row_factory=tuple_row).execute(query, prepare=False) for query in queries
-        ]
-        if meanwhile is not None:
-            meanwhile()
-        for answering in cursors:
-            rows = answering.fetchall()
-            yield answering.description or (), rows
-
-
-def reason(error: psycopg.Error) -> str:
-    """What the server says, on one line."""
-    return " ".join((error.diag.message_primary or str(error)).split())
 
 
 def _with_tuples(row: tuple[Any, ...], arrays: Iterable[int]) -> tuple[Any, ...]:

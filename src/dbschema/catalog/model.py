@@ -134,7 +134,9 @@ class Difference:
         if identity.kind == "schema":
             return identity.name or "the default schema"
         if identity.kind == "grant":
-            return f"{identity.name}{'' if identity.schema is None else f' in schema {identity.schema}'}"
+            # A grant on a schema has no other object: "SCHEMA  TO role".
+            name = " ".join(identity.name.split())
+            return name if identity.schema is None else f"{name} in schema {identity.schema}"
         if identity.table and identity.table != identity.name:
             return f"{identity.name} on {schema}{identity.table}"
         return f"{schema}{identity.name}"

@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg import errors as server_errors
 
-from dbschema.catalog import fingerprint
+from dbschema.catalog.asking import ask, reason
 from dbschema.catalog.errors import MissingExtension, MissingRight, MissingRole, ReadOnly
+from dbschema.catalog.place import locate
 from dbschema.ddl.objects import Extension, Role, quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from dbschema.catalog.fingerprint import Place
+    from dbschema.catalog.place import Place
     from dbschema.ddl.objects import DatabaseObject
 
 RIGHTS = """
@@ -47,7 +48,7 @@ def require_rights(cursor: Any, place: Place) -> None:
         ReadOnly: the transaction may only read.
         MissingRight: the role may not create a schema in the database.
     """
-    ((may_create, read_only),) = fingerprint.ask(cursor, RIGHTS)
+    ((may_create, read_only),) = ask(cursor, RIGHTS)
     if read_only:
         raise ReadOnly(place.database)
     if not may_create:
@@ -57,7 +58,7 @@ def require_rights(cursor: Any, place: Place) -> None:
 
 def may_use_temporary_tables(cursor: Any) -> bool:
     """Whether the session may have temporary tables, and has none."""
-    ((answer,),) = fingerprint.ask(cursor, TEMPORARY)
+    ((answer,),) = ask(cursor, TEMPORARY)
     return bool(answer)
 
 
@@ -67,14 +68,14 @@ def provide(cursor: Any, place: Place, objects: Sequence[DatabaseObject]) -> Pla
     Raises:
         MissingExtension, MissingRole: one cannot be created.
     """
-    installed = {name for (name,) in fingerprint.ask(cursor, "SELECT extname::text FROM pg_extension")}
+    installed = {name for (name,) in ask(cursor, "SELECT extname::text FROM pg_extension")}
     extensions = [item for item in objects if isinstance(item, Extension) and item.name not in installed]
     for extension in extensions:
         _create_extension(cursor, extension, place)
-    there = {name for (name,) in fingerprint.ask(cursor, "SELECT rolname::text FROM pg_roles")}
+    there = {name for (name,) in ask(cursor, "SELECT rolname::text FROM pg_roles")}
     for role in (item for item in objects if isinstance(item, Role) and item.name not in there):
         _create_role(cursor, role, place)
-    return fingerprint.locate(cursor, place.version_table) if extensions else place
+    return locate(cursor, place.version_table) if extensions else place
 
 
 def without_default_privileges(cursor: Any) -> list[str]:
@@ -84,7 +85,7 @@ def without_default_privileges(cursor: Any) -> list[str]:
     hide what they have done to the real objects.
     """
     statements: list[str] = []
-    for kind, grantees in fingerprint.ask(cursor, DEFAULT_PRIVILEGES):
+    for kind, grantees in ask(cursor, DEFAULT_PRIVILEGES):
         word = OBJECT_TYPES[kind]
         statements += [
             f"ALTER DEFAULT PRIVILEGES REVOKE ALL ON {word} FROM {grantee}"
@@ -105,13 +106,9 @@ def _create_extension(cursor: Any, extension: Extension, place: Place) -> None:
         for statement in extension.create():
             cursor.execute(statement)
     except (server_errors.FeatureNotSupported, server_errors.UndefinedFile) as error:
-        raise MissingExtension(
-            extension.name, place.database, fingerprint.reason(error), installed=False
-        ) from error
+        raise MissingExtension(extension.name, place.database, reason(error), installed=False) from error
     except server_errors.Error as error:
-        raise MissingExtension(
-            extension.name, place.database, fingerprint.reason(error), installed=True
-        ) from error
+        raise MissingExtension(extension.name, place.database, reason(error), installed=True) from error
 
 
 def _create_role(cursor: Any, role: Role, place: Place) -> None:

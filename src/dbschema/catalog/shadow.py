@@ -16,19 +16,20 @@ import psycopg
 from psycopg import errors as server_errors
 
 from dbschema.catalog import declarations, fingerprint, offline, prerequisites
+from dbschema.catalog.asking import ask, reason
 from dbschema.catalog.errors import ModelsRefused, TooManyLocks, Unreadable
+from dbschema.catalog.place import PRINTING, VERSION_TABLE, locate, oids, search_path, settings
 from dbschema.catalog.plain import Everything, Plain
 from dbschema.catalog.transaction import scratch
 from dbschema.ddl.registry import declared
-from dbschema.types import sql_string
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from sqlalchemy import Connection, MetaData
 
-    from dbschema.catalog.fingerprint import Place
     from dbschema.catalog.model import Catalog
+    from dbschema.catalog.place import Place
 
 TEMPORARY = "pg_temp"
 SETTINGS = {
@@ -37,8 +38,6 @@ SETTINGS = {
     "standard_conforming_strings": "on",
     "default_tablespace": "",
     "temp_tablespaces": "",
-    "quote_all_identifiers": "off",
-    "jit": "off",
 }
 """What decides how the statements are understood; a function's body may speak of what is not there."""
 
@@ -53,7 +52,7 @@ def build(
     connection: Connection,
     metadata: MetaData,
     *,
-    version_table: str = fingerprint.VERSION_TABLE,
+    version_table: str = VERSION_TABLE,
     positions: bool = False,
 ) -> Catalog:
     """The catalog that `metadata` wants, as the server behind `connection` prints it; nothing stays behind.
@@ -69,7 +68,7 @@ def build(
             statement of the models, or has no room for the locks.
     """
     with scratch(connection) as cursor:
-        place = fingerprint.locate(cursor, version_table)
+        place = locate(cursor, version_table)
         return Shadow(connection, metadata, place).build(cursor, positions=positions)
 
 
@@ -85,9 +84,7 @@ class Shadow:
     def __init__(self, connection: Connection, metadata: MetaData, place: Place) -> None:
         self._connection, self._metadata, self._place = connection, metadata, place
         named = declarations.schemas(metadata)
-        self._temporary = not named
-        # Who writes out the default schema's name gets the long way: its objects are found under no name.
-        self._shortened = place.default_schema not in named
+        self._temporary = self._shortened = not named
         token = f"dbschema_{secrets.token_hex(6)}"
         self._names: dict[str | None, str] = {None: token, place.default_schema: token}
         for number, name in enumerate(sorted(named - {place.default_schema})):
@@ -153,12 +150,9 @@ class Shadow:
         for name in self._place.extension_schemas:
             # An extension may be in a schema of the models: then its copy is as visible as the schema itself is.
             path += [self._names[name], name] if name in self._names else [name]
-        settings = SETTINGS | {"search_path": fingerprint.search_path(path)}
-        calls = ", ".join(
-            f"set_config('{name}', {sql_string(value)}, true)" for name, value in settings.items()
-        )
+        values = {"search_path": search_path(path)} | SETTINGS | PRINTING
         return [
-            f"SELECT {calls}",
+            settings(values),
             *prerequisites.without_default_privileges(cursor),
             *(f"CREATE SCHEMA {name}" for name in self._shadows()),
         ]
@@ -169,11 +163,9 @@ class Shadow:
     def _schemas(self, cursor: Any) -> dict[int, str | None]:
         """Logical name by oid, of the schemas that hold what was built."""
         default = self._place.default_schema
-        schemas = fingerprint.oids(
-            cursor, {shadow: name for name, shadow in self._names.items() if name != default}
-        )
+        schemas = oids(cursor, {shadow: name for name, shadow in self._names.items() if name != default})
         if self._temporary:
-            ((oid,),) = fingerprint.ask(cursor, "SELECT pg_my_temp_schema()")
+            ((oid,),) = ask(cursor, "SELECT pg_my_temp_schema()")
             schemas[oid] = None
         return schemas
 
@@ -184,9 +176,9 @@ class Shadow:
 
     def _failure(self, cursor: Any, error: psycopg.Error) -> TooManyLocks | Unreadable:
         if isinstance(error, server_errors.OutOfMemory):
-            ((setting,),) = fingerprint.ask(cursor, "SHOW max_locks_per_transaction")
+            ((setting,),) = ask(cursor, "SHOW max_locks_per_transaction")
             return TooManyLocks(len(self._metadata.tables), int(setting))
-        return Unreadable(self._place.database, fingerprint.reason(error))
+        return Unreadable(self._place.database, reason(error))
 
     def _blame(self, error: psycopg.Error) -> ModelsRefused | Unreadable:
         """The error that names the statement: in a batch the server does not say which one it was."""
@@ -195,8 +187,8 @@ class Shadow:
                 try:
                     cursor.execute(statement)
                 except psycopg.Error as refused:
-                    return ModelsRefused(statement, fingerprint.reason(refused))
-        return Unreadable(self._place.database, fingerprint.reason(error))
+                    return ModelsRefused(statement, reason(refused))
+        return Unreadable(self._place.database, reason(error))
 
 
 def _tells_of_the_server(error: psycopg.Error) -> bool:

@@ -15,7 +15,7 @@ SELECT 'role' AS kind, NULL::oid AS nsp, '' AS tab, r.rolname::text AS name,
        ARRAY(SELECT o FROM unnest(r.rolconfig) o ORDER BY 1) AS settings,
        ARRAY(SELECT o FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase, unnest(s.setconfig) o
              WHERE s.setrole = r.oid AND d.datname = current_database() ORDER BY 1) AS "settings in this database",
-       ARRAY(SELECT pg_get_userbyid(m.roleid)::text FROM pg_auth_members m WHERE m.member = r.oid ORDER BY 1)
+       ARRAY(SELECT DISTINCT pg_get_userbyid(m.roleid)::text FROM pg_auth_members m WHERE m.member = r.oid ORDER BY 1)
            AS "member of"
 FROM pg_roles r WHERE r.rolname = ANY (:roles)
 """
