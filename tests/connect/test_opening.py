@@ -229,6 +229,20 @@ def test_each_connection_has_a_token_of_its_own(
         assert asked["X-Amz-Signature"][0] not in f"{settings!r} {engine!r} {settings.libpq_url()}"
 
 
+def test_credentials_are_those_of_the_moment(
+    credentials: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The session is kept, because it renews credentials; other variables make another one."""
+    settings = resolve("postgresql://ada@db.example/shop", environ={"DB_IAM_AUTH": "1"})
+    first = str(password(settings))
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAOTHEROTHEROTHER1")
+
+    second = str(password(settings))
+
+    assert credentials["AWS_ACCESS_KEY_ID"] in first
+    assert "AKIAOTHEROTHEROTHER1" in second
+
+
 def test_another_program_gets_a_token_too(credentials: dict[str, str]) -> None:
     plain = resolve("postgresql://ada:s3cr3t@db.example/shop", environ={})
     with_token = resolve("postgresql://ada@db.example/shop", environ={"DB_IAM_AUTH": "1"})

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Literal
 
 from dbschema.connect.errors import AwsExtraMissing, AwsRefused, BadSecret
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
     from boto3.session import Session
     from botocore.config import Config
+    from mypy_boto3_rds import RDSClient
 
 Stage = Literal["AWSCURRENT", "AWSPREVIOUS"]
 
@@ -97,23 +100,22 @@ def auth_token(host: str, port: int, user: str, source: str) -> str:
     with _asking(source, f"a token for {user!r} at {host}:{port}", "rds-db:connect") as (session, config):
         known = _RDS_HOST.search(host)
         region = known[1] if known else session.region_name
-        client = session.client("rds", region_name=region, config=config)
-        return client.generate_db_auth_token(DBHostname=host, Port=port, DBUsername=user)
+        return _rds(session, region, config).generate_db_auth_token(
+            DBHostname=host, Port=port, DBUsername=user
+        )
 
 
 @contextmanager
 def _asking(source: str, thing: str, action: str) -> Iterator[tuple[Session, Config]]:
     """A session and the limits of its calls; what AWS refuses in this block is translated, and nothing of it logged."""
     try:
-        import boto3.session  # noqa: PLC0415  an extra, and slow to import
-        from botocore.config import Config  # noqa: PLC0415  as above
+        import boto3.session  # noqa: F401, PLC0415  an extra, and slow to import
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415  as above
     except ImportError as error:
         raise AwsExtraMissing(source) from error
-    limits = Config(connect_timeout=5, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 3})
     try:
         with _quiet():
-            yield boto3.session.Session(), limits
+            yield _session(os.getpid(), frozenset(_aws_variables())), _limits()
     except ClientError as error:
         code = str(error.response.get("Error", {}).get("Code", ""))
         reason = _one_line(f"{code}: {error.response.get('Error', {}).get('Message', '')}")
@@ -121,6 +123,32 @@ def _asking(source: str, thing: str, action: str) -> Iterator[tuple[Session, Con
         raise AwsRefused(source, thing, reason, code=code, next_step=step) from error
     except BotoCoreError as error:
         raise AwsRefused(source, thing, _one_line(str(error)), code=None, next_step=_OTHER_STEP) from error
+
+
+def _aws_variables() -> list[tuple[str, str]]:
+    return [(name, value) for name, value in os.environ.items() if name.startswith("AWS_")]
+
+
+@lru_cache(maxsize=1)
+def _session(_process: int, _variables: frozenset[tuple[str, str]]) -> Session:
+    """One session for a process and its variables: it renews credentials, which a new one would fetch each time."""
+    import boto3.session  # noqa: PLC0415  an extra, and slow to import
+
+    return boto3.session.Session()
+
+
+@lru_cache(maxsize=1)
+def _limits() -> Config:
+    """A service that cannot be reached is given up within half a minute."""
+    from botocore.config import Config  # noqa: PLC0415  as above
+
+    return Config(connect_timeout=5, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 3})
+
+
+@lru_cache(maxsize=4)
+def _rds(session: Session, region: str | None, config: Config) -> RDSClient:
+    """A client for tokens, which are made for every connection; the client costs far more time than a token."""
+    return session.client("rds", region_name=region, config=config)
 
 
 @contextmanager

@@ -143,7 +143,7 @@ class TimedOut(Refusal):
     """No answer came in time."""
 
     words = "{place} did not answer in time: {reason}"
-    step = "Check the host in {source} and the firewalls on the way; connect_timeout=SECONDS in the address allows more time"
+    step = "Check the host in {source} and the firewalls on the way; DB_WAKE_SECONDS=60 waits for a database that sleeps"
 
 
 class NotPostgres(Refusal):
@@ -157,7 +157,7 @@ class NoTls(Refusal):
     """TLS is demanded by us, and the server has none."""
 
     words = "{server} offers no TLS, and the address demands it"
-    step = "Switch TLS on in the server, or take sslmode=prefer in {source} where the way to it is safe"
+    step = "Switch TLS on in the server, or take sslmode=prefer (in the address, or as PGSSLMODE) where the way to it is safe"
 
 
 class TlsDemanded(Refusal):
@@ -171,7 +171,7 @@ class CertificateRefused(Refusal):
     """The two sides do not trust each other's certificates."""
 
     words = "TLS with {server} fails: {reason}"
-    step = "Name the certificates of its authority with sslrootcert in {source}, or check the host's name"
+    step = "Name the certificates of its authority with DB_SSL_ROOT_CERT (or sslrootcert in the address), or check the host's name in {source}"
 
 
 class WrongPassword(Refusal):
