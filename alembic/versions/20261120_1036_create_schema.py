@@ -110,6 +110,7 @@ def upgrade() -> None:
         " RETURNS trigger\n"
         " LANGUAGE plpgsql\n"
         " SET search_path TO pg_catalog\n"
+        " SET row_security TO off\n"
         "AS $$\n"
         "DECLARE\n"
         "    tenant_stands boolean;\n"

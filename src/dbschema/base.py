@@ -8,14 +8,26 @@ from __future__ import annotations
 
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from sqlalchemy import Date, DateTime, MetaData, Numeric, Text, Uuid
-from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy import ClauseElement, Date, DateTime, MetaData, Numeric, Text, Uuid, event
+from sqlalchemy.orm import ColumnProperty, DeclarativeBase
 
 from dbschema.naming import NAMING_CONVENTION
 from dbschema.types import apply_type_checks
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import InstrumentedAttribute
+
+
+def _has_value_of_its_own(value: object) -> bool:
+    """Whether `value` is data, and not NULL or an expression that the database will work out."""
+    return (
+        value is not None
+        and not isinstance(value, ClauseElement)
+        and not hasattr(value, "__clause_element__")
+    )
 
 
 class Base(DeclarativeBase):
@@ -38,3 +50,24 @@ class Base(DeclarativeBase):
         table = cls.__dict__.get("__table__")
         if table is not None:
             apply_type_checks(table)
+
+
+@event.listens_for(Base, "attribute_instrument", propagate=True)
+def _hold_what_the_database_will_hold(
+    _cls: type[Base], _key: str, attribute: InstrumentedAttribute[Any]
+) -> None:
+    """Turn what an application assigns into what it would read back: a place, a member of a set, a lower-case address.
+
+    Otherwise an object would hold the one before its flush and, until it expires, after it, and the database the other.
+    """
+    prop = attribute.property
+    if not isinstance(prop, ColumnProperty):
+        return
+    python_value = getattr(getattr(prop.columns[0], "type", None), "python_value", None)
+    if python_value is None:
+        return
+
+    def convert(_target: object, value: object, _old: object, _initiator: object) -> object:
+        return python_value(value) if _has_value_of_its_own(value) else value
+
+    event.listen(attribute, "set", convert, retval=True, propagate=True)

@@ -138,8 +138,12 @@ class GeographyPoint(TypeDecorator[GeoPoint]):
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:  # noqa: ARG002  SQLAlchemy's signature
         if value is None:
             return None
-        point = as_point(value)
+        point = self.python_value(value)
         return f"SRID={WGS84};POINT({point.longitude!r} {point.latitude!r})"
+
+    def python_value(self, value: Any) -> GeoPoint:
+        """`value` as a place; see `as_point`."""
+        return as_point(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> GeoPoint | None:  # noqa: ARG002  SQLAlchemy's signature
         return None if value is None else _read(value)

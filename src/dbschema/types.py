@@ -15,6 +15,7 @@ from sqlalchemy import CheckConstraint, Numeric, Text, Uuid, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.mutable import MutableDict, MutableList
 from sqlalchemy.orm import MappedColumn, mapped_column
+from sqlalchemy.sql import operators
 from sqlalchemy.types import TypeDecorator
 
 if TYPE_CHECKING:
@@ -24,6 +25,16 @@ if TYPE_CHECKING:
     from sqlalchemy.types import TypeEngine
 
 E = TypeVar("E", bound=StrEnum)
+_EQUALITIES = frozenset(
+    {
+        operators.eq,
+        operators.ne,
+        operators.in_op,
+        operators.not_in_op,
+        operators.is_distinct_from,
+        operators.is_not_distinct_from,
+    }
+)
 
 
 def uuid7() -> UUID:
@@ -86,16 +97,26 @@ class CheckedText(Checked, Generic[E]):
         return f"{column} IN ({', '.join(sql_string(member.value) for member in self.enum)})"
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:  # noqa: ARG002  SQLAlchemy's signature
-        if value is None:
-            return None
+        return None if value is None else self.python_value(value).value
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> E | None:  # noqa: ARG002  SQLAlchemy's signature
+        return None if value is None else self.enum(value)
+
+    def python_value(self, value: Any) -> E:
+        """`value` as a member of the set.
+
+        Raises:
+            ValueError: it is none.
+        """
         try:
-            return self.enum(value).value
+            return self.enum(value)
         except ValueError:
             allowed = ", ".join(self.enum)
             raise ValueError(f"{value!r} is no {self.enum.__name__}; it is one of {allowed}") from None
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> E | None:  # noqa: ARG002  SQLAlchemy's signature
-        return None if value is None else self.enum(value)
+    def coerce_compared_value(self, op: Any, value: Any) -> TypeEngine[Any]:  # noqa: ARG002  SQLAlchemy's signature
+        # A pattern, as of LIKE, is no member of the set.
+        return self if op in _EQUALITIES else Text()
 
     @property
     def python_type(self) -> type[Any]:
@@ -130,7 +151,11 @@ class LowerText(Checked):
         return f"{column} = lower({column})"
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:  # noqa: ARG002  SQLAlchemy's signature
-        return None if value is None else str(value).lower()
+        return None if value is None else self.python_value(value)
+
+    def python_value(self, value: Any) -> str:
+        """`value` in lower case."""
+        return str(value).lower()
 
 
 class JsonShape(Checked):

@@ -537,3 +537,18 @@ def test_a_run_prints_nothing(
     runner.status(fresh_database, location=scripts.folder)
 
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_default_schema_that_the_revisions_do_not_speak_of_is_refused(fresh_database: str) -> None:
+    """Their tables would stand in it, and their grants on another: an upgrade that works and leaves nothing usable."""
+    engine = create_engine(fresh_database, poolclass=NullPool)
+    with engine.begin() as connection:
+        connection.execute(text("CREATE SCHEMA app"))
+        name = connection.scalar(text("SELECT current_database()"))
+        connection.execute(text(f"ALTER DATABASE {name} SET search_path = app, public"))
+
+    with pytest.raises(errors.WrongSchema, match=r"would stand in schema .app.*SET search_path = public"):
+        runner.upgrade(fresh_database)
+
+    with engine.connect() as connection:
+        assert connection.scalar(text("SELECT count(*) FROM pg_class WHERE relname = 'alembic_version'")) == 0

@@ -8,7 +8,7 @@ from dbschema.catalog import declarations, fingerprint, shadow
 from dbschema.catalog.diff import compare
 from dbschema.catalog.model import KINDS, Attributes, Catalog, Difference, Value
 from dbschema.catalog.place import VERSION_TABLE, locate
-from dbschema.catalog.transaction import scratch
+from dbschema.catalog.transaction import entered, scratch
 from dbschema.ddl.objects import Extension, Role
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def check(
     Raises:
         CatalogError: the comparison cannot be made; the error says what is missing.
     """
-    with scratch(connection) as cursor:
+    with entered(connection) as cursor:
         place = locate(cursor, version_table)
         building = shadow.Shadow(connection, metadata, place)
         with scratch(connection) as reading:
@@ -58,7 +58,7 @@ def found(
     positions: bool = False,
 ) -> Catalog:
     """What the database has of that which `metadata` speaks about. Raises as `check`."""
-    with scratch(connection) as cursor:
+    with entered(connection) as cursor:
         place = locate(cursor, version_table)
         return fingerprint.read_at(cursor, place, **_spoken_of(metadata), positions=positions)
 

@@ -84,14 +84,16 @@ class TooManyLocks(CatalogError):
 
 
 class ModelsRefused(CatalogError):
-    """The server refuses a statement that the models make."""
+    """The models declare what the server refuses, or what cannot even be written as SQL (then there is no statement)."""
 
-    def __init__(self, statement: str, reason: str) -> None:
-        self.statement, self.reason = statement, reason
-        first = " ".join(statement.split())
-        shown = first if len(first) <= 120 else f"{first[:117]}..."
+    def __init__(self, reason: str, statement: str | None = None) -> None:
+        self.reason, self.statement = reason, statement
+        shown = ""
+        if statement is not None:
+            first = " ".join(statement.split())
+            shown = f" (in: {first if len(first) <= 120 else f'{first[:117]}...'})"
         super().__init__(
-            f"The server refuses what the models declare: {reason} (in: {shown})",
+            f"The server refuses what the models declare: {reason}{shown}",
             "Correct the model, or add what it needs",
         )
 
@@ -103,5 +105,5 @@ class Unreadable(CatalogError):
         self.database, self.reason = database, reason
         super().__init__(
             f"The catalog of database {database!r} cannot be read ({reason})",
-            "Run it again once no other session changes the schema",
+            "Run it again, while no other session changes the schema; the server's log says more",
         )

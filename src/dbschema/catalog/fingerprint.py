@@ -5,16 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import psycopg
-
-from dbschema.catalog.asking import ask, ask_all, reason
-from dbschema.catalog.errors import Unreadable
+from dbschema.catalog.asking import ask, ask_all
 from dbschema.catalog.model import Catalog
 from dbschema.catalog.parents import parents_of
 from dbschema.catalog.place import VERSION_TABLE, locate, oids, settle
 from dbschema.catalog.readers import POSITIONS, PRESENT, QUERIES, RARE
 from dbschema.catalog.readers.parts import MEMBERS
-from dbschema.catalog.transaction import scratch
+from dbschema.catalog.transaction import entered
 from dbschema.ddl.objects import Identity
 from dbschema.types import sql_string
 
@@ -88,7 +85,7 @@ def read(
     Raises:
         CatalogError: the connection is in a failed transaction, has no default schema, or the server does not answer.
     """
-    with scratch(connection) as cursor:
+    with entered(connection) as cursor:
         place = locate(cursor, version_table)
         asked: Mapping[str | None, str | None] = {None: None} if schemas is None else schemas
         return read_at(cursor, place, asked, extensions=extensions, roles=roles, positions=positions)
@@ -110,12 +107,9 @@ def read_at(
     if None in schemas:
         names[place.default_schema] = schemas[None]
     scope = Scope(oids(cursor, names), place.owners, extensions, roles, place.version_table)
-    try:
-        answers = collect(cursor, scope, meanwhile)
-        if positions:
-            add_positions(cursor, scope, answers)
-    except psycopg.Error as error:
-        raise Unreadable(place.database, reason(error)) from error
+    answers = collect(cursor, scope, meanwhile)
+    if positions:
+        add_positions(cursor, scope, answers)
     return answers.catalog()
 
 

@@ -193,6 +193,7 @@ class Plain:
             "definition": definition,
             "validated": True,
             "deferrable": deferrable,
+            "enforced": True if kind == "foreign key" else None,
             "no inherit": False,
             "index options": None,
             "index tablespace": None,

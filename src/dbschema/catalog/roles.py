@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dbschema.catalog.asking import ask
-from dbschema.catalog.transaction import scratch
+from dbschema.catalog.transaction import entered
 from dbschema.ddl.objects import Grant, Role
 from dbschema.ddl.registry import declared
 
@@ -34,7 +34,7 @@ def belonging(connection: Connection, metadata: MetaData) -> Mapping[str, bool]:
     """
     objects = declared(metadata)
     granted = {item.role for item in objects if isinstance(item, Grant)}
-    with scratch(connection) as cursor:
+    with entered(connection) as cursor:
         known = dict(ask(cursor, STANDING))
     return {
         item.name: item.name in known and (known[item.name] or item.name not in granted)

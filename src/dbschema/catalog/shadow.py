@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg import errors as server_errors
+from sqlalchemy.exc import SQLAlchemyError
 
 from dbschema.catalog import declarations, fingerprint, offline, prerequisites
 from dbschema.catalog.asking import ask, reason
 from dbschema.catalog.errors import ModelsRefused, TooManyLocks, Unreadable
 from dbschema.catalog.place import PRINTING, VERSION_TABLE, locate, oids, search_path, settings
 from dbschema.catalog.plain import Everything, Plain
-from dbschema.catalog.transaction import scratch
+from dbschema.catalog.transaction import entered, scratch
 from dbschema.ddl.registry import declared
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def build(
         CatalogError: the role may not create a schema, an extension or a role that is missing; the server refuses a
             statement of the models, or has no room for the locks.
     """
-    with scratch(connection) as cursor:
+    with entered(connection) as cursor:
         place = locate(cursor, version_table)
         return Shadow(connection, metadata, place).build(cursor, positions=positions)
 
@@ -99,9 +100,12 @@ class Shadow:
             self._plain = Plain(self._place.keywords, self._place.user, tables)
         else:
             self._plain = Everything()
-        self._statements = offline.statements(
-            self._metadata, self._connection.dialect, self._names, self._plain
-        )
+        try:
+            self._statements = offline.statements(
+                self._metadata, self._connection.dialect, self._names, self._plain
+            )
+        except SQLAlchemyError as error:
+            raise ModelsRefused(" ".join(str(error).split())) from error
 
     def build(self, cursor: Any, *, positions: bool = False) -> Catalog:
         """Build, read, roll back. `cursor` is of a scratch transaction, in which missing extensions and roles are made.
@@ -188,7 +192,7 @@ class Shadow:
                 try:
                     cursor.execute(statement)
                 except psycopg.Error as refused:
-                    return ModelsRefused(statement, reason(refused))
+                    return ModelsRefused(reason(refused), statement)
         return Unreadable(self._place.database, reason(error))
 
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from psycopg.pq import TransactionStatus
 
-from dbschema.catalog.errors import FailedTransaction
+from dbschema.catalog.asking import reason
+from dbschema.catalog.errors import FailedTransaction, Unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,8 +24,27 @@ SAVEPOINT = "dbschema_scratch"
 
 
 @contextmanager
+def entered(connection: Connection) -> Iterator[Any]:
+    """As `scratch`, where a caller of this package enters it: what the server says becomes an error of ours.
+
+    Raises:
+        FailedTransaction: the transaction that the connection is in has failed.
+        Unreadable: the server does not answer.
+    """
+    driver: Any = connection.connection.driver_connection
+    database = driver.info.dbname
+    try:
+        with scratch(connection) as cursor:
+            yield cursor
+    except psycopg.Error as error:
+        raise Unreadable(database, reason(error)) from error
+
+
+@contextmanager
 def scratch(connection: Connection) -> Iterator[Any]:
     """A cursor of the driver; what it does is rolled back, settings (`SET LOCAL`) and locks included.
+
+    (The server keeps the lock on a sequence until the whole transaction ends, even of a sequence that is gone by then.)
 
     Nesting works. Under autocommit, and where no transaction has begun, it has one of its own.
 

@@ -108,22 +108,27 @@ def write_seeds(
 
 def _recreate(screen: Screen, settings: "Settings") -> tuple[str | None, "Run"]:
     """Drop the private database and create it: whatever was done to it by hand goes too, and no revision can fail."""
-    import psycopg  # noqa: PLC0415  costs time
-    from psycopg import sql  # noqa: PLC0415  as above
+    from dataclasses import replace  # noqa: PLC0415  costs time
 
-    from dbschema import connect  # noqa: PLC0415  imports SQLAlchemy
+    from sqlalchemy import text  # noqa: PLC0415  as above
+
+    from dbschema import connect  # noqa: PLC0415  as above
+    from dbschema.ddl.objects import quote  # noqa: PLC0415  as above
     from dbschema.migrations import runner  # noqa: PLC0415  imports Alembic
 
     current = runner.status(settings).current
-    name = sql.Identifier(settings.database)
-    other = connect.Settings(settings.url.set(database="postgres"), settings.source)
+    name = quote(settings.database)
+    # By the same engine as everything else: PG* variables must not lead this one connection to another server.
+    engine = connect.create_engine(
+        replace(settings, url=settings.url.set(database="postgres")), isolation_level="AUTOCOMMIT"
+    )
     with (
         screen.step(f"Drop and create {settings.place}"),
         connect.translating(settings),
-        psycopg.connect(other.libpq_url(), autocommit=True) as connection,
+        engine.connect() as connection,
     ):
-        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
-        connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(name))
+        connection.execute(text(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
+        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE template0"))
     with Progress(screen) as progress:
         run = runner.upgrade(settings, on_step=progress.on_step, on_wait=progress.on_wait)
     return current[0] if current else None, run

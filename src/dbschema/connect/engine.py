@@ -21,6 +21,8 @@ OLDEST_SERVER: Final = 15
 # An address that names one of these keeps its own.
 _DEFAULTS: Final[dict[str, str | int]] = {
     "application_name": "dbschema",
+    # Revisions, comments and seeds are Unicode; PGCLIENTENCODING or the database's own setting could not carry them.
+    "client_encoding": "utf8",
     "connect_timeout": 10,  # seconds, for each host
     # A server that vanished during a long run is noticed after a minute, not after the system's two hours.
     "keepalives_idle": 30,

@@ -14,7 +14,9 @@ APPEND_ONLY_FUNCTION = Function(
     name="refuse_change",
     returns="trigger",
     # A row may go when the foreign key to its tenant removes it: then this trigger runs inside that key's own trigger
-    # (depth 2) and the tenant is no longer there. Either alone could be contrived; both together are the removal.
+    # (depth 2) and the tenant is no longer there. The look-up must not be filtered: who changes app.tenant_id in the
+    # middle of a DELETE would make the tenant invisible; with row_security off that is an error instead. Within the
+    # key's own trigger PostgreSQL spares the owner FORCE, and the look-up sees all.
     # The table of tenants is looked up beside this one, whatever the caller's search_path offers in its place.
     body=(
         "\nDECLARE\n"
@@ -32,7 +34,7 @@ APPEND_ONLY_FUNCTION = Function(
         "              HINT = 'Rows go only with the tenant they belong to. Add a row that corrects the earlier one.';\n"
         "END\n"
     ),
-    settings=(("search_path", "pg_catalog"),),
+    settings=(("search_path", "pg_catalog"), ("row_security", "off")),
     comment="Refuses UPDATE, DELETE and TRUNCATE, but for the removal of the tenant itself",
 )
 

@@ -126,6 +126,7 @@ def _offline(context: Context, settings: dict[str, Any]) -> None:
         literal_binds=True,
         **settings,
     )
+    context.execute("SET client_encoding = 'UTF8'")
     context.execute(f"SET lock_timeout = '{LOCK_TIMEOUT}'")
     with context.begin_transaction():
         context.run_migrations()

@@ -106,6 +106,17 @@ class MayNotCreate(MigrationError):
         )
 
 
+class WrongSchema(MigrationError):
+    """New tables would not come to stand where the revisions grant access."""
+
+    def __init__(self, place: str, user: str, schema: str, statement: str) -> None:
+        self.place, self.user, self.schema, self.statement = place, user, schema, statement
+        super().__init__(
+            f"New tables of the role {user!r} on {place} would stand in schema {schema!r}, and the revisions speak of 'public'",
+            f"Take {schema!r} off the search_path, with: {statement}; nothing was changed",
+        )
+
+
 class NotWritable(MigrationError):
     """The server accepts no changes."""
 

@@ -9,18 +9,22 @@ from sqlalchemy import text
 
 from dbschema.ddl.objects import quote
 from dbschema.migrations.contents import VERSION_TABLE, relations
-from dbschema.migrations.errors import DatabaseNewer, ForeignTables, MayNotCreate, NotWritable
+from dbschema.migrations.errors import DatabaseNewer, ForeignTables, MayNotCreate, NotWritable, WrongSchema
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from dbschema.migrations.history import History
 
+DEFAULT_SCHEMA: Final = "public"
+"""Where the revisions expect the tables: it is named in the grants on the schema itself."""
+
 _FACTS: Final = text(
     """
     SELECT pg_is_in_recovery() AS recovery,
            current_setting('transaction_read_only')::boolean AS read_only,
            current_user AS role,
+           current_database() AS database,
            current_schema() AS schema,
            current_schema() IS NOT NULL AND has_schema_privilege(current_schema(), 'CREATE') AS may_create
     """
@@ -51,6 +55,7 @@ def check_rights(connection: Connection, place: str) -> None:
 
     Raises:
         NotWritable: a standby, or a database that is set to read-only.
+        WrongSchema: the default schema is another than the one that the revisions grant access to.
         MayNotCreate: the role has no CREATE on the default schema, or there is no such schema.
     """
     facts = connection.execute(_FACTS).one()
@@ -60,6 +65,9 @@ def check_rights(connection: Connection, place: str) -> None:
     if facts.schema is None:
         statement = f"ALTER ROLE {quote(facts.role)} SET search_path = public"
         raise MayNotCreate(place, facts.role, None, statement)
+    if facts.schema != DEFAULT_SCHEMA:
+        statement = f"ALTER ROLE {quote(facts.role)} IN DATABASE {quote(facts.database)} SET search_path = {DEFAULT_SCHEMA}"
+        raise WrongSchema(place, facts.role, facts.schema, statement)
     if not facts.may_create:
         statement = f"GRANT CREATE ON SCHEMA {quote(facts.schema)} TO {quote(facts.role)}"
         raise MayNotCreate(place, facts.role, facts.schema, statement)

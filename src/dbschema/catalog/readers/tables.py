@@ -76,6 +76,7 @@ WHERE {OURS} AND {TABLE_KINDS}
 """
 """Not part of a comparison by default: ADD COLUMN appends, wherever the model has the column."""
 
+# A foreign key is kept by triggers of its own, which DISABLE TRIGGER ALL switches off without a trace in its definition.
 # What has an attribute of its own is cut off the definition, so that one change is told once. NOT NULL constraints
 # (contype 'n', since PostgreSQL 18) are the columns' own, constraint triggers (contype 't') are among the triggers.
 CONSTRAINTS = f"""
@@ -88,6 +89,8 @@ SELECT 'constraint' AS kind, c.relnamespace AS nsp, c.relname::text AS tab, k.co
                                 '( NO INHERIT)?( DEFERRABLE)?( INITIALLY DEFERRED)?( NOT VALID)?$', '') END AS definition,
        k.convalidated AS validated,
        CASE WHEN k.condeferred THEN 'initially deferred' WHEN k.condeferrable THEN 'yes' ELSE 'no' END AS deferrable,
+       CASE WHEN k.contype = 'f' THEN NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgconstraint = k.oid
+                                                  AND t.tgenabled <> 'O') END AS enforced,
        k.contype = 'c' AND k.connoinherit AS "no inherit",
        x.reloptions AS "index options", space.spcname::text AS "index tablespace",
        coalesce(i.indisclustered, false) AS clustered,

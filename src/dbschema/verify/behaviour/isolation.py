@@ -45,6 +45,10 @@ def _unset(recorder: Recorder, tables: Sequence[Table]) -> str:
     before = execute(connection, f"SELECT current_setting('{TENANT_SETTING}', true)").scalar()
     if before:
         execute(connection, f"RESET {TENANT_SETTING}")
+        if execute(connection, f"SELECT current_setting('{TENANT_SETTING}', true)").scalar():
+            raise Unmet(
+                f"the database or the role sets {TENANT_SETTING} for every session: ALTER … RESET {TENANT_SETTING}"
+            )
     seen = [
         table.fullname
         for table in tables
