@@ -172,7 +172,8 @@ def test_offline_needs_no_server_and_doubles_no_percent_sign(config: Config) -> 
     command.upgrade(config, "head", sql=True)
 
     script = config.output_buffer.getvalue()
-    assert script.startswith(f"SET lock_timeout = '{environment.LOCK_TIMEOUT}';")
+    assert script.startswith("SET client_encoding = 'UTF8';")
+    assert f"SET lock_timeout = '{environment.LOCK_TIMEOUT}';" in script
     assert "'a%b'" in script
 
 
