@@ -151,7 +151,8 @@ def own_server(tmp_path: Path) -> Iterator[PrivateServer]:
     tmp_path.chmod(0o755)
     for folder in tmp_path.parents[:3]:
         folder.chmod(folder.stat().st_mode | 0o055)
-    server = PrivateServer(tmp_path / "server")
+    # The machine stays up, so nothing is lost without fsync; recovery takes a second instead of many on a busy disk.
+    server = PrivateServer(tmp_path / "server", options={"fsync": "off"})
     yield server
     server.destroy()
 
@@ -165,7 +166,7 @@ def program(source: str, *arguments: object) -> subprocess.Popen[str]:
     )
 
 
-def until(condition: Callable[[], object], seconds: float = 10) -> float:
+def until(condition: Callable[[], object], seconds: float = 60) -> float:
     """Wait until `condition` holds; how long it took."""
     began = time.monotonic()
     while not condition():
@@ -280,7 +281,7 @@ def test_sixteen_runs_at_once_with_concurrent_indexes_make_one(
     assert [run.returncode for run in runs] == [0] * 16, said
     rows, _, indexes, version = content(plain_engine)
     assert {(row.doubled, 2 * row.n) for row in rows} == {(2 * n, 2 * n) for n in range(100)}
-    assert indexes == [(name, True) for name in ("t_doubled", "t_n", "t_pkey", "u_n")]
+    assert indexes == [(name, True) for name in ("alembic_version_pkc", "t_doubled", "t_n", "t_pkey", "u_n")]
     assert version == [("five",)]
 
 
@@ -314,11 +315,11 @@ def test_after_the_server_went_down_under_a_run_the_next_one_ends_it(
         os.kill(sleeping(), signal.SIGKILL)
     else:
         own_server.stop(mode="immediate")
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=60)
     flag.touch()
     if how == "stop":
         url = own_server.start().url(driver="")
-    until(accepts, 30)
+    until(accepts)
     run = runner.upgrade(url, location=scripts)
 
     assert process.returncode == 1
