@@ -36,6 +36,14 @@ ROLES = ("dbschema_app", "dbschema_readonly")
 def pytest_configure(config: pytest.Config) -> None:
     for name in (
         "DATABASE_URL",
+        "DB_SECRET_ARN",
+        "RDS_SECRET_ARN",
+        "DB_SSM_PREFIX",
+        "AURORA_CLUSTER_ARN",
+        "DB_IAM_AUTH",
+        "DB_WAKE_SECONDS",
+        "DB_SSL_ROOT_CERT",
+        "AWS_LAMBDA_FUNCTION_NAME",
         "DBSCHEMA_HOME",
         "PGHOST",
         "PGPORT",

@@ -193,6 +193,8 @@ def test_an_interrupt_is_told_and_leaves_nothing(
         process = subprocess.Popen(
             [sys.executable, "-m", "dbschema", "upgrade", "--url", fresh_database],
             cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            # What is started in the background, as on a CI, ignores interrupts, and its children with it.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509  no threads here
         )  # fmt: skip
         assert process.stdout is not None
         told = process.stdout.readline()

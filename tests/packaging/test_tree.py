@@ -6,12 +6,15 @@ import os
 import re
 import shutil
 import subprocess
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
-NOT_OURS = {".git", ".venv", ".dbschema", "__pycache__", "dist", "build", "node_modules", "cdk.out"}
+IGNORED = [
+    line for line in (ROOT / ".gitignore").read_text().splitlines() if line and not line.startswith("#")
+]
 SCRIPTS = [ROOT / ".ci" / "run", *sorted((ROOT / "scripts").glob("*.sh"))]
 
 # Written in two halves where the whole would be found in this file.
@@ -19,6 +22,10 @@ MACHINE_PATH = re.compile(
     r"(?<![\w.])/(?:" + r"work|farm|root|home/(?!linuxbrew/)[a-z]\w*|Users/\w+" + r")/[\w.-]"
 )
 ADDRESS = re.compile(r"https?://|file://|--(?:extra-)?index-url|--find-links|--trusted-host")
+
+
+def ignored(name: str) -> bool:
+    return any(fnmatch(name, pattern) for pattern in IGNORED)
 
 
 def tracked_files() -> list[Path]:
@@ -38,8 +45,8 @@ def tracked_files() -> list[Path]:
         return [path for name in listed.split("\0") if name and (path := ROOT / name).is_file()]
     files = []
     for folder, folders, names in os.walk(ROOT):
-        folders[:] = [name for name in folders if name not in NOT_OURS and not name.endswith("_cache")]
-        files += [Path(folder, name) for name in names]
+        folders[:] = [name for name in folders if name != ".git" and not ignored(f"{name}/")]
+        files += [Path(folder, name) for name in names if not ignored(name)]
     return files
 
 

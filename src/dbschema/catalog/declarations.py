@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dbschema.catalog.asking import ask
-from dbschema.catalog.offline import moved
+from dbschema.catalog.moving import moved
 from dbschema.ddl.objects import Extension, Function, Identity, Role, quote
 from dbschema.ddl.registry import declared
 from dbschema.types import sql_string

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
+from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.dialects.postgresql import psycopg as psycopg_dialect
@@ -11,7 +11,8 @@ from sqlalchemy.dialects.postgresql.base import PGDDLCompiler
 from sqlalchemy.engine.mock import MockConnection
 from sqlalchemy.schema import CreateIndex
 
-from dbschema.ddl.objects import Function, Grant, Phase
+from dbschema.catalog.moving import moved
+from dbschema.ddl.objects import Phase
 from dbschema.ddl.registry import declared
 
 if TYPE_CHECKING:
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
     from dbschema.catalog.plain import Plain
     from dbschema.ddl.objects import DatabaseObject
+
+COMPILING = RLock()
+"""GeoAlchemy2 takes indexes off a table while `create_all()` is at it: a second thread would miss them."""
 
 LEARNED = (
     "server_version_info",
@@ -102,15 +106,6 @@ def statements(
     ]
 
 
-def moved(item: DatabaseObject, schemas: Mapping[str | None, str]) -> DatabaseObject:
-    """`item` in the throw-away schemas, owned by whoever builds it."""
-    if isinstance(item, Function):
-        return replace(item.in_schemas(schemas), owner=None)
-    if isinstance(item, Grant) and item.target not in {"TABLE", "SEQUENCE"}:
-        return item.in_schemas(schemas)
-    return item.in_schemas({name: shadow for name, shadow in schemas.items() if name is not None})
-
-
 def _created(objects: Iterable[DatabaseObject], schemas: Mapping[str | None, str]) -> Iterator[str]:
     for item in objects:
         yield from moved(item, schemas).create()
@@ -132,5 +127,6 @@ def _tables(
         if not isinstance(element, CreateIndex) or not plain.takes_index(element, statement):
             sent.append(statement)
 
-    metadata.create_all(_StandIn(dialect, execute), checkfirst=False)
+    with COMPILING:
+        metadata.create_all(_StandIn(dialect, execute), checkfirst=False)
     return sent

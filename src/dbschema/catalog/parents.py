@@ -17,7 +17,7 @@ Granted: TypeAlias = tuple[Identity, str, str]
 RELATIONS = frozenset({"table", "foreign table", "view", "materialized view"})
 TYPES = frozenset({"enum", "domain", "composite type", "range type"})
 STANDING_ALONE = frozenset({"extension", "role", "schema"})
-GRANTED_ON = {"FUNCTION": "function", "PROCEDURE": "procedure", "SEQUENCE": "sequence"}
+CODE = frozenset({"function", "procedure", "aggregate"})
 
 
 def parents_of(
@@ -26,6 +26,7 @@ def parents_of(
     """The parent of each of `entries` that has one: a table, a schema, what a grant is on."""
     relations = {(item.schema, item.table): item for item in entries if item.kind in RELATIONS}
     types = {(item.schema, item.name): item for item in entries if item.kind in TYPES}
+    code = {(item.schema, item.name): item for item in entries if item.kind in CODE}
     parents: dict[Identity, Identity] = {}
     for item, attributes in entries.items():
         if item.kind in STANDING_ALONE:
@@ -39,8 +40,10 @@ def parents_of(
             parents[item] = Identity("column", item.schema, item.table, name.removeprefix(f"{item.table}."))
         elif target == "TYPE":
             parents[item] = types.get((item.schema, name)) or schema_of(item)
-        elif target in GRANTED_ON:
-            parents[item] = Identity(GRANTED_ON[target], item.schema, "", name)
+        elif target == "SEQUENCE":
+            parents[item] = Identity("sequence", item.schema, "", name)
+        elif target in {"FUNCTION", "PROCEDURE"}:
+            parents[item] = code.get((item.schema, name)) or schema_of(item)
     return parents
 
 

@@ -48,11 +48,20 @@ class Plain:
     Args:
         keywords: the words that the server would quote.
         user: who is connected; privileges of the owner go without saying.
+        tables: all tables of the models.
     """
 
-    def __init__(self, keywords: Collection[str], user: str) -> None:
+    def __init__(self, keywords: Collection[str], user: str, tables: Iterable[Table] = ()) -> None:
         self._keywords = frozenset(keywords)
         self._user = user
+        # A foreign key that the server has to see needs the key that it refers to.
+        self._referred = {
+            element.target_fullname.rpartition(".")[0]
+            for table in tables
+            for key in table.foreign_key_constraints
+            if self._foreign_key(key) is None
+            for element in key.elements
+        }
         self._comments: dict[Identity, str | None] = {}
         self._entries: dict[Identity, Attributes] = {}
 
@@ -98,6 +107,8 @@ class Plain:
         if match is None or not self._is_plain_table(index.table) or index.dialect_kwargs:
             return False
         unique, name, table, items = match.groups()
+        if unique and table in self._referred:
+            return False
         if not self._are_plain([name, table, *(item.removesuffix(" DESC") for item in items.split(", "))]):
             return False
         self._entries[Identity("index", None, table, name)] = {
@@ -111,10 +122,12 @@ class Plain:
     def takes_key(self, key: Constraint, body: str) -> bool:
         """Whether the server need not see a primary key or unique constraint, `body` being what would be sent of it."""
         match = KEY.fullmatch(body)
-        columns: Iterable[Any] = getattr(key, "columns", ())
-        primary = body.startswith("PRIMARY")
         if match is None or not self._is_plain_constraint(key) or key.deferrable or key.initially:
             return False
+        if key.table.fullname in self._referred:
+            return False
+        columns: Iterable[Any] = getattr(key, "columns", ())
+        primary = body.startswith("PRIMARY")
         # The columns of a primary key become NOT NULL by it, unless they are by themselves.
         if primary and any(column.nullable for column in columns):
             return False
@@ -125,34 +138,11 @@ class Plain:
 
     def takes_foreign_key(self, key: ForeignKeyConstraint) -> bool:
         """Whether the server need not see a foreign key."""
-        try:
-            referred = key.referred_table
-            columns = [column.name for column in key.columns]
-            targets = [element.column.name for element in key.elements]
-        except SQLAlchemyError:
-            return False  # it points nowhere, as the server will say
-        on_delete, on_update = _action(key.ondelete), _action(key.onupdate)
-        deferred = (key.initially or "IMMEDIATE").upper()
-        plain = (
-            type(key) is ForeignKeyConstraint
-            and self._is_plain_constraint(key)
-            and self._is_plain_table(referred)
-            and self._are_plain([*columns, *targets])
-            and {on_delete, on_update} <= ACTIONS
-            and key.match in {None, "SIMPLE", "FULL"}
-            and deferred in {"IMMEDIATE", "DEFERRED"}
-        )
-        if not plain:
+        definition = self._foreign_key(key)
+        if definition is None:
             return False
-        definition = f"FOREIGN KEY ({', '.join(columns)}) REFERENCES {referred.name}({', '.join(targets)})"
-        if key.match == "FULL":
-            definition += " MATCH FULL"
-        if on_update not in {None, "NO ACTION"}:
-            definition += f" ON UPDATE {on_update}"
-        if on_delete not in {None, "NO ACTION"}:
-            definition += f" ON DELETE {on_delete}"
         deferrable = "yes" if key.deferrable else "no"
-        if deferred == "DEFERRED":
+        if (key.initially or "").upper() == "DEFERRED":
             deferrable = "initially deferred"
         self._add_constraint(key, "foreign key", definition, deferrable, index_valid=None)
         return True
@@ -165,6 +155,35 @@ class Plain:
                 entries[identity] = {**entries[identity], "comment": comment or None}
         for identity, attributes in self._entries.items():
             entries[identity] = _joined(entries.get(identity), attributes)
+
+    def _foreign_key(self, key: ForeignKeyConstraint) -> str | None:
+        """The definition of a foreign key as the server would print it; None where only the server knows that."""
+        try:
+            referred = key.referred_table
+            columns = [column.name for column in key.columns]
+            targets = [element.column.name for element in key.elements]
+        except SQLAlchemyError:
+            return None  # it points nowhere, as the server will say
+        on_delete, on_update = _action(key.ondelete), _action(key.onupdate)
+        plain = (
+            type(key) is ForeignKeyConstraint
+            and self._is_plain_constraint(key)
+            and self._is_plain_table(referred)
+            and self._are_plain([*columns, *targets])
+            and {on_delete, on_update} <= ACTIONS
+            and key.match in {None, "SIMPLE", "FULL"}
+            and (key.initially or "").upper() in {"", "IMMEDIATE", "DEFERRED"}
+        )
+        if not plain:
+            return None
+        definition = f"FOREIGN KEY ({', '.join(columns)}) REFERENCES {referred.name}({', '.join(targets)})"
+        if key.match == "FULL":
+            definition += " MATCH FULL"
+        if on_update not in {None, "NO ACTION"}:
+            definition += f" ON UPDATE {on_update}"
+        if on_delete not in {None, "NO ACTION"}:
+            definition += f" ON DELETE {on_delete}"
+        return definition
 
     def _add_constraint(
         self, key: Constraint, kind: str, definition: str, deferrable: str, *, index_valid: Value

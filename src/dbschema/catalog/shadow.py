@@ -95,7 +95,8 @@ class Shadow:
     def prepare(self) -> None:
         """Compile the statements, which needs no server, so that it can be done while the server does something else."""
         if self._shortened:
-            self._plain = Plain(self._place.keywords, self._place.user)
+            tables = self._metadata.tables.values()
+            self._plain = Plain(self._place.keywords, self._place.user, tables)
         else:
             self._plain = Everything()
         self._statements = offline.statements(

@@ -10,7 +10,7 @@ from dbschema.cli.commands import Commands
 HELP = """
 The schema of a multi-tenant PostgreSQL database: upgrade it, check it, seed it.
 
-Which database: [bold]--url[/bold], else [bold]DATABASE_URL[/bold], else a private server of this project, started when it is needed.
+Which database: [bold]--url[/bold], else [bold]DATABASE_URL[/bold], else what AWS keeps ([bold]DB_SECRET_ARN[/bold], [bold]RDS_SECRET_ARN[/bold], [bold]DB_SSM_PREFIX[/bold]), else a private server of this project, started when it is needed.
 
 Exit codes: 0 done, 1 something was found (a difference, a failed check, a pending revision), 2 a wrong call or an error.
 """

@@ -71,10 +71,10 @@ def reset(
     if not yes:
         raise CallRefused("This removes all data of the database", "Repeat with --yes if that is meant")
     settings = database(url, screen)
-    if settings.source == connect.ENVIRONMENT:
+    if settings.source != connect.FLAG and not settings.is_private:
         raise CallRefused(
-            f"{settings.place} is named by DATABASE_URL only, and a reset removes all of its data",
-            "Give its address with --url, or unset DATABASE_URL to reset the private server",
+            f"{settings.place} is named by {settings.source} only, and a reset removes all of its data",
+            f"Give its address with --url, or unset {settings.source} to reset the private server",
         )
     before, run = (
         _recreate(screen, settings) if settings.is_private else _take_back_and_apply(screen, settings)

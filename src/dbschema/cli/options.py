@@ -14,7 +14,7 @@ Url = Annotated[
         "--url",
         metavar="ADDRESS",
         show_default=False,
-        help="The database, as postgresql://user@host:5432/database. Beats DATABASE_URL, which beats the private server.",
+        help="The database, as postgresql://user@host:5432/database. Beats the environment (DATABASE_URL, DB_SECRET_ARN and others), which beats the private server.",
     ),
 ]
 Wait = Annotated[

@@ -49,7 +49,7 @@ def up(
 ) -> None:
     """Start the private server, upgrade its database, write reference and sample data, and show it.
 
-    It is always the private server, whatever DATABASE_URL says.
+    It is always the private server, whatever the environment says.
 
     JSON: database, before, after, steps and left (id, doc), unknown (ids), rows (as of seed), tables (name, number of rows).
     """
@@ -74,9 +74,9 @@ def up(
     screen.line("Check     dbschema verify")
     screen.line("Stop      dbschema down (the data stay)")
     screen.data({**run_data(run), "rows": rows, "tables": counts})
-    if os.environ.get(connect.ENVIRONMENT, "").strip():
+    if name := connect.variable():
         screen.note(
-            "Note: DATABASE_URL is set, so the other commands use that database and not the private server."
+            f"Note: {name} is set, so the other commands use that database and not the private server."
         )
 
 
@@ -131,6 +131,8 @@ def psql(
     url: Url = None,
 ) -> None:
     """Open psql on the database; all arguments after --url go to psql."""
+    from dbschema import connect  # noqa: PLC0415  imports SQLAlchemy
+
     settings = database(url, Screen(as_json=True))
     program = _find_psql(settings)
     environment = dict(os.environ)
@@ -138,9 +140,9 @@ def psql(
         for name in _MISLEADING:
             environment.pop(name, None)
         environment["PGSSLMODE"] = "disable"
-    if settings.url.password is not None:
+    if (password := connect.password(settings)) is not None:
         # Not as an argument, which every user of this machine could read.
-        environment["PGPASSWORD"] = settings.url.password
+        environment["PGPASSWORD"] = password
     sys.stdout.flush()
     os.execve(  # noqa: S606  no shell reads the arguments
         program, [str(program), "-d", settings.libpq_url(password=False), *(arguments or ())], environment

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dbschema.connect.engine import OLDEST_SERVER, create_engine
-from dbschema.connect.settings import ENVIRONMENT, FLAG, PRIVATE, Settings, resolve
+from dbschema.connect.opening import attach, password
+from dbschema.connect.settings import ENVIRONMENT, FLAG, PRIVATE, Settings
+from dbschema.connect.sources import VARIABLES, resolve, variable
 from dbschema.connect.translate import translate, translating
 
 __all__ = [
@@ -11,9 +13,13 @@ __all__ = [
     "FLAG",
     "OLDEST_SERVER",
     "PRIVATE",
+    "VARIABLES",
     "Settings",
+    "attach",
     "create_engine",
+    "password",
     "resolve",
     "translate",
     "translating",
+    "variable",
 ]

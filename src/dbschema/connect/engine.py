@@ -8,6 +8,7 @@ import sqlalchemy
 from sqlalchemy import NullPool, event
 
 from dbschema.connect.errors import ServerTooOld
+from dbschema.connect.opening import attach
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -54,6 +55,8 @@ def create_engine(settings: Settings, **options: Any) -> Engine:
     }
     if settings.is_private:
         arguments |= {"hostaddr": settings.host, **_PRIVATE}
+    if settings.proxy and "options" not in settings.url.query:
+        arguments["options"] = ""  # RDS Proxy refuses a connection that brings settings, as PGOPTIONS would
     arguments["prepare_threshold"] = None
     arguments |= options.pop("connect_args", {})
     options.setdefault("poolclass", NullPool)
@@ -68,6 +71,7 @@ def create_engine(settings: Settings, **options: Any) -> Engine:
             connection.close()
             raise ServerTooOld(settings, shown, OLDEST_SERVER)
 
+    attach(engine, settings)
     # First of all listeners: SQLAlchemy's own would ask the old server for its details.
     event.listen(engine, "connect", refuse_old_server, insert=True)
     return engine

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from dbschema.errors import ConnectError
+from dbschema.errors import BadAddress, ConnectError
 
 if TYPE_CHECKING:
     from dbschema.connect.settings import Settings
@@ -13,8 +13,86 @@ if TYPE_CHECKING:
 class NoAddress(ConnectError):
     """No address of a database is set, and there is no private server to fall back to."""
 
-    def __init__(self) -> None:
-        super().__init__("No database is named", "Give its address with --url, or set DATABASE_URL")
+    def __init__(
+        self,
+        what: str = "No database is named",
+        next_step: str = "Give its address with --url, or set DATABASE_URL or DB_SECRET_ARN",
+    ) -> None:
+        super().__init__(what, next_step)
+
+
+class NoAddressInLambda(NoAddress):
+    """No address is set inside AWS Lambda, where a private server would be an empty database that nobody sees."""
+
+    def __init__(self, function: str) -> None:
+        self.function = function
+        super().__init__(
+            f"The Lambda function {function!r} is not told which database it serves",
+            "Set DB_SECRET_ARN, RDS_SECRET_ARN, DB_SSM_PREFIX or DATABASE_URL in its environment",
+        )
+
+
+class BadSetting(BadAddress):
+    """A variable of the environment holds what cannot be meant."""
+
+    def __init__(self, name: str, why: str, next_step: str = "Correct it, or unset it") -> None:
+        self.name = name
+        super().__init__(f"{name} {why}", next_step)
+
+
+class MissingSetting(BadAddress):
+    """A part of the address is given neither by a variable nor by the secret."""
+
+    def __init__(self, source: str, part: str, *, holder: str, variable: str | None) -> None:
+        self.source, self.part, self.holder, self.variable = source, part, holder, variable
+        step = f"Set {variable}, or add it there" if variable else "Add it there"
+        super().__init__(f"{holder}, which {source} names, holds no {part}", step)
+
+
+class DataApiUnsupported(ConnectError):
+    """The only address that is set is one of the RDS Data API, which is not spoken here."""
+
+    def __init__(self, cluster: str) -> None:
+        self.cluster = cluster
+        super().__init__(
+            f"AURORA_CLUSTER_ARN names {cluster}, and the RDS Data API is not supported",
+            "Set DB_SECRET_ARN and DB_HOST, and run where the cluster's port can be reached",
+        )
+
+
+class AwsExtraMissing(ConnectError):
+    """The settings need AWS, and boto3 is not installed."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        super().__init__(f"{source} needs boto3, which is not installed", "Run: pip install 'dbschema[aws]'")
+
+
+class AwsRefused(ConnectError):
+    """AWS does not give what a setting names, or cannot be asked.
+
+    Args:
+        source: the variable that names it.
+        thing: what was asked for, such as "the secret 'arn:…'".
+        reason: what AWS or its client said, on one line; never a value.
+        code: AWS's code, such as "AccessDeniedException"; None where AWS was not reached.
+        next_step: what to do about it.
+    """
+
+    def __init__(self, source: str, thing: str, reason: str, *, code: str | None, next_step: str) -> None:
+        self.source, self.thing, self.reason, self.code = source, thing, reason, code
+        super().__init__(f"AWS gives no access to {thing}, which {source} asks for: {reason}", next_step)
+
+
+class BadSecret(ConnectError):
+    """A secret was read, and is none of a database. What it holds is never shown."""
+
+    def __init__(self, source: str, secret: str, why: str) -> None:
+        self.source, self.secret = source, secret
+        super().__init__(
+            f"The secret {secret}, which {source} names, {why}",
+            'Give it the form {"username": …, "password": …} of Secrets Manager',
+        )
 
 
 class Refusal(ConnectError):
@@ -65,7 +143,7 @@ class TimedOut(Refusal):
     """No answer came in time."""
 
     words = "{place} did not answer in time: {reason}"
-    step = "Check the host in {source} and the firewalls on the way; connect_timeout=SECONDS in the address allows more time"
+    step = "Check the host in {source} and the firewalls on the way; DB_WAKE_SECONDS=60 waits for a database that sleeps"
 
 
 class NotPostgres(Refusal):
@@ -79,7 +157,7 @@ class NoTls(Refusal):
     """TLS is demanded by us, and the server has none."""
 
     words = "{server} offers no TLS, and the address demands it"
-    step = "Switch TLS on in the server, or take sslmode=prefer in {source} where the way to it is safe"
+    step = "Switch TLS on in the server, or take sslmode=prefer (in the address, or as PGSSLMODE) where the way to it is safe"
 
 
 class TlsDemanded(Refusal):
@@ -93,7 +171,7 @@ class CertificateRefused(Refusal):
     """The two sides do not trust each other's certificates."""
 
     words = "TLS with {server} fails: {reason}"
-    step = "Name the certificates of its authority with sslrootcert in {source}, or check the host's name"
+    step = "Name the certificates of its authority with DB_SSL_ROOT_CERT (or sslrootcert in the address), or check the host's name in {source}"
 
 
 class WrongPassword(Refusal):

@@ -1,8 +1,4 @@
-"""Which database is meant: the address and where it came from, as one frozen value.
-
-Addresses come from the caller, the environment, or the private server, in this order. Every further source (a secret
-store, a parameter store) is one more step of `resolve` that ends in the same `Settings`.
-"""
+"""Which database is meant, and how a connection to it is opened, as one frozen value; `sources` makes it."""
 
 from __future__ import annotations
 
@@ -11,12 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
-from dbschema.connect.address import parse
-from dbschema.connect.errors import NoAddress
-
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     from sqlalchemy import URL
 
 FLAG: Final = "--url"
@@ -32,11 +23,20 @@ class Settings:
 
     Args:
         url: the address, with the driver psycopg; its own `str` hides the password too.
-        source: where the address came from: `FLAG`, `ENVIRONMENT`, `PRIVATE`, or words of the caller.
+        source: where the address came from: `FLAG`, a variable such as `ENVIRONMENT`, `PRIVATE`, or words of the caller.
+        secret: the name or ARN of the secret that user and password came from; it is read again when the server
+            refuses them, for they may have been rotated.
+        iam: whether a token of AWS is made for each connection, in place of a password.
+        proxy: whether RDS Proxy stands between, which keeps a server connection for whoever sets something in it.
+        wake_seconds: how long to wait for a server that does not answer yet, as a paused Aurora; 0: not at all.
     """
 
     url: URL = field(repr=False)
     source: str
+    secret: str | None = None
+    iam: bool = False
+    proxy: bool = False
+    wake_seconds: float = 0.0
 
     def __repr__(self) -> str:
         return f"Settings({self.place!r}, user={self.user!r}, source={self.source!r})"
@@ -106,34 +106,3 @@ class Settings:
     def _parameter(self, name: str) -> str | None:
         value = self.url.query.get(name)
         return None if value is None else str(value)
-
-
-def resolve(
-    url: str | URL | None = None,
-    *,
-    fallback: Callable[[], str] | None = None,
-    environ: Mapping[str, str] | None = None,
-    source: str = FLAG,
-) -> Settings:
-    """The database that is meant: `url`, else DATABASE_URL, else what `fallback` gives.
-
-    Args:
-        url: an address; an empty one is an error, for a script whose variable is unset means no other database.
-        fallback: gives the address of the private server, and starts it where it does not run. It is handed in: this
-            package does not know the server.
-        environ: where DATABASE_URL is looked up; None: the environment. An empty one counts as unset.
-        source: what to call the place that `url` comes from.
-
-    Raises:
-        BadAddress: the first address that is set cannot be read.
-        NoAddress: none is set, and there is no fallback.
-    """
-    environ = os.environ if environ is None else environ
-    if url is not None:
-        text = url if isinstance(url, str) else url.render_as_string(hide_password=False)
-        return Settings(parse(text, source, environ), source)
-    if text := environ.get(ENVIRONMENT, "").strip():
-        return Settings(parse(text, ENVIRONMENT, environ), ENVIRONMENT)
-    if fallback is not None:
-        return Settings(parse(fallback(), PRIVATE, {}), PRIVATE)
-    raise NoAddress

@@ -88,8 +88,8 @@ def run(context: Context, metadata: Models, **options: Any) -> None:
 
     The database is, in this order: the connection in `config.attributes["connection"]` (a SQLAlchemy Connection, which
     stays open; where it is in a transaction, that is neither committed nor rolled back; or an Engine), the address in
-    `config.attributes["url"]`, that of `-x url=…`, `DATABASE_URL`, `sqlalchemy.url` of the ini file, the private
-    server. `--sql` needs none.
+    `config.attributes["url"]`, that of `-x url=…`, what the environment names (`connect.VARIABLES`), `sqlalchemy.url` of
+    the ini file, the private server. `--sql` needs none.
 
     A command that changes a database which was found by its address is a run like those of `dbschema.migrations.runner`:
     one at a time, with `Timeouts.from_environment()`, and revisions that meet a lock are tried again. On a connection

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from dbschema.catalog.readers.parts import comment, owner
+from dbschema.catalog.readers.parts import CODE, comment, owner
 
 FUNCTIONS = f"""
 SELECT CASE p.prokind WHEN 'p' THEN 'procedure' WHEN 'a' THEN 'aggregate' ELSE 'function' END AS kind,
@@ -23,9 +23,7 @@ SELECT CASE p.prokind WHEN 'p' THEN 'procedure' WHEN 'a' THEN 'aggregate' ELSE '
 FROM pg_proc p
 JOIN pg_language l ON l.oid = p.prolang
 {comment("pg_proc", "p.oid")}
-WHERE p.pronamespace = ANY (:schemas) AND p.oid <> ALL (:member_functions)
-  -- The constructors of a range type come and go with it.
-  AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'i')
+WHERE {CODE}
 """
 
 QUERIES = {"function": FUNCTIONS}

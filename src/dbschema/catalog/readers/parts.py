@@ -30,3 +30,7 @@ OURS = """c.relnamespace = ANY (:schemas)
 """Condition on `pg_class c`: a relation of the schemas in question that no extension brought."""
 
 TABLE_KINDS = "c.relkind IN ('r', 'p', 'f')"
+
+CODE = """p.pronamespace = ANY (:schemas) AND p.oid <> ALL (:member_functions)
+  AND NOT EXISTS (SELECT FROM pg_depend i WHERE i.classid = 'pg_proc'::regclass AND i.objid = p.oid AND i.deptype = 'i')"""
+"""Condition on `pg_proc p`: ours, and no constructor of a range type, which comes and goes with the type."""

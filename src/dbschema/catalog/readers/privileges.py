@@ -7,7 +7,7 @@ The owner's own privileges go without saying. A name follows `dbschema.ddl.objec
 
 from __future__ import annotations
 
-from dbschema.catalog.readers.parts import OURS
+from dbschema.catalog.readers.parts import CODE, OURS
 
 # Every schema `public` comes with USAGE for PUBLIC, and neither keeping nor revoking that is drift.
 GRANTS = f"""
@@ -33,7 +33,7 @@ FROM (
            p.proname || '(' || oidvectortypes(p.proargtypes) || ')', p.proowner,
            coalesce(p.proacl, acldefault('f', p.proowner))
     FROM pg_proc p
-    WHERE p.pronamespace = ANY (:schemas) AND p.oid <> ALL (:member_functions)
+    WHERE {CODE}
   UNION ALL
     SELECT t.typnamespace, '', 'TYPE', t.typname::text, t.typowner, coalesce(t.typacl, acldefault('T', t.typowner))
     FROM pg_type t LEFT JOIN pg_class c ON c.oid = t.typrelid

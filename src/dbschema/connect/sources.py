@@ -1,0 +1,201 @@
+"""Where an address comes from: the caller, the environment with what AWS keeps for it, or the private server, in this order.
+
+Each source ends in the same `Settings`, so that the command line, a Lambda and an application mean the same database.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from typing import TYPE_CHECKING, Final
+
+from sqlalchemy import URL
+
+from dbschema.connect.address import DRIVER, parse
+from dbschema.connect.errors import (
+    BadSetting,
+    DataApiUnsupported,
+    MissingSetting,
+    NoAddress,
+    NoAddressInLambda,
+)
+from dbschema.connect.settings import ENVIRONMENT, FLAG, PRIVATE, Settings
+from dbschema.connect.tls import secured
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from dbschema.connect.aws import Secret
+
+SECRET: Final = "DB_SECRET_ARN"  # noqa: S105  the name of a variable
+RDS_SECRET: Final = "RDS_SECRET_ARN"  # noqa: S105  as above
+PARAMETERS: Final = "DB_SSM_PREFIX"
+DATA_API: Final = "AURORA_CLUSTER_ARN"
+VARIABLES: Final = (ENVIRONMENT, SECRET, RDS_SECRET, PARAMETERS, DATA_API)
+"""The variables that name a database; the first that is set counts."""
+
+IAM: Final = "DB_IAM_AUTH"
+WAKE: Final = "DB_WAKE_SECONDS"
+AWS_WAKE_SECONDS: Final = 60.0
+"""How long an address from AWS is waited for, unless DB_WAKE_SECONDS says otherwise: Aurora wakes within 15 to 30 s."""
+
+_LAMBDA: Final = "AWS_LAMBDA_FUNCTION_NAME"
+_PROXY_HOST: Final = ".proxy-"
+_FLAGS: Final = {"": False, "0": False, "false": False, "no": False, "1": True, "true": True, "yes": True}
+
+
+def resolve(
+    url: str | URL | None = None,
+    *,
+    fallback: Callable[[], str] | None = None,
+    environ: Mapping[str, str] | None = None,
+    source: str = FLAG,
+) -> Settings:
+    """The database that is meant: `url`, else what the first of `VARIABLES` names, else what `fallback` gives.
+
+    Args:
+        url: an address; an empty one is an error, for a script whose variable is unset means no other database.
+        fallback: gives the address of the private server, and starts it where it does not run. It is handed in: this
+            package does not know the server. It is never asked inside AWS Lambda.
+        environ: where variables are looked up; None: the environment. An empty one counts as unset. boto3 has its own
+            look at the environment.
+        source: what to call the place that `url` comes from.
+
+    Raises:
+        BadAddress: the first address that is set cannot be read, or lacks a part.
+        NoAddress: none is set, and there is no fallback.
+        AwsExtraMissing, AwsRefused, BadSecret: AWS does not give what the variable names.
+        DataApiUnsupported: only the RDS Data API is named.
+    """
+    environ = os.environ if environ is None else environ
+    if url is not None:
+        text = url if isinstance(url, str) else url.render_as_string(hide_password=False)
+        return _plain(text, source, environ)
+    name = variable(environ)
+    if name == ENVIRONMENT:
+        return _plain(environ[ENVIRONMENT], ENVIRONMENT, environ)
+    if name == SECRET:
+        return _from_secret(SECRET, environ, host="DB_HOST", port="DB_PORT", dbname="DB_NAME")
+    if name == RDS_SECRET:
+        names = {"host": "RDS_PROXY_ENDPOINT", "port": "RDS_PORT", "dbname": "RDS_DATABASE"}
+        return _from_secret(RDS_SECRET, environ, proxy=_get(environ, names["host"]) is not None, **names)
+    if name == PARAMETERS:
+        return _from_parameters(environ)
+    if name == DATA_API:
+        raise DataApiUnsupported(environ[DATA_API].strip())
+    if function := _get(environ, _LAMBDA):
+        raise NoAddressInLambda(function)
+    if fallback is not None:
+        return Settings(parse(fallback(), PRIVATE, {}), PRIVATE)
+    raise NoAddress
+
+
+def variable(environ: Mapping[str, str] | None = None) -> str | None:
+    """The variable that names the database where no address is given; None where none is set."""
+    environ = os.environ if environ is None else environ
+    return next((name for name in VARIABLES if _get(environ, name)), None)
+
+
+def _get(environ: Mapping[str, str], name: str) -> str | None:
+    return environ.get(name, "").strip() or None
+
+
+def _plain(text: str, source: str, environ: Mapping[str, str]) -> Settings:
+    url = parse(text, source, environ)
+    # An address that brings a password is meant with it.
+    iam = _flag(environ, IAM) and url.password is None
+    return _settings(url, source, environ, iam=iam, wake=0.0)
+
+
+def _from_secret(
+    source: str, environ: Mapping[str, str], *, host: str, port: str, dbname: str, proxy: bool = False
+) -> Settings:
+    from dbschema.connect import aws  # noqa: PLC0415  few need it
+
+    name = environ[source].strip()
+    secret = aws.read_secret(name, source)
+    given = {"host": _get(environ, host), "port": _get(environ, port), "dbname": _get(environ, dbname)}
+    parts = {
+        "host": given["host"] or secret.host,
+        "port": given["port"] or secret.port,
+        "name of a database": given["dbname"] or secret.dbname,
+    }
+    for part, setting in (("host", host), ("name of a database", dbname)):
+        if not parts[part]:
+            raise MissingSetting(source, part, holder=f"The secret {name}", variable=setting)
+    number = _port(parts["port"], port if given["port"] else source)
+    url = _url(secret, parts["host"], number, parts["name of a database"])
+    return _settings(url, source, environ, secret=name, iam=_flag(environ, IAM), proxy=proxy)
+
+
+def _from_parameters(environ: Mapping[str, str]) -> Settings:
+    from dbschema.connect import aws  # noqa: PLC0415  few need it
+
+    prefix = environ[PARAMETERS].strip().rstrip("/")
+    names = [f"{prefix}/{last}" for last in ("endpoint", "port", "name", "credentials-arn")]
+    found = aws.read_parameters(names, PARAMETERS)
+    host, port, dbname, secret_name = (found.get(name, "").strip() for name in names)
+    for name, value in zip(names, (host, port or "5432", dbname, secret_name), strict=True):
+        if not value:
+            raise MissingSetting(
+                PARAMETERS, f"parameter {name}", holder=f"The parameter store under {prefix}", variable=None
+            )
+    secret = aws.read_secret(secret_name, f"{PARAMETERS} ({names[-1]})")
+    url = _url(secret, host, _port(port, names[1]), dbname)
+    return _settings(url, PARAMETERS, environ, secret=secret_name, iam=_flag(environ, IAM))
+
+
+def _url(secret: Secret, host: str | None, port: int | None, dbname: str | None) -> URL:
+    return URL.create(DRIVER, secret.username, secret.password, host, port, dbname)
+
+
+def _settings(
+    url: URL,
+    source: str,
+    environ: Mapping[str, str],
+    *,
+    secret: str | None = None,
+    iam: bool,
+    proxy: bool = False,
+    wake: float = AWS_WAKE_SECONDS,
+) -> Settings:
+    if iam:
+        if url.host is None or url.username is None:
+            raise BadSetting(IAM, f"is set, and the address from {source} names no single host or no user")
+        url = url._replace(password=None)
+    return Settings(
+        secured(url, environ),
+        source,
+        secret=None if iam else secret,
+        iam=iam,
+        proxy=proxy or _PROXY_HOST in (url.host or ""),
+        wake_seconds=_seconds(environ, wake),
+    )
+
+
+def _port(text: str | None, holder: str) -> int | None:
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit() and 0 < int(text) < 65536):
+        raise BadSetting(holder, "holds a port that is no number from 1 to 65535")
+    return int(text)
+
+
+def _flag(environ: Mapping[str, str], name: str) -> bool:
+    text = environ.get(name, "").strip().lower()
+    if text not in _FLAGS:
+        raise BadSetting(name, f"is {text!r}", "Set it to 1 or 0")
+    return _FLAGS[text]
+
+
+def _seconds(environ: Mapping[str, str], default: float) -> float:
+    text = _get(environ, WAKE)
+    if text is None:
+        return default
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds <= 900:  # also where it is no number; a Lambda lives no longer
+        raise BadSetting(WAKE, f"is {text!r}", "Set it to a number of seconds from 0 to 900")
+    return seconds

@@ -1,0 +1,84 @@
+"""How a server has to prove who it is: verify-full for whatever is not on this machine.
+
+libpq alone takes TLS where it is offered and believes any certificate, so that whoever stands between reads all.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import ssl
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from dbschema.connect.errors import BadSetting
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sqlalchemy import URL
+
+ROOTS: Final = "DB_SSL_ROOT_CERT"
+"""The setting with the path of the certificates that are trusted."""
+
+# OpenSSL inside psycopg's wheels looks where it was built, not where this system keeps its certificates.
+_SYSTEM: Final = (
+    "/etc/ssl/certs/ca-certificates.crt",  # Debian, Ubuntu, Alpine
+    "/etc/pki/tls/certs/ca-bundle.crt",  # Amazon Linux, Fedora, and so AWS Lambda
+    "/etc/ssl/ca-bundle.pem",  # SUSE
+    "/etc/ssl/cert.pem",  # macOS
+)
+
+
+def secured(url: URL, environ: Mapping[str, str]) -> URL:
+    """`url` with the default rules for TLS added: what it says itself stays, and so does what PGSSLMODE says.
+
+    Args:
+        url: the address; one of a service file stays as it is.
+        environ: where DB_SSL_ROOT_CERT, PGSSLMODE and PGSSLROOTCERT are looked up.
+
+    Raises:
+        BadSetting: DB_SSL_ROOT_CERT names no file that can be read.
+    """
+    if url.database is None or not _is_remote(url):
+        return url
+    mode = str(url.query.get("sslmode") or environ.get("PGSSLMODE") or "verify-full")
+    if mode not in {"verify-ca", "verify-full"}:
+        return url
+    added = {} if "sslmode" in url.query else {"sslmode": mode}
+    if "sslrootcert" not in url.query:
+        added["sslrootcert"] = _roots(environ)
+    return url.update_query_dict(added)
+
+
+def _is_remote(url: URL) -> bool:
+    """Whether one of the hosts is reached over a network that others may stand in."""
+    named = url.host or url.query.get("host")
+    if not named:
+        # Only a numeric address, or the socket of this machine.
+        named = url.query.get("hostaddr")
+    return any(not _is_local(host) for host in str(named or "").split(",") if host)
+
+
+def _is_local(host: str) -> bool:
+    if host.startswith(("/", "@")) or host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _roots(environ: Mapping[str, str]) -> str:
+    if path := environ.get(ROOTS, "").strip():
+        if not os.access(path, os.R_OK) or not Path(path).is_file():
+            raise BadSetting(ROOTS, f"names {path!r}, which is no file that can be read")
+        return path
+    if path := environ.get("PGSSLROOTCERT", ""):
+        return path
+    own = Path(environ.get("HOME", "/nonexistent"), ".postgresql", "root.crt")  # where libpq itself looks
+    named = environ.get("SSL_CERT_FILE") or ssl.get_default_verify_paths().cafile
+    for candidate in (str(own), named, *_SYSTEM):
+        if candidate and os.access(candidate, os.R_OK):
+            return candidate
+    return "system"

@@ -1,0 +1,155 @@
+"""The comparison of two catalogs, as a function of two values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dbschema.catalog.diff import compare
+from dbschema.catalog.model import KINDS, Catalog, Difference
+from dbschema.catalog.parents import parents_of
+from dbschema.ddl import Identity
+
+names = st.sampled_from(["users", "orders", "tenant_id", "x"])
+values: st.SearchStrategy[Any] = st.none() | st.booleans() | st.integers(0, 2) | st.sampled_from(["a", "b"])
+attributes = st.dictionaries(st.sampled_from(["type", "definition", "comment"]), values)
+identities = st.builds(
+    lambda kind, schema, table, name: Identity(
+        kind, schema, name if kind in {"table", "view"} else table, name
+    ),
+    st.sampled_from(KINDS),
+    st.sampled_from([None, "shop"]),
+    st.sampled_from(["", "users", "orders"]),
+    names,
+)
+catalogs = st.dictionaries(identities, attributes, max_size=8).map(
+    lambda entries: Catalog(entries, parents_of(entries))
+)
+bare_catalogs = st.dictionaries(identities, attributes, max_size=8).map(Catalog)
+
+USERS = Identity("table", None, "users", "users")
+EMAIL = Identity("column", None, "users", "email")
+VIEW = Identity("view", None, "names", "names")
+
+
+@given(catalogs)
+def test_a_catalog_does_not_differ_from_itself(catalog: Catalog) -> None:
+    assert compare(catalog, catalog) == ()
+
+
+@given(catalogs, catalogs)
+def test_the_other_way_round_missing_is_extra(one: Catalog, other: Catalog) -> None:
+    mirrored = {"missing": "extra", "extra": "missing", "changed": "changed"}
+
+    forth, back = compare(one, other), compare(other, one)
+
+    assert {(item.identity, item.change, item.attribute, item.wanted, item.found) for item in forth} == {
+        (item.identity, mirrored[item.change], item.attribute, item.found, item.wanted) for item in back
+    }
+
+
+@given(bare_catalogs, bare_catalogs)
+def test_applying_what_is_told_gives_the_wanted_catalog(wanted: Catalog, found: Catalog) -> None:
+    """Without parents nothing is left untold."""
+    result = {identity: dict(entry) for identity, entry in found.entries.items()}
+
+    for item in compare(wanted, found):
+        if item.change == "missing":
+            result[item.identity] = dict(wanted[item.identity])
+        elif item.change == "extra":
+            del result[item.identity]
+        else:
+            assert item.attribute is not None
+            assert result[item.identity].get(item.attribute) == item.found
+            result[item.identity][item.attribute] = item.wanted
+
+    assert compare(wanted, Catalog(result)) == ()
+
+
+@given(catalogs, catalogs)
+def test_nothing_is_told_of_what_goes_with_another(wanted: Catalog, found: Catalog) -> None:
+    told = compare(wanted, found)
+
+    missing = wanted.entries.keys() - found.entries.keys()
+    extra = found.entries.keys() - wanted.entries.keys()
+    assert all(wanted.parents.get(item.identity) not in missing for item in told if item.change == "missing")
+    assert all(found.parents.get(item.identity) not in extra for item in told if item.change == "extra")
+    hidden = (missing | extra) - {item.identity for item in told}
+    assert all(
+        wanted.parents.get(identity) in missing or found.parents.get(identity) in extra for identity in hidden
+    )
+
+
+@given(catalogs, catalogs, st.randoms(use_true_random=False))
+def test_the_order_does_not_depend_on_the_order_of_reading(one: Catalog, other: Catalog, random: Any) -> None:
+    def shuffled(catalog: Catalog) -> Catalog:
+        entries = list(catalog.entries.items())
+        random.shuffle(entries)
+        return Catalog(dict(entries), catalog.parents)
+
+    assert compare(shuffled(one), shuffled(other)) == compare(one, other)
+
+
+@given(catalogs, catalogs, st.sampled_from(KINDS))
+def test_what_is_ignored_is_all_that_is_left_out(one: Catalog, other: Catalog, kind: str) -> None:
+    told = compare(one, other)
+
+    assert compare(one, other, ignore=lambda identity: identity.kind == kind) == tuple(
+        item for item in told if item.kind != kind
+    )
+
+
+def test_only_the_attributes_that_differ_are_told() -> None:
+    wanted = Catalog({EMAIL: {"type": "text", "not null": True, "comment": None}})
+    found = Catalog({EMAIL: {"type": "integer", "not null": True, "comment": "x"}})
+
+    told = compare(wanted, found)
+
+    assert told == (
+        Difference(EMAIL, "changed", "comment", None, "x"),
+        Difference(EMAIL, "changed", "type", "text", "integer"),
+    )
+
+
+def test_a_missing_object_is_told_with_what_says_most_about_it() -> None:
+    wanted = Catalog({EMAIL: {"type": "text", "not null": True}})
+
+    (told,) = compare(wanted, Catalog({}))
+
+    assert (told.change, told.attribute, told.wanted, told.found) == ("missing", None, "text", None)
+
+
+def test_false_is_not_the_same_as_nothing() -> None:
+    told = compare(Catalog({EMAIL: {"not null": False}}), Catalog({EMAIL: {"not null": None}}))
+
+    assert [str(item) for item in told] == ["column email on users: not null is none, wanted no"]
+
+
+def test_an_extra_table_hides_what_stands_on_it_and_a_view_does_not_hide_its_namesake() -> None:
+    entries: dict[Identity, Any] = {USERS: {}, EMAIL: {"type": "text"}, VIEW: {"definition": "SELECT 1"}}
+
+    told = compare(Catalog({}), Catalog(entries, parents_of(entries)))
+
+    assert [str(item) for item in told] == ["extra table users", "extra view names"]
+
+
+def test_a_difference_says_where_what_and_how() -> None:
+    shop = Identity("constraint", "shop", "orders", "pk_orders")
+
+    lines = [
+        str(Difference(shop, "changed", "definition", "PRIMARY KEY (a)", "PRIMARY KEY (b)")),
+        str(Difference(Identity("policy", None, "users", "p"), "changed", "roles", ("a", "b"), ())),
+        str(Difference(Identity("schema", None, "", ""), "missing")),
+        str(Difference(Identity("grant", None, "", "SCHEMA  TO app"), "extra")),
+        str(Difference(Identity("grant", "shop", "orders", "TABLE orders TO app"), "extra")),
+    ]
+
+    assert lines == [
+        "constraint pk_orders on shop.orders: definition is 'PRIMARY KEY (b)', wanted 'PRIMARY KEY (a)'",
+        "policy p on users: roles is (), wanted (a, b)",
+        "missing schema the default schema",
+        "extra grant SCHEMA TO app",
+        "extra grant TABLE orders TO app in schema shop",
+    ]

@@ -1,0 +1,143 @@
+"""Stand-ins for AWS: moto's server over HTTP, and credentials that are valid nowhere."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import psycopg
+import pytest
+from sqlalchemy import make_url
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+REGION = "eu-central-2"
+
+
+def free_port() -> int:
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        return int(listener.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def moto_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a running stand-in for Secrets Manager and the parameter store."""
+    port = free_port()
+    log = tmp_path_factory.mktemp("moto") / "log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
+            stdout=output,
+            stderr=output,
+        )
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            break
+        except OSError:
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise AssertionError(log.read_text()) from None
+            time.sleep(0.1)
+    yield f"http://127.0.0.1:{port}"
+    process.kill()
+    process.wait()
+
+
+@pytest.fixture
+def credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, str]:
+    """Credentials that are valid nowhere, also as variables for other programs; the developer's own are out of reach."""
+    variables = {
+        "AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE",
+        "AWS_SECRET_ACCESS_KEY": "key-of-the-tests-that-is-secret",
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_CONFIG_FILE": str(tmp_path / "no config"),
+        "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "no credentials"),
+    }
+    for name in ("AWS_PROFILE", "AWS_REGION", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    return variables
+
+
+class Aws:
+    """What the tests do to the stand-in."""
+
+    def __init__(self, url: str) -> None:
+        session = boto3.session.Session()
+        self.url = url
+        self.secrets = session.client("secretsmanager", endpoint_url=url)
+        self.parameters = session.client("ssm", endpoint_url=url)
+
+    def secret(self, **values: Any) -> str:
+        """A new secret; its ARN."""
+        return self.raw_secret(json.dumps(values))
+
+    def raw_secret(self, text: str) -> str:
+        return str(self.secrets.create_secret(Name=f"test-{uuid.uuid4()}", SecretString=text)["ARN"])
+
+    def rotate(self, arn: str, **values: Any) -> None:
+        """The present version becomes AWSPREVIOUS."""
+        self.secrets.put_secret_value(SecretId=arn, SecretString=json.dumps(values))
+
+
+@pytest.fixture
+def aws(moto_url: str, credentials: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Aws:
+    """The stand-in, and the environment in which boto3 finds it."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", moto_url)
+    credentials["AWS_ENDPOINT_URL"] = moto_url
+    return Aws(moto_url)
+
+
+class Role:
+    """A role that logs in with a password, in a database of the test's own."""
+
+    def __init__(self, admin: str, name: str) -> None:
+        url = make_url(admin)
+        self.admin = url.set(drivername="postgresql").render_as_string(hide_password=False)
+        self.name, self.password = name, "first-s3cr3t-of-the-role"
+        self.host, self.port, self.dbname = str(url.host), int(url.port or 0), str(url.database)
+
+    def execute(self, statement: str) -> None:
+        with psycopg.connect(self.admin, autocommit=True) as connection:
+            connection.execute(statement)
+
+    def change(self, password: str) -> None:
+        self.execute(f"ALTER ROLE {self.name} PASSWORD '{password}'")
+        self.password = password
+
+    def secret(self) -> dict[str, Any]:
+        """All that a whole secret holds."""
+        return {
+            "engine": "postgres",
+            "username": self.name,
+            "password": self.password,
+            "host": self.host,
+            "port": self.port,
+            "dbname": self.dbname,
+        }
+
+
+@pytest.fixture
+def role(fresh_database: str) -> Iterator[Role]:
+    role = Role(fresh_database, f"{make_url(fresh_database).database}_login")
+    role.execute(f"CREATE ROLE {role.name} LOGIN PASSWORD '{role.password}'")
+    yield role
+    role.execute(f"DROP ROLE {role.name}")
+
+
+@pytest.fixture
+def dead_port() -> Callable[[], int]:
+    """Gives ports at which nothing listens."""
+    return free_port
