@@ -65,10 +65,72 @@ def test_a_second_upgrade_says_that_nothing_is_to_do(run: Run, database: str) ->
 def test_an_upgrade_as_json(run: Run, fresh_database: str) -> None:
     shown = as_json(run("upgrade", "--url", fresh_database, "--json"))
 
-    assert shown.keys() == {"database", "before", "after", "steps"}
+    assert shown.keys() == {"database", "before", "after", "steps", "left", "unknown", "differences"}
+    assert (shown["left"], shown["unknown"], shown["differences"]) == ([], [], [])
     assert (shown["database"], shown["before"], shown["after"]) == (place(fresh_database), None, HEAD)
     assert [step["id"] for step in shown["steps"]] == [revision.id for revision in runner.History().revisions]
     assert all(step["doc"] for step in shown["steps"])
+
+
+def test_an_upgrade_without_time_tells_what_is_left(run: Run, fresh_database: str) -> None:
+    shown = succeeded(run("upgrade", "--url", fresh_database, "--within", "0"), code=1)
+    left = as_json(run("upgrade", "--url", fresh_database, "--within", "0", "--json"), code=1)["left"]
+
+    assert shown.startswith(
+        f"Time is over: {place(fresh_database)} is at base (no revision), after 0 steps; left: "
+    )
+    assert [step["id"] for step in left] == [revision.id for revision in runner.History().revisions]
+
+
+def test_an_upgrade_shows_how_the_database_then_differs_unless_told_not_to(
+    run: Run, fresh_database: str
+) -> None:
+    """Whatever was made by hand before, or is forgotten in a revision, is known at once."""
+    with psycopg.connect(libpq(fresh_database)) as connection:
+        connection.execute("CREATE FUNCTION by_hand() RETURNS int LANGUAGE sql AS 'SELECT 1'")
+
+    shown = succeeded(run("upgrade", "--url", fresh_database), code=1)
+    succeeded(run("downgrade", "base", "--url", fresh_database))
+    succeeded(run("upgrade", "--url", fresh_database, "--no-compare"))
+
+    assert "extra function by_hand" in shown
+    assert f"is now at revision {HEAD}" in shown
+
+
+def test_a_newer_database_is_left_alone_where_that_is_told(run: Run, database: str) -> None:
+    with psycopg.connect(libpq(database)) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = 'ffff99990000'")
+
+    refused = run("upgrade", "--url", database)
+    shown = succeeded(run("upgrade", "--url", database, "--tolerate-newer"))
+    mistyped = run("upgrade", "ffff99990001", "--url", database, "--tolerate-newer")
+
+    assert (refused.exit_code, mistyped.exit_code) == (2, 2)
+    assert (
+        shown
+        == f"Nothing done: {place(database)} is at revision ffff99990000, which a newer version of dbschema made.\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment"),
+    [
+        (["--lock-timeout", "-1"], {}),
+        (["--lock-retry", "nan"], {}),
+        (["--wait", "inf"], {}),
+        (["--statement-timeout", "9999999"], {}),
+        ([], {"DBSCHEMA_LOCK_TIMEOUT": "50ms"}),
+        ([], {"DBSCHEMA_WAIT": "-3"}),
+    ],
+)
+def test_a_limit_that_is_no_number_of_seconds_is_refused(
+    run: Run, fresh_database: str, arguments: list[str], environment: dict[str, str]
+) -> None:
+    done = run("upgrade", "--url", fresh_database, *arguments, **environment)
+
+    assert done.exit_code == 2
+    assert "which is no number of seconds" in done.stderr
+    assert all(name in done.stderr for name in environment)
 
 
 def test_down_to_base_and_up_again(run: Run, fresh_database: str, snapshot: Snapshot) -> None:

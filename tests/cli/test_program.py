@@ -264,7 +264,7 @@ def test_the_life_of_a_private_server(program: Program, home: Path) -> None:
     assert "tenants                    3\n" in first
     assert 'psql "$(dbschema url)"' in first
     assert str(make_url(address).password) not in first
-    assert again.keys() == {"database", "before", "after", "steps", "rows", "tables"}
+    assert again.keys() == {"database", "before", "after", "steps", "left", "unknown", "rows", "tables"}
     assert (again["steps"], sum(again["rows"]["sample"].values()), again["tables"]["tenants"]) == ([], 0, 3)
     assert (tables, inside, kept) == ((21,), "3\n", "3\n")
     assert (verified.returncode, verified.stderr) == (0, ""), verified

@@ -2,11 +2,74 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
+
+import pytest
+from sqlalchemy import create_engine
+from sqlalchemy.pool import NullPool
 
 if TYPE_CHECKING:
-    import pytest
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from sqlalchemy import Engine
+
+WriteHistory: TypeAlias = "Callable[..., Path]"
+
+ENVIRONMENT = """
+from alembic import context
+from dbschema.migrations import environment
+from sqlalchemy import MetaData
+
+environment.run(context, MetaData())
+"""
+REVISION = '''
+"""Do {id}"""
+import os
+import time
+from pathlib import Path
+
+from alembic import op
+
+revision = "{id}"
+down_revision = {below!r}
+
+
+def upgrade():
+    {up}
+
+
+def downgrade():
+    {down}
+'''
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "alembic: a test that pytest-alembic brings")
+
+
+@pytest.fixture
+def write_history(tmp_path: Path) -> WriteHistory:
+    """Writes `id=code of upgrade` into a folder of scripts, one revision after the other; the code may have lines."""
+
+    def write(folder: str = "history", /, *, down: str = "pass", **revisions: str) -> Path:
+        scripts = tmp_path / folder
+        (scripts / "versions").mkdir(parents=True)
+        (scripts / "env.py").write_text(ENVIRONMENT)
+        below = None
+        for name, up in revisions.items():
+            code = "\n    ".join(up.strip().splitlines())
+            source = REVISION.format(id=name, below=below, up=code, down=down)
+            (scripts / "versions" / f"{name}.py").write_text(source)
+            below = name
+        return scripts
+
+    return write
+
+
+@pytest.fixture
+def plain_engine(fresh_database: str) -> Iterator[Engine]:
+    """An engine on the fresh database that has nothing to do with the library."""
+    engine = create_engine(fresh_database, poolclass=NullPool)
+    yield engine
+    engine.dispose()

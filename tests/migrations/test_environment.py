@@ -114,7 +114,7 @@ def test_an_address_is_found_and_its_connection_waits_for_locks_only_so_long(
 ) -> None:
     way(project, fresh_database, monkeypatch)
 
-    assert rows(fresh_database) == [(environment.LOCK_TIMEOUT, "a%b")]
+    assert rows(fresh_database) == [("50ms", "a%b")]
 
 
 def test_the_argument_comes_before_the_variable_and_that_before_the_ini_file(

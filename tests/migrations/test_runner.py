@@ -11,6 +11,7 @@ from sqlalchemy.pool import NullPool
 
 from dbschema.errors import ConnectError, UnknownRevision
 from dbschema.migrations import errors, lock, runner
+from dbschema.migrations.timeouts import Timeouts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -410,15 +411,14 @@ def test_four_upgrades_at_once_make_one(fresh_database: str, tmp_path: Path) -> 
 
 
 def test_a_statement_waits_for_a_lock_of_others_only_so_long(
-    fresh_database: str, engine: Engine, scripts: Scripts, monkeypatch: pytest.MonkeyPatch
+    fresh_database: str, engine: Engine, scripts: Scripts
 ) -> None:
-    monkeypatch.setattr(runner, "LOCK_TIMEOUT", "50ms")
     runner.upgrade(fresh_database, location=scripts.folder)
 
     with engine.connect() as other:
         other.execute(text("SELECT * FROM bbbb3333"))
-        with pytest.raises(errors.RevisionFailed, match="lock timeout"):
-            runner.downgrade(fresh_database, "-1", location=scripts.folder)
+        with pytest.raises(errors.RevisionFailed, match="a lock was not given"):
+            runner.downgrade(fresh_database, "-1", location=scripts.folder, timeouts=Timeouts(retry=0))
 
     assert "bbbb3333" in tables(engine)
 

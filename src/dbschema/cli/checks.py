@@ -9,6 +9,8 @@ from dbschema.cli.options import Json, Url, database
 from dbschema.cli.output import Screen, one_line, plural
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from dbschema.catalog import Difference
     from dbschema.verify.report import Check
 
@@ -39,8 +41,7 @@ def check(url: Url = None, as_json: Json = False) -> None:
         connect.create_engine(settings).connect() as connection,
     ):
         differences = catalog.check(connection, metadata)
-    for difference in differences:
-        _show_difference(screen, difference)
+    show_differences(screen, differences)
     if differences:
         screen.line(f"{settings.place} differs from the models in {plural(len(differences), 'point')}.")
     else:
@@ -49,7 +50,7 @@ def check(url: Url = None, as_json: Json = False) -> None:
         {
             "database": settings.place,
             "clean": not differences,
-            "differences": [_difference_data(one) for one in differences],
+            "differences": [difference_data(one) for one in differences],
         }
     )
     if differences:
@@ -85,6 +86,12 @@ def verify(url: Url = None, as_json: Json = False) -> None:
         raise typer.Exit(FOUND)
 
 
+def show_differences(screen: Screen, differences: "Sequence[Difference]") -> None:
+    """Each difference, with what was wanted and what was found."""
+    for difference in differences:
+        _show_difference(screen, difference)
+
+
 def _show_difference(screen: Screen, difference: "Difference") -> None:
     attribute = "" if difference.attribute is None else f": {difference.attribute}"
     screen.line(f"{difference.change} {difference.kind} {one_line(difference.name)}{attribute}")
@@ -111,7 +118,8 @@ def _show_value(screen: Screen, title: str, value: object, otherwise: str | None
         screen.line(f"        {line}".rstrip())
 
 
-def _difference_data(difference: "Difference") -> dict[str, Any]:
+def difference_data(difference: "Difference") -> dict[str, Any]:
+    """A difference for programs."""
     identity = difference.identity
     return {
         "kind": identity.kind,

@@ -63,7 +63,7 @@ def reset(
 
     The private server's database is dropped and created. Any other one must be named with --url; its revisions are taken back and applied again.
 
-    JSON: database, before, after, steps (id, doc), rows (as of seed).
+    JSON: database, before, after, steps and left (id, doc), unknown (ids), rows (as of seed).
     """
     from dbschema import connect  # noqa: PLC0415  imports SQLAlchemy
 

@@ -51,7 +51,7 @@ def up(
 
     It is always the private server, whatever the environment says.
 
-    JSON: database, before, after, steps (id, doc), rows (as of seed), tables (name, number of rows).
+    JSON: database, before, after, steps and left (id, doc), unknown (ids), rows (as of seed), tables (name, number of rows).
     """
     from dbschema import connect  # noqa: PLC0415  imports SQLAlchemy
     from dbschema.cli.data import write_seeds  # noqa: PLC0415  beside the others

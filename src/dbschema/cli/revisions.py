@@ -5,12 +5,28 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import typer
 
+from dbschema.cli.checks import difference_data, show_differences
 from dbschema.cli.commands import FOUND
-from dbschema.cli.options import Json, Url, database
+from dbschema.cli.options import (
+    Json,
+    LockRetry,
+    LockTimeout,
+    StatementTimeout,
+    Url,
+    Wait,
+    Within,
+    database,
+)
 from dbschema.cli.output import Screen, plural
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import Connection
+
+    from dbschema.catalog import Difference
     from dbschema.migrations.runner import Run, Status, Step
+    from dbschema.migrations.timeouts import Timeouts
 
 PANEL = "Revisions"
 
@@ -28,48 +44,106 @@ def upgrade(
     revision: Annotated[
         str, typer.Argument(metavar="[REV]", help="A revision, the beginning of one, 'head' or '+1'.")
     ] = "head",
+    *,
     url: Url = None,
+    wait: Wait = None,
+    lock_timeout: LockTimeout = None,
+    lock_retry: LockRetry = None,
+    statement_timeout: StatementTimeout = None,
+    within: Within = None,
+    compare: Annotated[
+        bool,
+        typer.Option("--compare/--no-compare", help="Compare the database with the models after the run."),
+    ] = True,
+    tolerate_newer: Annotated[
+        bool,
+        typer.Option("--tolerate-newer", help="Leave a database alone that a newer version has upgraded."),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Bring a database to a revision: the newest one, or REV.
 
-    A revision that fails leaves nothing behind; those before it stay.
+    A revision that fails leaves nothing behind; those before it stay. Exit code 1 where revisions are left, or the
+    database differs from the models.
 
-    JSON: database, before, after, steps (id, doc).
+    JSON: database, before, after, steps (id, doc), left (id, doc), unknown (ids), differences (as of check).
     """
     from dbschema.migrations import runner  # noqa: PLC0415  imports Alembic
 
     screen = Screen(as_json=as_json)
     runner.check_target("upgrade", revision)  # before a server is started for nothing
+    limits = _timeouts(wait=wait, lock=lock_timeout, retry=lock_retry, statement=statement_timeout)
     settings = database(url, screen)
     with Progress(screen) as progress:
-        run = runner.upgrade(settings, revision, on_step=progress.on_step, on_wait=progress.on_wait)
+        run = runner.upgrade(
+            settings,
+            revision,
+            on_step=progress.on_step,
+            on_wait=progress.on_wait,
+            timeouts=limits,
+            within=within,
+            tolerate_newer=tolerate_newer,
+            compare=_compare if compare else None,
+        )
     show_run(screen, run)
-    screen.data(run_data(run))
+    show_differences(screen, run.differences)
+    screen.data({**run_data(run), "differences": [difference_data(one) for one in run.differences]})
+    if run.left or run.differences:
+        raise typer.Exit(FOUND)
 
 
 def downgrade(
     revision: Annotated[
         str, typer.Argument(metavar="REV", help="A revision, the beginning of one, 'base' or '-1'.")
     ],
+    *,
     url: Url = None,
+    wait: Wait = None,
+    lock_timeout: LockTimeout = None,
+    lock_retry: LockRetry = None,
+    statement_timeout: StatementTimeout = None,
+    within: Within = None,
     as_json: Json = False,
 ) -> None:
     """Take back the revisions above REV, with the data that they hold.
 
-    '-1' is the one before the present one, 'base' an empty database.
+    '-1' is the one before the present one, 'base' an empty database. Exit code 1 where revisions are left.
 
-    JSON: database, before, after, steps (id, doc).
+    JSON: database, before, after, steps (id, doc), left (id, doc), unknown (ids).
     """
     from dbschema.migrations import runner  # noqa: PLC0415  imports Alembic
 
     screen = Screen(as_json=as_json)
     runner.check_target("downgrade", revision)  # before a server is started for nothing
+    limits = _timeouts(wait=wait, lock=lock_timeout, retry=lock_retry, statement=statement_timeout)
     settings = database(url, screen)
     with Progress(screen) as progress:
-        run = runner.downgrade(settings, revision, on_step=progress.on_step, on_wait=progress.on_wait)
+        run = runner.downgrade(
+            settings,
+            revision,
+            on_step=progress.on_step,
+            on_wait=progress.on_wait,
+            timeouts=limits,
+            within=within,
+        )
     show_run(screen, run)
     screen.data(run_data(run))
+    if run.left:
+        raise typer.Exit(FOUND)
+
+
+def _timeouts(**given: float | None) -> "Timeouts":
+    """Options before variables before the defaults."""
+    from dbschema.migrations.timeouts import Timeouts  # noqa: PLC0415  imports SQLAlchemy
+
+    return Timeouts.from_environment().changed(**given)
+
+
+def _compare(connection: "Connection") -> "Sequence[Difference]":
+    from dbschema import catalog  # noqa: PLC0415  imports SQLAlchemy
+    from dbschema.models import metadata  # noqa: PLC0415  as above, and no upgrade needs them
+
+    return catalog.check(connection, metadata)
 
 
 def status(url: Url = None, as_json: Json = False) -> None:
@@ -144,9 +218,16 @@ class Progress:
 
 
 def show_run(screen: Screen, run: "Run") -> None:
-    """One line: what was done, and where the database stands now."""
+    """One line: what was done, what is left, and where the database stands now."""
     at = "base (no revision)" if run.after is None else f"revision {run.after}"
-    if not run.steps:
+    if run.unknown:
+        screen.line(f"Nothing done: {run.place} is at {at}, which a newer version of dbschema made.")
+    elif run.left:
+        left = ", ".join(one.id for one in run.left)
+        screen.line(
+            f"Time is over: {run.place} is at {at}, after {plural(len(run.steps), 'step')}; left: {left}."
+        )
+    elif not run.steps:
         screen.line(f"Nothing to do: {run.place} is at {at}.")
     else:
         screen.line(f"{run.place} is now at {at}, after {plural(len(run.steps), 'step')}.")
@@ -159,6 +240,8 @@ def run_data(run: "Run") -> dict[str, Any]:
         "before": run.before,
         "after": run.after,
         "steps": [{"id": step.id, "doc": step.doc} for step in run.steps],
+        "left": [{"id": step.id, "doc": step.doc} for step in run.left],
+        "unknown": list(run.unknown),
     }
 
 

@@ -17,11 +17,15 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
 from alembic.util import CommandError
-from sqlalchemy import Engine, MetaData, text
+from sqlalchemy import Engine, MetaData
 
 from dbschema import connect
 from dbschema.connect.errors import NoAddress
 from dbschema.errors import BadAddress, DbSchemaError
+from dbschema.migrations import lock, preflight
+from dbschema.migrations.errors import InvalidIndex
+from dbschema.migrations.guard import Guard, log
+from dbschema.migrations.timeouts import Timeouts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,6 +33,7 @@ if TYPE_CHECKING:
 
     from alembic.config import Config
     from alembic.runtime.environment import EnvironmentContext
+    from alembic.runtime.migration import MigrationContext, MigrationInfo, MigrationStep
     from sqlalchemy import Connection
 
     Context: TypeAlias = EnvironmentContext | ModuleType
@@ -36,7 +41,7 @@ if TYPE_CHECKING:
 Models: TypeAlias = MetaData | Sequence[MetaData] | Callable[[], MetaData | Sequence[MetaData]]
 
 LOCK_TIMEOUT = "5s"
-"""How long a statement waits for a lock, and everybody else behind it; then the revision fails and is undone."""
+"""How long a statement of an offline script waits for a lock: nothing there tries again. For runs, see `timeouts`."""
 
 PLUGINS = ("alembic.autogenerate.*", "alembic.ext.checkconstraint_byname", "dbschema.*")
 """What autogenerate compares: all that Alembic knows, CHECK constraints by their name, and our own objects."""
@@ -85,6 +90,10 @@ def run(context: Context, metadata: Models, **options: Any) -> None:
     stays open; where it is in a transaction, that is neither committed nor rolled back; or an Engine), the address in
     `config.attributes["url"]`, that of `-x url=…`, what the environment names (`connect.VARIABLES`), `sqlalchemy.url` of
     the ini file, the private server. `--sql` needs none.
+
+    A command that changes a database which was found by its address is a run like those of `dbschema.migrations.runner`:
+    one at a time, with `Timeouts.from_environment()`, and revisions that meet a lock are tried again. On a connection
+    that is given, all of this is the giver's.
 
     Args:
         context: `alembic.context`.
@@ -146,17 +155,61 @@ def _online(context: Context, settings: dict[str, Any]) -> None:
     with connect.translating(database):
         engine = connect.create_engine(database)
         with contextlib.closing(engine.connect()) as connection:
-            # Committed at once: a setting made in a transaction goes with its rollback, and a transaction that is
-            # open when Alembic is configured is taken for the caller's, whose end nobody would see to.
-            connection.execute(text(f"SET lock_timeout = '{LOCK_TIMEOUT}'"))
-            connection.commit()
-            _migrate(context, connection, settings)
+            if _changes(context):
+                _guarded(context, connection, settings, database.place)
+            else:
+                _migrate(context, connection, settings)
+
+
+def _changes(context: Context) -> bool:
+    """Whether the command goes to a revision: upgrade, downgrade, stamp; the others look, or write a file."""
+    try:
+        context.get_revision_argument()
+    except KeyError:
+        return False
+    return True
+
+
+def _guarded(context: Context, connection: Connection, settings: dict[str, Any], place: str) -> None:
+    timeouts = Timeouts.from_environment()
+    preflight.check_rights(connection, place)
+    with lock.exclusive(connection.engine, place, timeouts.wait, on_wait=_say_wait) as held:
+        held.join(connection, on_wait=_say_wait)
+        context.configure(connection=connection, **settings)
+        command = context.get_context().opts["fn"]
+        connection.rollback()
+
+        def attempt(hand_out: Callable[[Any, Any], Iterator[MigrationStep]]) -> None:
+            _migrate(context, connection, {**settings, "fn": hand_out})
+
+        Guard(connection, held, timeouts).run(command, attempt)
+
+
+def _say_wait(holder: str) -> None:
+    log.info("Waiting for another run: %s", holder)
 
 
 def _migrate(context: Context, connection: Connection, settings: dict[str, Any]) -> None:
-    context.configure(connection=connection, **settings)
+    given = settings.get("on_version_apply") or ()
+    callbacks = (*(given if isinstance(given, (tuple, list)) else (given,)), _refuse_invalid_index)
+    context.configure(connection=connection, **{**settings, "on_version_apply": callbacks})
     with context.begin_transaction():
         context.run_migrations()
+
+
+def _refuse_invalid_index(*, ctx: MigrationContext, step: MigrationInfo, **_: Any) -> None:
+    """Raise where an index was left unfinished: called before the revision is committed as applied.
+
+    Raises:
+        InvalidIndex: so that the next run repeats the revision.
+    """
+    connection = ctx.connection
+    if connection is None or connection.dialect.name != "postgresql":
+        return
+    if found := preflight.invalid_indexes(connection):
+        place = str(connection.engine.url.database)
+        revision = step.up_revision_id if step.is_upgrade else ", ".join(step.down_revision_ids)
+        raise InvalidIndex(place, [one.quoted for one in found], str(revision))
 
 
 @contextlib.contextmanager

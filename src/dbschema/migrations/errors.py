@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from dbschema.migrations.blockers import Blocker
+
 
 class BrokenScripts(MigrationError):
     """The revision scripts do not form one line of history, or one of them cannot be loaded."""
@@ -173,4 +175,94 @@ class RevisionFailed(MigrationError):
         super().__init__(
             f"The {direction} of revision {revision} ({doc}) failed on {place}: {reason}",
             f"{remedy}; nothing of this revision was kept{kept}",
+        )
+
+
+class LockNotGiven(RevisionFailed):
+    """A revision met the locks of others until its time was over; nothing of it was kept.
+
+    Args:
+        place, direction, revision, doc, done, sqlstate: as for `RevisionFailed`.
+        blockers: who was seen to hold what it needs; none where nobody was seen.
+        retries: how often it was tried again.
+        waited: seconds from the first try to the last.
+    """
+
+    def __init__(
+        self,
+        place: str,
+        direction: str,
+        *,
+        revision: str,
+        doc: str,
+        done: Sequence[str],
+        blockers: Sequence[Blocker],
+        retries: int,
+        waited: float,
+        sqlstate: str | None = None,
+    ) -> None:
+        self.blockers, self.retries, self.waited = tuple(blockers), retries, waited
+        holders = "; ".join(map(str, blockers)) or "sessions that were not seen"
+        super().__init__(
+            place,
+            direction,
+            revision=revision,
+            doc=doc,
+            done=done,
+            reason=f"a lock was not given in {waited:.1f} s and {retries} retries, held by {holders}",
+            remedy="Wait until they have finished, or end them (pg_terminate_backend), and repeat",
+            sqlstate=sqlstate,
+        )
+
+
+class LockLost(MigrationError):
+    """The lock of a run is no longer held: another run may begin, so this one stops between two steps."""
+
+    def __init__(self, place: str, done: Sequence[str]) -> None:
+        self.place, self.done = place, tuple(done)
+        super().__init__(
+            f"The connection that holds the lock of this run on {place} has lost it",
+            f"Repeat the command; {', '.join(done) or 'no revision'} of this run was applied",
+        )
+
+
+class PooledConnection(MigrationError):
+    """Between us and the server is a pooler that gives each transaction another session."""
+
+    def __init__(self, place: str) -> None:
+        self.place = place
+        super().__init__(
+            f"{place} is reached through a pooler in transaction mode, where a run cannot hold a lock",
+            "Name the server itself (the writer endpoint), or a pool in session mode; nothing was changed",
+        )
+
+
+class InvalidIndex(MigrationError):
+    """An index is there that was never built to its end: nothing uses it, every write pays for it."""
+
+    def __init__(self, place: str, indexes: Sequence[str], revision: str | None = None) -> None:
+        self.place, self.indexes, self.revision = place, tuple(indexes), revision
+        names = ", ".join(indexes)
+        what = (
+            f"holds the invalid index {names}"
+            if revision is None
+            else f"would be left with the invalid index {names} by revision {revision}"
+        )
+        drop = f"DROP INDEX CONCURRENTLY {names}"
+        super().__init__(
+            f"{place} {what}",
+            f"Unless somebody builds it at this moment, run: {drop}; then repeat"
+            if revision is None
+            else f"See what stopped its building, run: {drop}; then repeat. The revision is not recorded as applied",
+        )
+
+
+class BadTimeout(MigrationError):
+    """A limit of time is no number of seconds that PostgreSQL could keep."""
+
+    def __init__(self, name: str, value: str) -> None:
+        self.name, self.value = name, value
+        super().__init__(
+            f"{name} is {value!r}, which is no number of seconds from 0 to 2147483",
+            "Give a number such as 0.05 or 30",
         )

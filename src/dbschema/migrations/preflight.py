@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from alembic.runtime.migration import MigrationContext
@@ -9,7 +10,14 @@ from sqlalchemy import text
 
 from dbschema.ddl.objects import quote
 from dbschema.migrations.contents import VERSION_TABLE, relations
-from dbschema.migrations.errors import DatabaseNewer, ForeignTables, MayNotCreate, NotWritable, WrongSchema
+from dbschema.migrations.errors import (
+    DatabaseNewer,
+    ForeignTables,
+    InvalidIndex,
+    MayNotCreate,
+    NotWritable,
+    WrongSchema,
+)
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -29,6 +37,46 @@ _FACTS: Final = text(
            current_schema() IS NOT NULL AND has_schema_privilege(current_schema(), 'CREATE') AS may_create
     """
 )
+
+# A partitioned index is invalid until all its parts are attached, which may take several revisions on purpose; one that
+# another session builds at this moment is no leftover.
+_INVALID: Final = text(
+    """
+    SELECT c.relname AS name, quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS quoted
+    FROM pg_catalog.pg_index AS i
+    JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid
+    JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE NOT i.indisvalid AND c.relkind = 'i' AND n.nspname = ANY (current_schemas(false))
+      AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_progress_create_index AS p
+                      WHERE p.index_relid = c.oid AND p.pid <> pg_backend_pid())
+    ORDER BY 2
+    """
+)
+
+
+@dataclass(frozen=True)
+class InvalidOne:
+    """An index that was not built to its end: its name, and that with its schema, as SQL."""
+
+    name: str
+    quoted: str
+
+
+def invalid_indexes(connection: Connection) -> tuple[InvalidOne, ...]:
+    """The indexes of the schemas on the search path that nothing uses, because their building was cut off."""
+    return tuple(InvalidOne(row.name, row.quoted) for row in connection.execute(_INVALID))
+
+
+def check_valid(connection: Connection, place: str) -> None:
+    """Raise where an index was left behind that was not built to its end.
+
+    Raises:
+        InvalidIndex: names them.
+    """
+    found = invalid_indexes(connection)
+    connection.rollback()
+    if found:
+        raise InvalidIndex(place, [one.quoted for one in found])
 
 
 def read_current(connection: Connection) -> tuple[str, ...]:

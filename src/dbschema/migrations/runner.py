@@ -1,14 +1,16 @@
 """Upgrades, downgrades and the state of a database, by Alembic, for the command line and for other programs.
 
 A run resolves its target before it connects, looks at the database before it changes anything, holds the lock while it
-works, and commits each revision by itself: what fails leaves nothing of its revision behind.
+works, and commits each revision by itself: what fails leaves nothing of its revision behind. It can be given a time, by
+which it stops between two revisions; the next run goes on from there.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import time
+from dataclasses import dataclass
 from io import StringIO
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
 from alembic.util import CommandError
@@ -18,9 +20,10 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from dbschema import connect
 from dbschema.errors import DbSchemaError
 from dbschema.migrations import lock, preflight
-from dbschema.migrations.environment import LOCK_TIMEOUT
-from dbschema.migrations.errors import NeedsDatabase, RevisionFailed
+from dbschema.migrations.errors import DatabaseNewer, NeedsDatabase, RevisionFailed
+from dbschema.migrations.guard import Guard, log
 from dbschema.migrations.history import BASE, HEAD, Direction, History, Revision
+from dbschema.migrations.timeouts import Timeouts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -30,6 +33,10 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from dbschema.migrations.history import Target
+    from dbschema.migrations.lock import Held
+
+
+DEFAULTS: Final = Timeouts()
 
 
 @dataclass(frozen=True)
@@ -45,12 +52,30 @@ class Step:
 
 @dataclass(frozen=True)
 class Run:
-    """What a run has done: from which revision to which (None: base), by which steps in their order."""
+    """What a run has done: from which revision to which (None: base), by which steps in their order.
+
+    Args:
+        place: the database.
+        before, after, steps: see above.
+        left: the steps for which there was no time; the next run takes them.
+        unknown: revisions of a newer database, which was tolerated: nothing was done.
+        differences: what a comparison after the run has found.
+        waited: seconds until the lock was given.
+    """
 
     place: str
     before: str | None
     after: str | None
     steps: tuple[Revision, ...]
+    left: tuple[Revision, ...] = ()
+    unknown: tuple[str, ...] = ()
+    differences: tuple[Any, ...] = ()
+    waited: float = 0.0
+
+    @property
+    def complete(self) -> bool:
+        """Whether the target is reached."""
+        return not self.left
 
 
 @dataclass(frozen=True)
@@ -83,8 +108,12 @@ def upgrade(
     *,
     on_step: Callable[[Step], None] | None = None,
     on_wait: Callable[[str], None] | None = None,
-    wait: float = lock.WAIT_SECONDS,
+    wait: float | None = None,
     location: Path | None = None,
+    timeouts: Timeouts = DEFAULTS,
+    within: float | None = None,
+    tolerate_newer: bool = False,
+    compare: Callable[[Connection], Sequence[Any]] | None = None,
 ) -> Run:
     """Apply the revisions up to `revision`. A database that has it already is left as it is.
 
@@ -93,18 +122,33 @@ def upgrade(
         revision: an id or its beginning, 'head', '+1', or an id with a count ('1a2b3c4d+2').
         on_step: called before each revision, and again after its commit.
         on_wait: called with the name of another run on the same database, when it has to be waited for.
-        wait: seconds to wait for that other run.
+        wait: seconds to wait for that other run; None: `timeouts.wait`.
         location: the folder of the scripts; None: those of this package.
+        timeouts: how long to wait for locks and statements.
+        within: seconds from now, after which no further revision is begun; None: no end.
+        tolerate_newer: a database whose revision the scripts do not hold is left as it is, without an error.
+        compare: called after a run that has come to the head by at least one step; its findings are `Run.differences`.
+            `dbschema.catalog.check` with the models is one; an upgrade itself never needs the models.
 
     Raises:
         UnknownRevision, AmbiguousRevision, OutOfRange, WrongDirection: before a connection is made.
-        DatabaseNewer, ForeignTables, MayNotCreate, NotWritable, RunnerBusy: before anything is changed.
-        RevisionFailed: nothing of that revision was kept.
+        DatabaseNewer, ForeignTables, MayNotCreate, NotWritable, RunnerBusy, PooledConnection, InvalidIndex: before
+            anything is changed. InvalidIndex also where a revision would leave one; it then is not recorded as applied.
+        RevisionFailed: nothing of that revision was kept. LockNotGiven, its child: because of the locks of others.
+        LockLost: the run stopped between two revisions.
         ConnectError: the database cannot be reached.
     """
+    stop_at = None if within is None else time.monotonic() + within
     history = History(location)
     goal = history.goal("upgrade", revision)
-    return _run("upgrade", target, history, goal, on_step=on_step, on_wait=on_wait, wait=wait)
+    options = _Options(timeouts if wait is None else timeouts.changed(wait=wait), stop_at, on_step, on_wait)
+    try:
+        run = _run("upgrade", target, history, goal, options=options, compare=compare)
+    except DatabaseNewer as newer:
+        if not tolerate_newer:
+            raise
+        return Run(newer.place, newer.unknown[-1], newer.unknown[-1], (), unknown=newer.unknown)
+    return run
 
 
 def downgrade(
@@ -113,13 +157,17 @@ def downgrade(
     *,
     on_step: Callable[[Step], None] | None = None,
     on_wait: Callable[[str], None] | None = None,
-    wait: float = lock.WAIT_SECONDS,
+    wait: float | None = None,
     location: Path | None = None,
+    timeouts: Timeouts = DEFAULTS,
+    within: float | None = None,
 ) -> Run:
     """Take back the revisions above `revision`, with the data that they hold. Arguments and errors as `upgrade`."""
+    stop_at = None if within is None else time.monotonic() + within
     history = History(location)
     goal = history.goal("downgrade", revision)
-    return _run("downgrade", target, history, goal, on_step=on_step, on_wait=on_wait, wait=wait)
+    options = _Options(timeouts if wait is None else timeouts.changed(wait=wait), stop_at, on_step, on_wait)
+    return _run("downgrade", target, history, goal, options=options)
 
 
 def check_target(direction: Direction, revision: str, *, location: Path | None = None) -> None:
@@ -195,15 +243,24 @@ def _settings(target: connect.Settings | URL | str) -> connect.Settings:
     return target if isinstance(target, connect.Settings) else connect.resolve(target, source="the caller")
 
 
+@dataclass(frozen=True)
+class _Options:
+    """What a caller wants of a run, beside its target."""
+
+    timeouts: Timeouts
+    stop_at: float | None
+    on_step: Callable[[Step], None] | None
+    on_wait: Callable[[str], None] | None
+
+
 def _run(
     direction: Direction,
     target: connect.Settings | URL | str,
     history: History,
     goal: Target,
     *,
-    on_step: Callable[[Step], None] | None,
-    on_wait: Callable[[str], None] | None,
-    wait: float,
+    options: _Options,
+    compare: Callable[[Connection], Sequence[Any]] | None = None,
 ) -> Run:
     settings = _settings(target)
     with connect.translating(settings):
@@ -211,20 +268,50 @@ def _run(
         with engine.connect() as connection:
             before = preflight.known_current(connection, history, settings.place)
             if not history.plan(direction, before, goal):
+                preflight.check_valid(connection, settings.place)
                 return Run(settings.place, before, before, ())
             preflight.check_rights(connection, settings.place)
-            with lock.exclusive(engine, settings.place, wait, on_wait=on_wait):
+            with lock.exclusive(engine, settings.place, _patience(options), on_wait=options.on_wait) as held:
+                held.join(connection, on_wait=options.on_wait)
+                log.info("The lock of %s was given after %.3f s", settings.place, held.waited)
                 # Another run may have come first: what counts is what stands there now.
                 before = preflight.known_current(connection, history, settings.place)
                 plan = history.plan(direction, before, goal)
-                if before is None:
+                if before is None and plan:
                     preflight.check_empty(connection, settings.place)
                 try:
-                    _execute(direction, connection, plan, settings=settings, history=history, on_step=on_step)
+                    done = _execute(
+                        direction,
+                        connection,
+                        plan,
+                        held=held,
+                        settings=settings,
+                        history=history,
+                        options=options,
+                    )
                 finally:
                     _tidy(connection)
-    end = history.position(before) + (len(plan) if direction == "upgrade" else -len(plan))
-    return Run(settings.place, before, history.at(end), plan)
+                moved = done if direction == "upgrade" else -done
+                after = history.at(history.position(before) + moved)
+                differences: Sequence[Any] = ()
+                if compare is not None and done and after == history.head:
+                    differences = compare(connection)
+    return Run(
+        settings.place,
+        before,
+        after,
+        plan[:done],
+        left=plan[done:],
+        differences=tuple(differences),
+        waited=held.waited,
+    )
+
+
+def _patience(options: _Options) -> float:
+    """Seconds to wait for another run: not beyond the time of this one."""
+    if options.stop_at is None:
+        return options.timeouts.wait
+    return max(0.0, min(options.timeouts.wait, options.stop_at - time.monotonic()))
 
 
 def _execute(
@@ -232,34 +319,39 @@ def _execute(
     connection: Connection,
     plan: Sequence[Revision],
     *,
+    held: Held,
     settings: connect.Settings,
     history: History,
-    on_step: Callable[[Step], None] | None,
-) -> None:
-    """Go through `plan`; Alembic takes a step from us when it has committed the one before."""
-    done: list[str] = []
+    options: _Options,
+) -> int:
+    """Go through `plan`, as far as the time allows; how many of its revisions were done."""
+    if not plan:
+        return 0
+
+    def tell(number: int, *, done: bool = False) -> None:
+        if options.on_step is not None:
+            options.on_step(Step(direction, plan[number], number + 1, len(plan), done))
 
     def steps(_heads: Any, _context: Any) -> Iterator[MigrationStep]:
-        for number, revision in enumerate(plan, start=1):
-            step = Step(direction, revision, number, len(plan))
-            if on_step is not None:
-                on_step(step)
-            yield history.step(direction, revision)
-            done.append(revision.id)
-            if on_step is not None:
-                on_step(replace(step, done=True))
+        return (history.step(direction, revision) for revision in plan)
 
-    # Committed at once: in the transaction of a revision that fails, the setting would go with it.
-    connection.execute(text(f"SET lock_timeout = '{LOCK_TIMEOUT}'"))
-    connection.commit()
+    guard = Guard(
+        connection,
+        held,
+        options.timeouts,
+        options.stop_at,
+        on_begin=tell,
+        on_done=lambda number: tell(number, done=True),
+    )
     try:
-        history.run(steps, connection=connection)
+        guard.run(steps, lambda hand_out: history.run(hand_out, connection=connection))
     except (DbSchemaError, BrokenPipeError):
         raise  # of our own, or of whoever is told about the steps
     except Exception as error:
-        if len(done) == len(plan):
+        if len(guard.done) == len(plan):
             raise
-        raise _failed(direction, settings, plan[len(done)], done, error) from error
+        raise _failed(direction, settings, plan[len(guard.done)], guard.done, error) from error
+    return len(guard.done)
 
 
 def _failed(

@@ -1,0 +1,100 @@
+"""Who holds a lock that a revision waits for.
+
+PostgreSQL tells it only while the wait lasts, and ours lasts 50 ms; so somebody has to look meanwhile. That is done by
+a thread with a connection of its own, for revisions that have met a lock once already, and for no others.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import psycopg
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+    from sqlalchemy import Engine
+
+_PAUSE: Final = 0.01
+# pg_blocking_pids stops the server's lock table for a moment: it is asked only when the process does wait for a lock.
+_BLOCKERS: Final = text(
+    """
+    SELECT blocker.pid, a.application_name, a.usename, a.state,
+           extract(epoch FROM clock_timestamp() - a.query_start)::float8 AS query_age,
+           extract(epoch FROM clock_timestamp() - a.xact_start)::float8 AS transaction_age
+    FROM pg_catalog.pg_stat_activity AS own
+    CROSS JOIN LATERAL unnest(CASE WHEN own.wait_event_type = 'Lock' THEN pg_blocking_pids(own.pid) END) AS blocker (pid)
+    LEFT JOIN pg_catalog.pg_stat_activity AS a ON a.pid = blocker.pid
+    WHERE own.pid = :pid
+    ORDER BY a.xact_start NULLS LAST
+    """
+)
+
+
+@dataclass(frozen=True)
+class Blocker:
+    """A session that holds, or waits before us for, what a revision needs.
+
+    Ages are in seconds, as of when it was seen; what the role may not see is None. `pid` 0 is a prepared transaction.
+    """
+
+    pid: int
+    application: str | None
+    user: str | None
+    state: str | None
+    query_age: float | None
+    transaction_age: float | None
+
+    def __str__(self) -> str:
+        if self.pid == 0:
+            return "a prepared transaction (see pg_prepared_xacts)"
+        name = f" {self.application!r}" if self.application else ""
+        user = f" of {self.user!r}" if self.user else ""
+        facts = [self.state] if self.state else []
+        if self.query_age is not None:
+            facts.append(f"last query began {self.query_age:.1f} s ago")
+        if self.transaction_age is not None:
+            facts.append(f"in a transaction for {self.transaction_age:.1f} s")
+        known = f" ({', '.join(facts)})" if facts else ""
+        return f"process {self.pid}{name}{user}{known}"
+
+
+class Watch:
+    """Looks, while its block runs, for whoever makes the backend `pid` wait; the last ones seen are in `found`.
+
+    Args:
+        engine: for a connection of its own.
+        pid: the backend that works.
+    """
+
+    def __init__(self, engine: Engine, pid: int) -> None:
+        self._engine, self._pid = engine, pid
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._look, name="dbschema-blockers", daemon=True)
+        self.found: tuple[Blocker, ...] = ()
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._end.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        # Without the names the run goes on as well: this must not be what ends it.
+        with (
+            suppress(SQLAlchemyError, psycopg.Error),
+            self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection,
+        ):
+            while not self._end.wait(_PAUSE):
+                if rows := connection.execute(_BLOCKERS, {"pid": self._pid}).all():
+                    self.found = tuple(Blocker(*row) for row in rows)

@@ -1,0 +1,327 @@
+"""Runs that are killed for real, at every statement, many at once, or with their server: the next one ends as if undisturbed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pytest
+from sqlalchemy import text
+
+from dbschema.migrations import runner
+from dbschema.server import PrivateServer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from sqlalchemy import Engine
+
+STEPS = {
+    "one": """
+op.execute("CREATE TABLE t (id int PRIMARY KEY, n int, doubled int)")
+op.execute("INSERT INTO t SELECT i, i % 100 FROM generate_series(1, 2000) AS i")
+""",
+    "two": """
+op.execute("ALTER TABLE t ADD COLUMN note text NOT NULL DEFAULT 'none'")
+op.execute("UPDATE t SET doubled = coalesce(doubled, 0) + 2 * n")
+op.execute("CREATE INDEX t_doubled ON t (doubled)")
+""",
+    "three": """
+with op.get_context().autocommit_block():
+    op.execute("DROP INDEX CONCURRENTLY IF EXISTS t_n")
+    op.execute("CREATE INDEX CONCURRENTLY t_n ON t (n)")
+""",
+    "four": """
+op.execute("CREATE TABLE u AS SELECT DISTINCT n FROM t")
+op.execute("ALTER TABLE u ADD COLUMN id int GENERATED ALWAYS AS IDENTITY")
+""",
+    "five": """
+with op.get_context().autocommit_block():
+    op.execute("DROP INDEX CONCURRENTLY IF EXISTS u_n")
+    op.execute("CREATE UNIQUE INDEX CONCURRENTLY u_n ON u (n)")
+""",
+}
+TRIES_ALL = """
+# Imports once, and forks a run for every statement; tells what each left and what the next run made of it.
+import json, os, signal, sys
+from pathlib import Path
+
+import psycopg
+from sqlalchemy import Engine, event
+
+from dbschema import catalog, connect
+from dbschema.catalog import fingerprint
+from dbschema.migrations import runner
+
+url, folder, how, when = sys.argv[1:]
+scripts = Path(folder)
+settings = connect.resolve(url)
+
+
+def upgrade(at):
+    count = 0
+
+    def strike(connection, cursor, *_):
+        nonlocal count
+        count += 1
+        if count != at:
+            return
+        if how == "process":
+            os.kill(os.getpid(), signal.SIGKILL)
+        with psycopg.connect(settings.url.set(drivername="postgresql").render_as_string(hide_password=False)) as other:
+            other.execute("SELECT pg_terminate_backend(%s, 5000)", (cursor.connection.info.backend_pid,))
+
+    event.listen(Engine, f"{when}_cursor_execute", strike)
+    runner.upgrade(settings, location=scripts)
+    return count
+
+
+def child(at):
+    read, write = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.write(write, str(upgrade(at)).encode())
+            code = 0
+        except BaseException as error:
+            os.write(write, repr(error).encode())
+            code = 1
+        os._exit(code)
+    os.close(write)
+    said = b""
+    while part := os.read(read, 65536):
+        said += part
+    os.close(read)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), said.decode()
+
+
+def state():
+    with connect.create_engine(settings).connect() as connection:
+        found = fingerprint.read(connection)
+        entries = sorted((str(identity), sorted(map(str, facts.items()))) for identity, facts in found.entries.items())
+        rows = [
+            connection.exec_driver_sql(query).all()
+            for query in ("SELECT * FROM alembic_version", "SELECT * FROM t ORDER BY id", "SELECT n, id FROM u ORDER BY n")
+        ]
+        return repr((entries, rows))
+
+
+def clear():
+    with connect.create_engine(settings).begin() as connection:
+        connection.exec_driver_sql("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+
+
+code, said = child(0)
+assert code == 0, said
+statements, wanted = int(said), state()
+results = []
+for at in range(1, statements + 1):
+    clear()
+    struck, _ = child(at)
+    again, told = child(0)
+    results.append({"at": at, "struck": struck, "again": again, "told": told, "same": again == 0 and state() == wanted})
+print(json.dumps(results))
+"""
+RUN = """
+import sys
+from pathlib import Path
+
+from dbschema.migrations import runner
+
+runner.upgrade(sys.argv[1], location=Path(sys.argv[2]))
+"""
+
+
+@pytest.fixture
+def scripts(write_history: Callable[..., Path]) -> Path:
+    return write_history(**STEPS)
+
+
+@pytest.fixture
+def own_server(tmp_path: Path) -> Iterator[PrivateServer]:
+    """A server of this test alone, which may be stopped under a run."""
+    tmp_path.chmod(0o755)
+    for folder in tmp_path.parents[:3]:
+        folder.chmod(folder.stat().st_mode | 0o055)
+    # The machine stays up, so nothing is lost without fsync; recovery takes a second instead of many on a busy disk.
+    server = PrivateServer(tmp_path / "server", options={"fsync": "off"})
+    yield server
+    server.destroy()
+
+
+def program(source: str, *arguments: object) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", source, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def until(condition: Callable[[], object], seconds: float = 60) -> float:
+    """Wait until `condition` holds; how long it took."""
+    began = time.monotonic()
+    while not condition():
+        assert time.monotonic() - began < seconds, "it never came"
+        time.sleep(0.01)
+    return time.monotonic() - began
+
+
+def content(engine: Engine) -> list[Any]:
+    """What a run leaves: rows, indexes with their validity, the version."""
+    with engine.connect() as connection:
+        return [
+            connection.execute(text(query)).all()
+            for query in (
+                "SELECT * FROM t ORDER BY id",
+                "SELECT n FROM u ORDER BY n",
+                "SELECT i.relname, indisvalid FROM pg_index JOIN pg_class AS i ON oid = indexrelid"  # noqa: ISC004  one query
+                " WHERE relnamespace = 'public'::regnamespace ORDER BY 1",
+                "SELECT * FROM alembic_version",
+            )
+        ]
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("how", ["process", "backend"])
+def test_after_a_kill_at_any_statement_the_next_run_ends_as_an_undisturbed_one(
+    fresh_database: str, scripts: Path, how: str, when: str
+) -> None:
+    done = program(TRIES_ALL, fresh_database, scripts, how, when)
+    out, err = done.communicate(timeout=300)
+
+    assert done.returncode == 0, err
+    results = json.loads(out)
+    assert len(results) > 30
+    assert [one for one in results if not one["same"]] == []
+    killed = [one for one in results if one["struck"] == (-signal.SIGKILL if how == "process" else 1)]
+    assert len(killed) >= len(results) * 0.7
+
+
+def test_a_run_that_is_killed_while_it_builds_a_concurrent_index_is_followed_at_once_by_another(
+    fresh_database: str, plain_engine: Engine, scripts: Path
+) -> None:
+    """The killed one's server process goes on for a moment: the next run waits for that, and not for ever."""
+    runner.upgrade(fresh_database, "two", location=scripts)
+    writer = plain_engine.connect()
+    writer.execute(text("UPDATE t SET note = 'held' WHERE id = 1"))
+    first = program(RUN, fresh_database, scripts)
+
+    def building() -> Any:
+        with plain_engine.connect() as connection:
+            return connection.scalar(
+                text("SELECT pid FROM pg_stat_progress_create_index WHERE phase LIKE 'waiting%'")
+            )
+
+    until(building)
+    first.kill()
+    first.communicate()
+    timer = threading.Timer(1.5, writer.rollback)
+    timer.start()
+    run = runner.upgrade(fresh_database, location=scripts)
+    timer.join()
+    writer.close()
+
+    assert [step.id for step in run.steps] == ["three", "four", "five"]
+    assert all(valid for _, valid in content(plain_engine)[2])
+
+
+def test_the_locks_of_a_killed_run_are_free_within_two_seconds(
+    fresh_database: str, plain_engine: Engine, write_history: Callable[..., Path]
+) -> None:
+    scripts = write_history(one='op.execute("CREATE TABLE t ()")\nop.execute("SELECT pg_sleep(60)")')
+    process = program(RUN, fresh_database, scripts)
+
+    def locks() -> Any:
+        with plain_engine.connect() as connection:
+            return connection.scalar(
+                text(
+                    "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND database ="
+                    " (SELECT oid FROM pg_database WHERE datname = current_database())"
+                )
+            )
+
+    def sleeping() -> Any:
+        with plain_engine.connect() as connection:
+            return connection.scalar(text("SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'"))
+
+    until(sleeping)
+    held = locks()
+    process.kill()
+    took = until(lambda: locks() == 0)
+    process.communicate()
+
+    assert held == 2
+    assert took < 2
+
+
+def test_sixteen_runs_at_once_with_concurrent_indexes_make_one(
+    fresh_database: str, plain_engine: Engine, scripts: Path
+) -> None:
+    runs = [program(RUN, fresh_database, scripts) for _ in range(8)]
+    environment = {**os.environ, "DATABASE_URL": fresh_database}
+    (scripts / "alembic.ini").write_text("[alembic]\nscript_location = %(here)s\npath_separator = os\n")
+    runs += [
+        subprocess.Popen(
+            [sys.executable, "-m", "alembic", "-c", str(scripts / "alembic.ini"), "upgrade", "head"],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
+        )
+        for _ in range(8)
+    ]  # fmt: skip
+    said = [run.communicate(timeout=120)[1] for run in runs]
+
+    assert [run.returncode for run in runs] == [0] * 16, said
+    rows, _, indexes, version = content(plain_engine)
+    assert {(row.doubled, 2 * row.n) for row in rows} == {(2 * n, 2 * n) for n in range(100)}
+    assert indexes == [(name, True) for name in ("alembic_version_pkc", "t_doubled", "t_n", "t_pkey", "u_n")]
+    assert version == [("five",)]
+
+
+@pytest.mark.parametrize("how", ["stop", "kill"])
+def test_after_the_server_went_down_under_a_run_the_next_one_ends_it(
+    own_server: PrivateServer, write_history: Callable[..., Path], tmp_path: Path, how: str
+) -> None:
+    """An immediate stop, and a server process that is killed, after which PostgreSQL ends all others and recovers."""
+    flag = tmp_path / "flag"
+    pause = f"\nif not Path({str(flag)!r}).exists():\n    op.execute('SELECT pg_sleep(60)')"
+    scripts = write_history(**{**STEPS, "two": STEPS["two"] + pause})
+    url = own_server.start().url(driver="")
+    process = program(RUN, url, scripts)
+
+    def sleeping() -> int:
+        with psycopg.connect(url) as connection:
+            found = connection.execute(
+                "SELECT pid FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+            ).fetchone()
+            return 0 if found is None else int(found[0])
+
+    def accepts() -> bool:
+        try:
+            psycopg.connect(url).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    until(sleeping)
+    if how == "kill":
+        os.kill(sleeping(), signal.SIGKILL)
+    else:
+        own_server.stop(mode="immediate")
+    _, err = process.communicate(timeout=60)
+    flag.touch()
+    if how == "stop":
+        url = own_server.start().url(driver="")
+    until(accepts)
+    run = runner.upgrade(url, location=scripts)
+
+    assert process.returncode == 1
+    assert "RevisionFailed" in err
+    assert [step.id for step in run.steps] == ["two", "three", "four", "five"]
