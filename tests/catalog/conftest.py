@@ -36,6 +36,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import DOMAIN, INT4RANGE, JSONB, TIMESTAMP, ExcludeConstraint
 
+from dbschema import catalog
 from dbschema.ddl import (
     Argument,
     Extension,
@@ -48,12 +49,13 @@ from dbschema.ddl import (
     declare,
     declare_for,
 )
+from dbschema.models import metadata as our_models
 from dbschema.naming import NAMING_CONVENTION
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-    from sqlalchemy import Engine
+    from sqlalchemy import Connection, Engine
 
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "main")
 
@@ -241,3 +243,27 @@ def owner_engine(committed_role: str, fresh_database: str) -> Iterator[Engine]:
     engine = create_engine(url, poolclass=NullPool)
     yield engine
     engine.dispose()
+
+
+@pytest.fixture
+def told_after(connection: Connection, worker_role: str) -> Callable[[str], list[str]]:
+    """Makes a change by hand in a migrated database, and gives what is told of it, a line for each difference.
+
+    In the change and in the lines, {role} is a role that nobody has declared, and {user} the one that is connected.
+    """
+    connection.exec_driver_sql(f"CREATE ROLE {worker_role}; GRANT CREATE ON SCHEMA public TO {worker_role}")
+    connection.exec_driver_sql(f"REVOKE CREATE ON SCHEMA public FROM {worker_role}")
+    user = connection.exec_driver_sql("SELECT current_user").scalar_one()
+
+    def told(sql: str) -> list[str]:
+        # As it stands: a percent sign or a brace in it is nobody's placeholder.
+        statement = sql.replace("{role}", worker_role)
+        connection.exec_driver_sql(statement, execution_options={"no_parameters": True})
+        lines = []
+        for item in catalog.check(connection, our_models):
+            attribute = "" if item.attribute is None else f": {item.attribute}"
+            line = f"{item.change} {item.kind} {item.name}{attribute}"
+            lines.append(line.replace(worker_role, "{role}").replace(f" of {user}", " of {user}"))
+        return lines
+
+    return told

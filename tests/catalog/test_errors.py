@@ -148,6 +148,18 @@ def test_a_foreign_key_that_refers_to_nothing_unique_is_a_fault_of_the_models(fr
     assert "there is no unique constraint matching given keys" in message
 
 
+def test_a_model_that_cannot_be_written_as_sql_is_at_fault_too(fresh_engine: Engine) -> None:
+    metadata = MetaData()
+    Table("one", metadata, Column("id", Integer, primary_key=True))
+    Table(
+        "two", metadata, Column("one_id", ForeignKey("one.id", comment="a comment needs a name to stand on"))
+    )
+    with fresh_engine.connect() as connection:
+        message = refusal(connection, metadata, ModelsRefused)
+
+    assert "Can't emit COMMENT ON for constraint" in message
+
+
 def test_a_timeout_is_not_blamed_on_the_models(fresh_engine: Engine) -> None:
     metadata = MetaData()
     event.listen(metadata, "after_create", DDL("CREATE TABLE slow AS SELECT pg_sleep(5)::text AS slept"))
