@@ -13,7 +13,7 @@ unexport DATABASE_URL DB_SECRET_ARN RDS_SECRET_ARN DB_SSM_PREFIX AURORA_CLUSTER_
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help up down test lint format wheel try-wheel lock env ready clean
+.PHONY: help up down test test-infra docs env-infra lint format wheel try-wheel lock env ready clean
 
 help: ## Show this list
 	@echo "make [command] [PYTHON=/path/to/python3] [VENV=.venv] [ARGS=...]"
@@ -29,6 +29,13 @@ down: ## Stop the private server; its data stays
 
 test: ready ## Install what is missing; run every test (ARGS="-k name", JOBS=2)
 	@"$(BIN)/python" -m pytest -n $(JOBS) --maxprocesses 8 $(ARGS)
+
+test-infra: env-infra ## Install what the CDK app needs, in .venv-infra; check its types, run its tests
+	@"$(VENV)-infra/bin/mypy" --strict infra/app.py infra/dbschema_infra
+	@"$(VENV)-infra/bin/python" -m pytest -n $(JOBS) --maxprocesses 2 --confcutdir tests/infra tests/infra
+
+docs: env ## Write docs/schema.md from the models
+	@"$(BIN)/python" scripts/schema_docs.py
 
 lint: env ## Check format, rules and types
 	@"$(BIN)/ruff" format --check .
@@ -52,9 +59,12 @@ lock: env ## Pin all dependencies anew (ARGS=--upgrade)
 env: ## Make the Python environment only
 	@sh scripts/bootstrap.sh python
 
+env-infra:
+	@sh scripts/bootstrap.sh infra
+
 ready: ## Make the Python environment, find or install PostgreSQL with PostGIS
 	@sh scripts/bootstrap.sh
 
 clean: ## Remove what was built and cached; the environment and the database stay
-	@rm -rf dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf dist build cdk.out .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	@find src tests alembic -name __pycache__ -type d -prune -exec rm -rf {} +

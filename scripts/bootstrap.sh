@@ -3,6 +3,7 @@
 #
 #   scripts/bootstrap.sh            the Python environment, then PostgreSQL with PostGIS
 #   scripts/bootstrap.sh python     the Python environment only
+#   scripts/bootstrap.sh infra      an environment of its own, beside it, for the CDK app in infra/
 #   scripts/bootstrap.sh which      prints the interpreter it would take
 #
 # PYTHON names the interpreter, VENV the folder of the environment (.venv).
@@ -159,7 +160,8 @@ make_environment() {
     [ -t 1 ] && quiet=
     pip() { "$venv/bin/python" -m pip install $quiet --disable-pip-version-check --no-input "$@" >&2; }
     pip --only-binary :all: --require-hashes -r "$lock"
-    pip --no-index --no-deps --no-build-isolation -e .
+    # The CDK app imports nothing of the package, and its tests must not find it.
+    [ "$lock" = requirements/infra.txt ] || pip --no-index --no-deps --no-build-isolation -e .
     fingerprint >"$stamp"
 }
 
@@ -223,6 +225,12 @@ case ${1:-all} in
     python)
         make_environment
         ;;
+    infra)
+        venv=$venv-infra
+        lock=requirements/infra.txt
+        stamp=$venv/.bootstrapped
+        make_environment
+        ;;
     all)
         # Who has to ask for packages should have to ask once.
         [ -d /usr/lib/postgresql ] || also=" postgresql postgresql-postgis"
@@ -230,6 +238,6 @@ case ${1:-all} in
         make_postgres
         ;;
     *)
-        die "usage: scripts/bootstrap.sh [python | which]"
+        die "usage: scripts/bootstrap.sh [python | infra | which]"
         ;;
 esac

@@ -24,3 +24,4 @@ compile() {
 compile lock --group lock "$@"
 compile dev pyproject.toml --all-extras --group dev "$@"
 compile runtime pyproject.toml --constraint requirements/dev.txt "$@"
+compile infra pyproject.toml --all-extras --constraint requirements/dev.txt --group dev --group infra "$@"

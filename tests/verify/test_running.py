@@ -23,6 +23,8 @@ LOCKS = """
 SELECT DISTINCT mode FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
 WHERE pid = %s AND c.relnamespace = 'public'::regnamespace
 """
+# Autovacuum comes when it likes, and writes these columns of pg_class into the row as it stands.
+OF_AUTOVACUUM = ("relpages", "reltuples", "relallvisible", "relallfrozen", "relfrozenxid", "relminmxid")
 CATALOGS = (
     "pg_class",
     "pg_attribute",
@@ -39,9 +41,11 @@ def everything(connection: Connection) -> dict[str, Any]:
     """All rows with the transaction that wrote each, the catalogs, and the settings of the session."""
     found: dict[str, Any] = {}
     for name in (*metadata.tables, *CATALOGS):
-        # Autovacuum comes when it likes, and writes these into the row as it stands.
-        row = "(to_jsonb(t) - ARRAY['relpages', 'reltuples', 'relallvisible', 'relfrozenxid', 'relminmxid'])::text"
-        row = row if name == "pg_class" else "t::text"
+        row = (
+            f"(to_jsonb(t) - '{{{','.join(OF_AUTOVACUUM)}}}'::text[])::text"
+            if name == "pg_class"
+            else "t::text"
+        )
         rows = connection.execute(
             text(f"SELECT md5(string_agg(md5({row} || t.xmin::text), '' ORDER BY {row})) FROM {name} t")
         )

@@ -70,12 +70,17 @@ class Commands(TyperGroup):
         label = "\x1b[31mError:\x1b[0m" if coloured(sys.stderr) else "Error:"
         try:
             sys.stdout.flush()
+        except BrokenPipeError:
+            return _no_reader()
+        except OSError:
+            _drop_unwritable()
+        try:
             sys.stderr.write(f"{label} {one_line(text)}\n")
             sys.stderr.flush()
         except BrokenPipeError:
             return _no_reader()
         except OSError:
-            pass  # there is nowhere left to tell it
+            _drop_unwritable()  # there is nowhere left to tell it
         return WRONG
 
 
@@ -94,7 +99,13 @@ def _usage(error: typer.TyperException) -> str:
 
 
 def _no_reader() -> int:
-    """Whoever read our output has gone, as `head` does: be quiet, also when the interpreter flushes at its end."""
+    """Whoever read our output has gone, as `head` does: be quiet."""
+    _drop_unwritable()
+    return BROKEN_PIPE
+
+
+def _drop_unwritable() -> None:
+    """Forget what cannot be written: the interpreter would try again at its end, and end with a code of its own."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.__stdout__, sys.__stderr__):
         if stream is not None:
@@ -103,4 +114,3 @@ def _no_reader() -> int:
             except (OSError, ValueError):
                 os.dup2(nowhere, stream.fileno())
     os.close(nowhere)
-    return BROKEN_PIPE

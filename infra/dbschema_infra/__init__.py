@@ -1,0 +1,1 @@
+"""The infrastructure around a database that dbschema owns. `migration.DbSchemaMigration` alone serves any existing cluster."""
