@@ -18,7 +18,12 @@ EXTRAS = [line for group in PROJECT["project"].get("optional-dependencies", {}).
 DIRECT = {
     "runtime": RUNTIME,
     "dev": [*RUNTIME, *EXTRAS, *PROJECT["dependency-groups"]["dev"], *PROJECT["build-system"]["requires"]],
-    "infra": [*RUNTIME, *EXTRAS, *PROJECT["dependency-groups"]["dev"], *PROJECT["dependency-groups"]["infra"]],
+    "infra": [
+        *RUNTIME,
+        *EXTRAS,
+        *PROJECT["dependency-groups"]["dev"],
+        *PROJECT["dependency-groups"]["infra"],
+    ],
     "lock": PROJECT["dependency-groups"]["lock"],
 }
 PIN = re.compile(
