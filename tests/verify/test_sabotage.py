@@ -81,6 +81,14 @@ CASES = [
         ("policies: support on users", "isolation: users"),
     ),
     Case(
+        "a policy lets rows in where no tenant is set",
+        (
+            "CREATE POLICY open_door ON teams FOR INSERT"
+            " WITH CHECK (nullif(current_setting('app.tenant_id', true), '') IS NULL)"
+        ),
+        ("policies: open_door on teams", "isolation: teams"),
+    ),
+    Case(
         "a policy is for one role only",
         "ALTER POLICY tenant_isolation ON teams TO dbschema_readonly",
         ("policies: tenant_isolation on teams", "isolation: teams"),
