@@ -102,7 +102,7 @@ def test_else_the_certificates_of_the_system_are_trusted(roots: str) -> None:
 def test_a_service_file_says_itself() -> None:
     settings = resolve("postgresql://?service=shop", environ={})
 
-    assert secured(settings.url, {}) == settings.url
+    assert secured(settings.address, {}) == settings.address
     assert dict(settings.url.query) == {"service": "shop"}
 
 

@@ -12,6 +12,7 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import text
 
+from dbschema.connect import opener, resolve
 from dbschema.errors import UnknownRevision
 from dbschema.migrations import errors, lock, runner
 from dbschema.migrations.timeouts import Timeouts
@@ -175,7 +176,7 @@ def test_alembic_itself_waits_for_another_run_and_then_gives_up(
     config.set_main_option("script_location", str(write_history(one=TABLE)))
     config.set_main_option("path_separator", "os")
 
-    with lock.exclusive(plain_engine, "there"):
+    with lock.exclusive(opener(resolve(fresh_database)), "there"):
         command.current(config)
         with pytest.raises(errors.RunnerBusy):
             command.upgrade(config, "head")

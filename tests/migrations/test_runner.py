@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import create_engine, inspect, make_url, text
 from sqlalchemy.pool import NullPool
 
+from dbschema.connect import opener, resolve
 from dbschema.errors import ConnectError, UnknownRevision
 from dbschema.migrations import errors, lock, runner
 from dbschema.migrations.timeouts import Timeouts
@@ -370,7 +371,7 @@ def test_a_read_only_database_is_refused(fresh_database: str, engine: Engine, sc
 def test_a_run_waits_for_another_one_and_names_it_when_it_does_not_end(
     fresh_database: str, engine: Engine, scripts: Scripts
 ) -> None:
-    with lock.exclusive(engine, "there"), pytest.raises(errors.RunnerBusy) as caught:
+    with lock.exclusive(opener(resolve(fresh_database)), "there"), pytest.raises(errors.RunnerBusy) as caught:
         runner.upgrade(fresh_database, location=scripts.folder, wait=0.2)
 
     assert caught.value.holder.startswith("process ")
@@ -378,7 +379,7 @@ def test_a_run_waits_for_another_one_and_names_it_when_it_does_not_end(
 
 
 def test_a_lock_goes_with_its_holder(fresh_database: str, engine: Engine, scripts: Scripts) -> None:
-    holder = lock.exclusive(engine, "there")
+    holder = lock.exclusive(opener(resolve(fresh_database)), "there")
     holder.__enter__()
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(

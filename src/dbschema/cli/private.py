@@ -168,8 +168,8 @@ def _find_psql(settings: "Settings") -> Path:
 
 
 def _row_counts(settings: "Settings") -> dict[str, int]:
-    from dbschema import connect  # noqa: PLC0415  imports SQLAlchemy
-    from dbschema.migrations import contents  # noqa: PLC0415  imports Alembic
+    from dbschema import connect  # noqa: PLC0415  imports psycopg
+    from dbschema.migrations import contents  # noqa: PLC0415  as above
 
-    with connect.translating(settings), connect.create_engine(settings).connect() as connection:
+    with connect.translating(settings), connect.open(settings) as connection:
         return contents.row_counts(connection)

@@ -1,28 +1,32 @@
-"""Upgrades, downgrades and the state of a database, by Alembic, for the command line and for other programs.
+"""Upgrades, downgrades and the state of a database, for the command line and for other programs.
 
 A run resolves its target before it connects, looks at the database before it changes anything, holds the lock while it
 works, and commits each revision by itself: what fails leaves nothing of its revision behind. It can be given a time, by
 which it stops between two revisions; the next run goes on from there.
+
+Looking at a database needs psycopg alone. Alembic and SQLAlchemy are imported when there is work that needs them: they cost
+more time than all the rest of a run that has nothing to do.
 """
 
 from __future__ import annotations
 
+import sys
 import time
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from io import StringIO
 from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
-from alembic.util import CommandError
-from sqlalchemy import URL, text
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from dbschema import connect
+from dbschema.connect.translation import is_of_the_database
 from dbschema.errors import DbSchemaError
 from dbschema.migrations import lock, preflight
 from dbschema.migrations.errors import DatabaseNewer, NeedsDatabase, RevisionFailed
 from dbschema.migrations.guard import Guard, log
 from dbschema.migrations.history import BASE, HEAD, Direction, History, Revision
+from dbschema.migrations.lock import scalar
 from dbschema.migrations.timeouts import Timeouts
 
 if TYPE_CHECKING:
@@ -30,8 +34,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from alembic.runtime.migration import MigrationStep
-    from sqlalchemy import Connection
+    from sqlalchemy import URL, Connection
 
+    from dbschema.connect.opening import Open
     from dbschema.migrations.history import Target
     from dbschema.migrations.lock import Held
 
@@ -183,13 +188,13 @@ def status(target: connect.Settings | URL | str, *, location: Path | None = None
     """
     history = History(location)
     settings = _settings(target)
-    with connect.translating(settings), connect.create_engine(settings).connect() as connection:
+    with connect.translating(settings), closing(connect.open(settings)) as connection:
         current = preflight.read_current(connection)
-        server = str(connection.scalar(text("SHOW server_version"))).partition(" ")[0]
-        postgis = connection.scalar(
-            text("SELECT extversion FROM pg_catalog.pg_extension WHERE extname = 'postgis'")
+        server = str(scalar(connection, "SHOW server_version")).partition(" ")[0]
+        postgis = scalar(
+            connection, "SELECT extversion FROM pg_catalog.pg_extension WHERE extname = 'postgis'"
         )
-        recovery = bool(connection.scalar(text("SELECT pg_is_in_recovery()")))
+        recovery = bool(scalar(connection, "SELECT pg_is_in_recovery()"))
     unknown = history.unknown(current)
     applied = 0 if unknown else max(map(history.position, current), default=0)
     return Status(
@@ -232,10 +237,10 @@ def sql(span: str | None = None, *, location: Path | None = None) -> str:
 
     def steps(_heads: Any, _context: Any) -> Iterator[MigrationStep]:
         for revision in plan:
-            yield history.step(direction, revision)
+            yield history.scripts.step(direction, revision)
 
     if plan:
-        history.run(steps, output=output, as_sql=True, starting_rev=start or BASE)
+        history.scripts.run(steps, output=output, as_sql=True, starting_rev=start or BASE)
     return output.getvalue()
 
 
@@ -263,39 +268,32 @@ def _run(
     compare: Callable[[Connection], Sequence[Any]] | None = None,
 ) -> Run:
     settings = _settings(target)
-    with connect.translating(settings):
-        engine = connect.create_engine(settings)
-        with engine.connect() as connection:
-            before = preflight.known_current(connection, history, settings.place)
-            if not history.plan(direction, before, goal):
-                preflight.check_valid(connection, settings.place)
-                return Run(settings.place, before, before, ())
-            preflight.check_rights(connection, settings.place)
-            with lock.exclusive(engine, settings.place, _patience(options), on_wait=options.on_wait) as held:
-                held.join(connection, on_wait=options.on_wait)
-                log.info("The lock of %s was given after %.3f s", settings.place, held.waited)
-                # Another run may have come first: what counts is what stands there now.
-                before = preflight.known_current(connection, history, settings.place)
-                plan = history.plan(direction, before, goal)
-                if before is None and plan:
-                    preflight.check_empty(connection, settings.place)
+    another = connect.opener(settings)
+    with connect.translating(settings), closing(another()) as work:
+        before = preflight.known_current(work, history, settings.place)
+        if not history.plan(direction, before, goal):
+            preflight.check_valid(work, settings.place)
+            return Run(settings.place, before, before, ())
+        preflight.check_rights(work, settings.place)
+        with lock.exclusive(another, settings.place, _patience(options), on_wait=options.on_wait) as held:
+            held.join(work, on_wait=options.on_wait)
+            log.info("The lock of %s was given after %.3f s", settings.place, held.waited)
+            # Another run may have come first: what counts is what stands there now.
+            before = preflight.known_current(work, history, settings.place)
+            plan = history.plan(direction, before, goal)
+            if before is None and plan:
+                preflight.check_empty(work, settings.place)
+            with ExitStack() as end:
+                session = _Session(settings, work, another, held, end)
                 try:
-                    done = _execute(
-                        direction,
-                        connection,
-                        plan,
-                        held=held,
-                        settings=settings,
-                        history=history,
-                        options=options,
-                    )
+                    done = _execute(direction, session, plan, history=history, options=options)
                 finally:
-                    _tidy(connection)
+                    _tidy(work)
                 moved = done if direction == "upgrade" else -done
                 after = history.at(history.position(before) + moved)
                 differences: Sequence[Any] = ()
                 if compare is not None and done and after == history.head:
-                    differences = compare(connection)
+                    differences = compare(session.alchemy())
     return Run(
         settings.place,
         before,
@@ -307,6 +305,26 @@ def _run(
     )
 
 
+@dataclass
+class _Session:
+    """The connection that works, and what belongs to it."""
+
+    settings: connect.Settings
+    work: psycopg.Connection
+    another: Open
+    held: Held
+    end: ExitStack
+    made: Connection | None = None
+
+    def alchemy(self) -> Connection:
+        """SQLAlchemy's connection on the same session, until the end of the run."""
+        from dbschema.migrations import by_alembic  # noqa: PLC0415  imports SQLAlchemy
+
+        if self.made is None:
+            self.made = self.end.enter_context(by_alembic.around(self.work, self.settings))
+        return self.made
+
+
 def _patience(options: _Options) -> float:
     """Seconds to wait for another run: not beyond the time of this one."""
     if options.stop_at is None:
@@ -316,11 +334,9 @@ def _patience(options: _Options) -> float:
 
 def _execute(
     direction: Direction,
-    connection: Connection,
+    session: _Session,
     plan: Sequence[Revision],
     *,
-    held: Held,
-    settings: connect.Settings,
     history: History,
     options: _Options,
 ) -> int:
@@ -332,26 +348,42 @@ def _execute(
         if options.on_step is not None:
             options.on_step(Step(direction, plan[number], number + 1, len(plan), done))
 
-    def steps(_heads: Any, _context: Any) -> Iterator[MigrationStep]:
-        return (history.step(direction, revision) for revision in plan)
-
     guard = Guard(
-        connection,
-        held,
+        session.work,
+        session.another,
+        session.held,
         options.timeouts,
         options.stop_at,
         on_begin=tell,
         on_done=lambda number: tell(number, done=True),
     )
     try:
-        guard.run(steps, lambda hand_out: history.run(hand_out, connection=connection))
+        _by_alembic(direction, session, plan, history=history, guard=guard)
     except (DbSchemaError, BrokenPipeError):
         raise  # of our own, or of whoever is told about the steps
     except Exception as error:
         if len(guard.done) == len(plan):
             raise
-        raise _failed(direction, settings, plan[len(guard.done)], guard.done, error) from error
+        raise _failed(direction, session.settings, plan[len(guard.done)], guard.done, error) from error
     return len(guard.done)
+
+
+def _by_alembic(
+    direction: Direction, session: _Session, plan: Sequence[Revision], *, history: History, guard: Guard
+) -> None:
+    from dbschema.migrations import by_alembic  # noqa: PLC0415  imports Alembic and SQLAlchemy
+
+    connection = session.alchemy()
+
+    def steps(_heads: Any, _context: Any) -> Iterator[MigrationStep]:
+        return (history.scripts.step(direction, revision) for revision in plan)
+
+    by_alembic.run(
+        guard,
+        connection,
+        steps,
+        lambda hand_out: history.scripts.run(hand_out, connection=connection),
+    )
 
 
 def _failed(
@@ -362,10 +394,10 @@ def _failed(
     error: Exception,
 ) -> RevisionFailed:
     state = None
-    if isinstance(error, (DBAPIError, psycopg.Error)):
+    if is_of_the_database(error):
         told = connect.translate(error, settings)
         reason, remedy, state = told.reason, told.next_step, told.sqlstate
-    elif isinstance(error, (CommandError, SQLAlchemyError)):
+    elif _speaks_for_itself(error):
         reason, remedy = " ".join(str(error).split()).rstrip("."), "Correct the revision and repeat"
     else:
         reason, remedy = (
@@ -384,11 +416,19 @@ def _failed(
     )
 
 
-def _tidy(connection: Connection) -> None:
+def _speaks_for_itself(error: Exception) -> bool:
+    """Whether `error` is Alembic's or SQLAlchemy's, whose sentence tells enough without its class."""
+    kinds = (("alembic.util", "CommandError"), ("sqlalchemy.exc", "SQLAlchemyError"))
+    return any(
+        module in sys.modules and isinstance(error, getattr(sys.modules[module], name))
+        for module, name in kinds
+    )
+
+
+def _tidy(work: psycopg.Connection) -> None:
     """Leave no empty version table behind; where the connection is gone, there is nothing that could be done."""
     try:
-        if connection.in_transaction():
-            connection.rollback()
-        preflight.remove_empty_version_table(connection)
-    except (SQLAlchemyError, psycopg.Error):
+        work.rollback()
+        preflight.remove_empty_version_table(work)
+    except psycopg.Error:
         return
