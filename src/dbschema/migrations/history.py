@@ -67,7 +67,14 @@ class History:
 
     def __init__(self, location: Path | None = None) -> None:
         self.location = script_location() if location is None else location
-        self.revisions = self.scripts.revisions
+        from dbschema.migrations import compiled  # noqa: PLC0415  which needs what is defined here
+
+        self.compiled = compiled.read(self.location)
+        self.revisions = (
+            self.scripts.revisions
+            if self.compiled is None
+            else tuple(one.revision for one in self.compiled.revisions)
+        )
         self._positions = {revision.id: number for number, revision in enumerate(self.revisions, start=1)}
 
     @cached_property

@@ -22,7 +22,7 @@ import psycopg
 from dbschema import connect
 from dbschema.connect.translation import is_of_the_database
 from dbschema.errors import DbSchemaError
-from dbschema.migrations import lock, preflight
+from dbschema.migrations import by_sql, lock, preflight
 from dbschema.migrations.errors import DatabaseNewer, NeedsDatabase, RevisionFailed
 from dbschema.migrations.guard import Guard, log
 from dbschema.migrations.history import BASE, HEAD, Direction, History, Revision
@@ -286,7 +286,7 @@ def _run(
             with ExitStack() as end:
                 session = _Session(settings, work, another, held, end)
                 try:
-                    done = _execute(direction, session, plan, history=history, options=options)
+                    done = _execute(direction, session, plan, before=before, history=history, options=options)
                 finally:
                     _tidy(work)
                 moved = done if direction == "upgrade" else -done
@@ -337,6 +337,7 @@ def _execute(
     session: _Session,
     plan: Sequence[Revision],
     *,
+    before: str | None,
     history: History,
     options: _Options,
 ) -> int:
@@ -357,8 +358,16 @@ def _execute(
         on_begin=tell,
         on_done=lambda number: tell(number, done=True),
     )
+    ready = (
+        None
+        if direction == "downgrade" or history.compiled is None
+        else history.compiled.statements(revision.id for revision in plan)
+    )
     try:
-        _by_alembic(direction, session, plan, history=history, guard=guard)
+        if ready is None:
+            _by_alembic(direction, session, plan, history=history, guard=guard)
+        else:
+            by_sql.run(guard, str(session.settings.address.database), before, ready)
     except (DbSchemaError, BrokenPipeError):
         raise  # of our own, or of whoever is told about the steps
     except Exception as error:
@@ -417,9 +426,9 @@ def _failed(
 
 
 def _speaks_for_itself(error: Exception) -> bool:
-    """Whether `error` is Alembic's or SQLAlchemy's, whose sentence tells enough without its class."""
+    """Whether the sentence of `error` tells enough without its class, as those of Alembic and SQLAlchemy do."""
     kinds = (("alembic.util", "CommandError"), ("sqlalchemy.exc", "SQLAlchemyError"))
-    return any(
+    return isinstance(error, by_sql.VersionMoved) or any(
         module in sys.modules and isinstance(error, getattr(sys.modules[module], name))
         for module, name in kinds
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alembic.config import Config
@@ -15,7 +16,6 @@ from dbschema.migrations.history import Revision
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
     from typing import TextIO
 
     from sqlalchemy import Connection
@@ -44,6 +44,7 @@ class Scripts:
         if len(heads) > 1:
             raise BrokenScripts(self.location, f"they have several heads ({', '.join(sorted(heads))})")
         self.revisions = tuple(Revision(script.revision, script.doc) for script in scripts)
+        self.paths = tuple(Path(script.path) for script in scripts)
 
     def step(self, direction: Direction, revision: Revision) -> MigrationStep:
         """The step of Alembic's that applies or takes back `revision`."""
