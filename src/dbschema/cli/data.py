@@ -4,10 +4,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dbschema.cli.commands import CallRefused
-from dbschema.cli.options import Json, Url, database
+from dbschema.cli.ending import CallRefused
+from dbschema.cli.options import Json, Url
 from dbschema.cli.output import Screen, plural
-from dbschema.cli.revisions import Progress, run_data, show_run
+from dbschema.cli.place import database
+from dbschema.cli.runs import Progress, run_data, show_run
 
 if TYPE_CHECKING:
     from dbschema.connect import Settings
