@@ -37,6 +37,12 @@ with op.get_context().autocommit_block():
 QUICK = Timeouts(retry=0.8)
 
 
+@pytest.fixture(params=[False, True], ids=["by Alembic", "by compiled SQL"])
+def compiles(request: pytest.FixtureRequest) -> bool:
+    """Each rule holds for both ways in which revisions are executed."""
+    return bool(request.param)
+
+
 def scalar(engine: Engine, query: str) -> object:
     with engine.connect() as connection:
         return connection.scalar(text(query))

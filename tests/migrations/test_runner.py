@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from sqlalchemy.pool import NullPool
 
 from dbschema.connect import opener, resolve
 from dbschema.errors import ConnectError, UnknownRevision
-from dbschema.migrations import errors, lock, runner
+from dbschema.migrations import compilation, errors, lock, runner
 from dbschema.migrations.timeouts import Timeouts
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ def downgrade():
 class Scripts:
     """A folder of revisions that grows."""
 
+    compiles = False
+
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         (folder / "versions").mkdir(parents=True)
@@ -60,9 +63,18 @@ class Scripts:
         )
         (self.folder / "versions" / f"{name}.py").write_text(source)
         self.last = name
+        if self.compiles:
+            with contextlib.suppress(errors.BrokenScripts):  # the point of some tests
+                compilation.write(self.folder)
 
     def add_table(self, name: str) -> None:
         self.add(name, f'op.execute("CREATE TABLE {name} ()")', f'op.execute("DROP TABLE {name}")')
+
+
+@pytest.fixture(params=["by Alembic", "by compiled SQL"], autouse=True)
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each rule holds for both ways in which revisions are executed."""
+    monkeypatch.setattr(Scripts, "compiles", request.param == "by compiled SQL")
 
 
 @pytest.fixture

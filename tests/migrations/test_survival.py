@@ -149,6 +149,12 @@ runner.upgrade(sys.argv[1], location=Path(sys.argv[2]))
 """
 
 
+@pytest.fixture(params=[False, True], ids=["by Alembic", "by compiled SQL"])
+def compiles(request: pytest.FixtureRequest) -> bool:
+    """Each rule holds for both ways in which revisions are executed."""
+    return bool(request.param)
+
+
 @pytest.fixture
 def scripts(write_history: Callable[..., Path]) -> Path:
     return write_history(**STEPS)

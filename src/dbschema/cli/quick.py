@@ -6,6 +6,7 @@ also wrong ones, are Typer's. Both run the same code, so they say the same.
 
 from __future__ import annotations
 
+import gc
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -53,12 +54,18 @@ def read(arguments: Sequence[str]) -> Call | None:
 
 def run(call: Call) -> int:
     """Upgrade; the exit code, after the line that tells an error."""
+    # What is imported stays to the end: to look through it for garbage again and again is a tenth of an empty upgrade.
+    gc.disable()
     from dbschema.cli.ending import ended, interrupted  # noqa: PLC0415  Typer's calls do not come here
     from dbschema.cli.output import Screen  # noqa: PLC0415  as above
     from dbschema.cli.runs import run_upgrade  # noqa: PLC0415  as above
 
     def command() -> int:
         try:
+            from dbschema.migrations import runner  # noqa: F401, PLC0415  imports psycopg, for which gc is off
+
+            gc.freeze()
+            gc.enable()
             return run_upgrade(Screen(as_json=call.as_json), call.url, compare=call.compare)
         except KeyboardInterrupt:
             return interrupted()

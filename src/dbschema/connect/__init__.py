@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from dbschema.connect.address import Address
     from dbschema.connect.engine import create_engine
+    from dbschema.connect.failure import translating
     from dbschema.connect.opening import OLDEST_SERVER, attach, open, opener, password  # noqa: A004  see its definition
     from dbschema.connect.settings import ENVIRONMENT, FLAG, PRIVATE, Settings
     from dbschema.connect.sources import VARIABLES, resolve, variable
-    from dbschema.connect.translation import translate, translating
+    from dbschema.connect.translation import translate
 
 _HOMES = {
     "Address": "address",
@@ -23,7 +24,7 @@ _HOMES = {
     **dict.fromkeys(("ENVIRONMENT", "FLAG", "PRIVATE", "Settings"), "settings"),
     **dict.fromkeys(("VARIABLES", "resolve", "variable"), "sources"),
     "translate": "translation",
-    "translating": "translation",
+    "translating": "failure",
 }
 
 __all__ = [

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import psycopg
 
 from dbschema.connect import errors
-from dbschema.connect.translation import translate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -158,7 +157,7 @@ class _Opener:
             try:
                 connection = self._open(make, self._within(deadline, parameters))
             except psycopg.OperationalError as error:
-                refusal = translate(error, self._settings)
+                refusal = _translated(error, self._settings)
                 left = deadline - time.monotonic()
                 if not isinstance(refusal, _ASLEEP) or left <= 0:
                     raise
@@ -235,7 +234,7 @@ class _Opener:
 
     def _is_password(self, error: psycopg.OperationalError) -> bool:
         # 28P01; a server in another language says it in words that are not known, and asking once more does no harm.
-        return type(translate(error, self._settings)) in {errors.WrongPassword, errors.Refusal}
+        return type(_translated(error, self._settings)) in {errors.WrongPassword, errors.Refusal}
 
     def _named(self) -> str:
         return f"The secret that {self._settings.source} names"
@@ -243,3 +242,9 @@ class _Opener:
 
 def _with(parameters: dict[str, Any], secret: Secret) -> dict[str, Any]:
     return {**parameters, "user": secret.username, "password": secret.password}
+
+
+def _translated(error: psycopg.Error, settings: Settings) -> errors.Refusal:
+    from dbschema.connect.translation import translate  # noqa: PLC0415  for an error only
+
+    return translate(error, settings)

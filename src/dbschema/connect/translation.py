@@ -7,17 +7,14 @@ server. What is not recognised keeps the server's own sentence, so that nothing 
 from __future__ import annotations
 
 import re
-import sys
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 import psycopg
 
 from dbschema.connect import errors
+from dbschema.connect.failure import sqlstate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from dbschema.connect.settings import Settings
 
 _BY_STATE: Final[dict[str, type[errors.Refusal]]] = {
@@ -81,29 +78,6 @@ def translate(error: Exception, settings: Settings) -> errors.Refusal:
     if kind is errors.NotPrivileged:
         hint = _grant(reason, settings) or hint
     return kind(settings, reason, sqlstate=state, hint=one_line(hint) if hint and _keeps_hint(kind) else None)
-
-
-@contextmanager
-def translating(settings: Settings) -> Iterator[None]:
-    """Turn errors of psycopg and SQLAlchemy that leave this block into children of `ConnectError`, with their cause."""
-    try:
-        yield
-    except Exception as error:
-        if is_of_the_database(error):
-            raise translate(error, settings) from error
-        raise
-
-
-def is_of_the_database(error: BaseException) -> bool:
-    """Whether `error` is psycopg's, or SQLAlchemy's around it; where SQLAlchemy is not imported, nothing is its."""
-    alchemy = sys.modules.get("sqlalchemy.exc")
-    return isinstance(error, psycopg.Error) or (alchemy is not None and isinstance(error, alchemy.DBAPIError))
-
-
-def sqlstate(error: BaseException) -> str | None:
-    """PostgreSQL's code in an error of psycopg or SQLAlchemy; None where it has none."""
-    original = getattr(error, "orig", None) or error
-    return original.sqlstate if isinstance(original, psycopg.Error) else None
 
 
 def one_line(text: str) -> str:

@@ -187,14 +187,14 @@ class _Recorder:
     def _emit_begin(self) -> None:
         self._alone = False
 
-    def _exec(self, construct: Any, *_: Any, **options: Any) -> None:
+    def _exec(self, construct: Any, *others: Any, **options: Any) -> None:
         clause = text(construct) if isinstance(construct, str) else construct
         if isinstance(clause, TextClause):
             if clause.compile().params:
                 self.reason = "it binds values to a statement"
         elif not isinstance(clause, ExecutableDDLElement):
             self.reason = f"it executes {type(clause).__name__}, which may bind values"
-        if any(options.values()):
+        if any(others) or any(options.values()):
             self.reason = "it executes with options or values"
         literal = {} if isinstance(clause, ExecutableDDLElement) else {"literal_binds": True}
         sql = str(clause.compile(dialect=self._impl.dialect, compile_kwargs=literal))

@@ -7,16 +7,18 @@ of: whatever was added, changed or removed since, and everything goes by Alembic
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
-from dbschema.migrations.guard import log
 from dbschema.migrations.history import Revision
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
+
+log: Final = logging.getLogger("dbschema.migrations")
 
 FOLDER: Final = "compiled"
 INDEX: Final = "history.json"
@@ -126,9 +128,9 @@ def write(statements: Iterable[Statement]) -> str:
 def parse(text: str) -> tuple[Statement, ...]:
     """The statements in the text of a file."""
     found = []
-    for part in f"\n{text}".split(f"\n{MARK}")[1:]:
+    for part in f"\n{text}".removesuffix("\n").split(f"\n{MARK}")[1:]:
         kind, _, sql = part.partition("\n")
-        found.append(Statement(sql.removesuffix("\n"), kind == ALONE))
+        found.append(Statement(sql, kind == ALONE))
     return tuple(found)
 
 

@@ -14,7 +14,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from dbschema.connect.translation import sqlstate
+from dbschema.connect.failure import sqlstate
 from dbschema.migrations import preflight
 from dbschema.migrations.blockers import Watch
 from dbschema.migrations.errors import InvalidIndex, LockNotGiven

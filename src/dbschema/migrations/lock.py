@@ -14,11 +14,12 @@ import random
 import time
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, LiteralString
+from typing import TYPE_CHECKING, Final
 
 import psycopg
 
 from dbschema.migrations.errors import LockLost, PooledConnection, RunnerBusy
+from dbschema.migrations.query import scalar
 from dbschema.migrations.timeouts import KEEPALIVES, apply
 
 if TYPE_CHECKING:
@@ -169,12 +170,6 @@ def _take(
         if time.monotonic() >= deadline:
             raise RunnerBusy(place, _holder(connection, key), seconds)
         time.sleep(random.uniform(*_PAUSE))  # noqa: S311  runners shall not ask in step; nothing secret
-
-
-def scalar(connection: psycopg.Connection, query: LiteralString, values: Sequence[object] = ()) -> Any:
-    """The one value that `query` gives."""
-    row = connection.execute(query, values or None).fetchone()
-    return None if row is None else row[0]
 
 
 def _parts(key: int) -> tuple[int, int]:

@@ -14,7 +14,7 @@ from dbschema.migrations.errors import (
     NotWritable,
     WrongSchema,
 )
-from dbschema.migrations.lock import scalar
+from dbschema.migrations.query import scalar
 
 if TYPE_CHECKING:
     import psycopg

@@ -10,23 +10,17 @@ more time than all the rest of a run that has nothing to do.
 
 from __future__ import annotations
 
-import sys
 import time
-from contextlib import ExitStack, closing
+from contextlib import closing
 from dataclasses import dataclass
 from io import StringIO
 from typing import TYPE_CHECKING, Any, Final
 
-import psycopg
-
 from dbschema import connect
-from dbschema.connect.translation import is_of_the_database
-from dbschema.errors import DbSchemaError
-from dbschema.migrations import by_sql, lock, preflight
-from dbschema.migrations.errors import DatabaseNewer, NeedsDatabase, RevisionFailed
-from dbschema.migrations.guard import Guard, log
+from dbschema.migrations import preflight
+from dbschema.migrations.errors import DatabaseNewer, NeedsDatabase
 from dbschema.migrations.history import BASE, HEAD, Direction, History, Revision
-from dbschema.migrations.lock import scalar
+from dbschema.migrations.query import scalar
 from dbschema.migrations.timeouts import Timeouts
 
 if TYPE_CHECKING:
@@ -36,9 +30,7 @@ if TYPE_CHECKING:
     from alembic.runtime.migration import MigrationStep
     from sqlalchemy import URL, Connection
 
-    from dbschema.connect.opening import Open
     from dbschema.migrations.history import Target
-    from dbschema.migrations.lock import Held
 
 
 DEFAULTS: Final = Timeouts()
@@ -146,14 +138,23 @@ def upgrade(
     stop_at = None if within is None else time.monotonic() + within
     history = History(location)
     goal = history.goal("upgrade", revision)
-    options = _Options(timeouts if wait is None else timeouts.changed(wait=wait), stop_at, on_step, on_wait)
+    limits = timeouts if wait is None else timeouts.changed(wait=wait)
     try:
-        run = _run("upgrade", target, history, goal, options=options, compare=compare)
+        return _run(
+            "upgrade",
+            target,
+            history,
+            goal,
+            timeouts=limits,
+            stop_at=stop_at,
+            on_step=on_step,
+            on_wait=on_wait,
+            compare=compare,
+        )
     except DatabaseNewer as newer:
         if not tolerate_newer:
             raise
         return Run(newer.place, newer.unknown[-1], newer.unknown[-1], (), unknown=newer.unknown)
-    return run
 
 
 def downgrade(
@@ -171,8 +172,17 @@ def downgrade(
     stop_at = None if within is None else time.monotonic() + within
     history = History(location)
     goal = history.goal("downgrade", revision)
-    options = _Options(timeouts if wait is None else timeouts.changed(wait=wait), stop_at, on_step, on_wait)
-    return _run("downgrade", target, history, goal, options=options)
+    limits = timeouts if wait is None else timeouts.changed(wait=wait)
+    return _run(
+        "downgrade",
+        target,
+        history,
+        goal,
+        timeouts=limits,
+        stop_at=stop_at,
+        on_step=on_step,
+        on_wait=on_wait,
+    )
 
 
 def check_target(direction: Direction, revision: str, *, location: Path | None = None) -> None:
@@ -248,23 +258,16 @@ def _settings(target: connect.Settings | URL | str) -> connect.Settings:
     return target if isinstance(target, connect.Settings) else connect.resolve(target, source="the caller")
 
 
-@dataclass(frozen=True)
-class _Options:
-    """What a caller wants of a run, beside its target."""
-
-    timeouts: Timeouts
-    stop_at: float | None
-    on_step: Callable[[Step], None] | None
-    on_wait: Callable[[str], None] | None
-
-
 def _run(
     direction: Direction,
     target: connect.Settings | URL | str,
     history: History,
     goal: Target,
     *,
-    options: _Options,
+    timeouts: Timeouts,
+    stop_at: float | None,
+    on_step: Callable[[Step], None] | None,
+    on_wait: Callable[[str], None] | None,
     compare: Callable[[Connection], Sequence[Any]] | None = None,
 ) -> Run:
     settings = _settings(target)
@@ -274,170 +277,19 @@ def _run(
         if not history.plan(direction, before, goal):
             preflight.check_valid(work, settings.place)
             return Run(settings.place, before, before, ())
-        preflight.check_rights(work, settings.place)
-        with lock.exclusive(another, settings.place, _patience(options), on_wait=options.on_wait) as held:
-            held.join(work, on_wait=options.on_wait)
-            log.info("The lock of %s was given after %.3f s", settings.place, held.waited)
-            # Another run may have come first: what counts is what stands there now.
-            before = preflight.known_current(work, history, settings.place)
-            plan = history.plan(direction, before, goal)
-            if before is None and plan:
-                preflight.check_empty(work, settings.place)
-            with ExitStack() as end:
-                session = _Session(settings, work, another, held, end)
-                try:
-                    done = _execute(direction, session, plan, before=before, history=history, options=options)
-                finally:
-                    _tidy(work)
-                moved = done if direction == "upgrade" else -done
-                after = history.at(history.position(before) + moved)
-                differences: Sequence[Any] = ()
-                if compare is not None and done and after == history.head:
-                    differences = compare(session.alchemy())
-    return Run(
-        settings.place,
-        before,
-        after,
-        plan[:done],
-        left=plan[done:],
-        differences=tuple(differences),
-        waited=held.waited,
-    )
+        from dbschema.migrations.execution import Execution  # noqa: PLC0415  most runs of a deployment end above
 
-
-@dataclass
-class _Session:
-    """The connection that works, and what belongs to it."""
-
-    settings: connect.Settings
-    work: psycopg.Connection
-    another: Open
-    held: Held
-    end: ExitStack
-    made: Connection | None = None
-
-    def alchemy(self) -> Connection:
-        """SQLAlchemy's connection on the same session, until the end of the run."""
-        from dbschema.migrations import by_alembic  # noqa: PLC0415  imports SQLAlchemy
-
-        if self.made is None:
-            self.made = self.end.enter_context(by_alembic.around(self.work, self.settings))
-        return self.made
-
-
-def _patience(options: _Options) -> float:
-    """Seconds to wait for another run: not beyond the time of this one."""
-    if options.stop_at is None:
-        return options.timeouts.wait
-    return max(0.0, min(options.timeouts.wait, options.stop_at - time.monotonic()))
-
-
-def _execute(
-    direction: Direction,
-    session: _Session,
-    plan: Sequence[Revision],
-    *,
-    before: str | None,
-    history: History,
-    options: _Options,
-) -> int:
-    """Go through `plan`, as far as the time allows; how many of its revisions were done."""
-    if not plan:
-        return 0
-
-    def tell(number: int, *, done: bool = False) -> None:
-        if options.on_step is not None:
-            options.on_step(Step(direction, plan[number], number + 1, len(plan), done))
-
-    guard = Guard(
-        session.work,
-        session.another,
-        session.held,
-        options.timeouts,
-        options.stop_at,
-        on_begin=tell,
-        on_done=lambda number: tell(number, done=True),
-    )
-    ready = (
-        None
-        if direction == "downgrade" or history.compiled is None
-        else history.compiled.statements(revision.id for revision in plan)
-    )
-    try:
-        if ready is None:
-            _by_alembic(direction, session, plan, history=history, guard=guard)
-        else:
-            by_sql.run(guard, str(session.settings.address.database), before, ready)
-    except (DbSchemaError, BrokenPipeError):
-        raise  # of our own, or of whoever is told about the steps
-    except Exception as error:
-        if len(guard.done) == len(plan):
-            raise
-        raise _failed(direction, session.settings, plan[len(guard.done)], guard.done, error) from error
-    return len(guard.done)
-
-
-def _by_alembic(
-    direction: Direction, session: _Session, plan: Sequence[Revision], *, history: History, guard: Guard
-) -> None:
-    from dbschema.migrations import by_alembic  # noqa: PLC0415  imports Alembic and SQLAlchemy
-
-    connection = session.alchemy()
-
-    def steps(_heads: Any, _context: Any) -> Iterator[MigrationStep]:
-        return (history.scripts.step(direction, revision) for revision in plan)
-
-    by_alembic.run(
-        guard,
-        connection,
-        steps,
-        lambda hand_out: history.scripts.run(hand_out, connection=connection),
-    )
-
-
-def _failed(
-    direction: Direction,
-    settings: connect.Settings,
-    revision: Revision,
-    done: Sequence[str],
-    error: Exception,
-) -> RevisionFailed:
-    state = None
-    if is_of_the_database(error):
-        told = connect.translate(error, settings)
-        reason, remedy, state = told.reason, told.next_step, told.sqlstate
-    elif _speaks_for_itself(error):
-        reason, remedy = " ".join(str(error).split()).rstrip("."), "Correct the revision and repeat"
-    else:
-        reason, remedy = (
-            f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip("."),
-            "Correct the revision and repeat",
+        execution = Execution(
+            direction,
+            settings,
+            work,
+            another,
+            history,
+            goal,
+            timeouts=timeouts,
+            stop_at=stop_at,
+            on_step=on_step,
+            on_wait=on_wait,
+            compare=compare,
         )
-    return RevisionFailed(
-        settings.place,
-        direction,
-        revision=revision.id,
-        doc=revision.doc,
-        done=done,
-        reason=reason,
-        remedy=remedy,
-        sqlstate=state,
-    )
-
-
-def _speaks_for_itself(error: Exception) -> bool:
-    """Whether the sentence of `error` tells enough without its class, as those of Alembic and SQLAlchemy do."""
-    kinds = (("alembic.util", "CommandError"), ("sqlalchemy.exc", "SQLAlchemyError"))
-    return isinstance(error, by_sql.VersionMoved) or any(
-        module in sys.modules and isinstance(error, getattr(sys.modules[module], name))
-        for module, name in kinds
-    )
-
-
-def _tidy(work: psycopg.Connection) -> None:
-    """Leave no empty version table behind; where the connection is gone, there is nothing that could be done."""
-    try:
-        work.rollback()
-        preflight.remove_empty_version_table(work)
-    except psycopg.Error:
-        return
+        return execution.run()
