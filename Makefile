@@ -13,7 +13,7 @@ unexport DATABASE_URL DB_SECRET_ARN RDS_SECRET_ARN DB_SSM_PREFIX AURORA_CLUSTER_
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help up down test test-infra docs env-infra lint format wheel try-wheel lock env ready clean
+.PHONY: help up down test test-infra docs compile env-infra lint format wheel try-wheel lock env ready clean
 
 help: ## Show this list
 	@echo "make [command] [PYTHON=/path/to/python3] [VENV=.venv] [ARGS=...]"
@@ -36,6 +36,9 @@ test-infra: env-infra ## Install what the CDK app needs, in .venv-infra; check i
 
 docs: env ## Write docs/schema.md from the models
 	@"$(BIN)/python" scripts/schema_docs.py
+
+compile: env ## Write the SQL of the revisions beside them, after one was added or changed
+	@"$(BIN)/python" scripts/compile_revisions.py $(ARGS)
 
 lint: env ## Check format, rules and types
 	@"$(BIN)/ruff" format --check .
