@@ -46,6 +46,7 @@ class Waiting:
     refused: int = 0
     paths: list[str] = field(default_factory=list)
     answered: threading.Event = field(default_factory=threading.Event)
+    denied: threading.Event = field(default_factory=threading.Event)
 
     @property
     def answer(self) -> dict[str, Any]:
@@ -64,19 +65,17 @@ class _Puts(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         waiting.paths.append(self.path)
         status = waiting.statuses.pop(0) if waiting.statuses else 200
-        if status == 0:  # the network fails
-            waiting.refused += 1
-            self.close_connection = True
-            return
         if status == 200:
             waiting.puts.append(({name.lower(): value for name, value in self.headers.items()}, body))
         else:
             waiting.refused += 1
-        self.send_response(status)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-        if status == 200:
-            waiting.answered.set()
+        if status:
+            self.send_response(status)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+        else:  # the network fails
+            self.close_connection = True
+        (waiting.answered if status == 200 else waiting.denied).set()
 
     def log_message(self, *_: Any) -> None:
         """Print nothing."""
@@ -89,7 +88,7 @@ def waiting_cloudformation() -> Iterator[Waiting]:
     server.daemon_threads = True
     found = Waiting(f"http://127.0.0.1:{server.server_port}/answer/to?{SIGNED}")
     server.waiting = found  # type: ignore[attr-defined]  # of the stand-in
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     try:
         yield found
     finally:

@@ -27,6 +27,9 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+ROOT: Final = Path(__file__).parents[1]
+"""The checkout."""
+
 _API: Final = "/2018-06-01/runtime/"
 _ACCOUNT: Final = "arn:aws:lambda:eu-central-2:111122223333:function:"
 _NAME: Final = "dbschema-migration"
@@ -105,7 +108,7 @@ class _Server(ThreadingHTTPServer):
         self.waiting: queue.Queue[_Invocation] = queue.Queue()
         self.running: dict[str, _Invocation] = {}
         self.init_error: Any = None
-        threading.Thread(target=self.serve_forever, daemon=True).start()
+        threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A process that was killed closes its connection; that is no error here."""

@@ -11,13 +11,21 @@ import pytest
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT / "tests")]
 
+import connect.conftest as stand_ins  # noqa: E402  as above
+import migrations.conftest as histories  # noqa: E402  as above
 from cloudformation import Waiting, waiting_cloudformation  # noqa: E402  found by the line above
-from connect.conftest import Role, aws, credentials, moto_url, role  # noqa: E402, F401  as above
 from lambda_runtime import Function  # noqa: E402  as above
-from migrations.conftest import write_history  # noqa: E402, F401  as above
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from connect.conftest import Role
+
+
+# Fixtures of the folders beside this one.
+aws, credentials, moto_url = stand_ins.aws, stand_ins.credentials, stand_ins.moto_url
+dead_port, role = stand_ins.dead_port, stand_ins.role
+write_history = histories.write_history
 
 
 @pytest.fixture
@@ -40,3 +48,11 @@ def waiting() -> Iterator[Waiting]:
     """CloudFormation, waiting for an answer."""
     with waiting_cloudformation() as found:
         yield found
+
+
+@pytest.fixture
+def owner(role: Role) -> Iterator[Role]:
+    """A role that may bring its database to the head."""
+    role.execute(f"GRANT CREATE ON SCHEMA public TO {role.name}")
+    yield role
+    role.execute(f"DROP OWNED BY {role.name}")

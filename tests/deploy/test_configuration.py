@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from dbschema.deploy.configuration import Configuration, local_response, mode
 from dbschema.deploy.errors import BadFunctionSetting
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_without_variables_it_is_careful() -> None:
@@ -18,25 +21,37 @@ def test_without_variables_it_is_careful() -> None:
     assert not local_response({})
 
 
-def test_each_has_a_variable() -> None:
+def test_each_has_a_variable(tmp_path: Path) -> None:
+    scripts = tmp_path / "shop" / "alembic"
+    scripts.mkdir(parents=True)
+    (scripts / "env.py").touch()
     environment = {
         "DBSCHEMA_ALLOW_DOWNGRADE": "1",
         "DBSCHEMA_COMPARE": "0",
         "DBSCHEMA_TRACING": "true",
         "DBSCHEMA_SCRIPT_LOCATION": "shop/alembic",
-        "LAMBDA_TASK_ROOT": "/var/task",
+        "LAMBDA_TASK_ROOT": str(tmp_path),
     }
 
     found = Configuration.from_environment(environment)
 
-    assert found == Configuration(
-        allow_downgrade=True, scripts=Path("/var/task/shop/alembic"), compare=False, tracing=True
-    )
+    assert found == Configuration(allow_downgrade=True, scripts=scripts, compare=False, tracing=True)
     assert mode({"DBSCHEMA_CLOUDFORMATION_MODE": " Direct "}) == "direct"
 
 
-def test_a_database_with_revisions_of_an_application_is_not_compared_with_our_models_alone() -> None:
-    assert not Configuration.from_environment({"DBSCHEMA_SCRIPT_LOCATION": "/scripts"}).compare
+def test_a_database_with_revisions_of_an_application_is_not_compared_with_our_models_alone(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "env.py").touch()
+
+    assert not Configuration.from_environment({"DBSCHEMA_SCRIPT_LOCATION": str(tmp_path)}).compare
+
+
+def test_scripts_that_are_not_there_are_told() -> None:
+    with pytest.raises(
+        BadFunctionSetting, match=r"names 'nowhere', which is none. Set it to a folder with env.py"
+    ):
+        Configuration.from_environment({"DBSCHEMA_SCRIPT_LOCATION": "nowhere"})
 
 
 @pytest.mark.parametrize("name", ["DBSCHEMA_ALLOW_DOWNGRADE", "DBSCHEMA_COMPARE", "DBSCHEMA_TRACING"])
@@ -48,5 +63,5 @@ def test_a_value_that_is_not_known_is_told_without_it(name: str) -> None:
 
 
 def test_a_mode_that_is_not_known_is_no_mode() -> None:
-    with pytest.raises(BadFunctionSetting, match="DBSCHEMA_CLOUDFORMATION_MODE .* provider or direct"):
+    with pytest.raises(BadFunctionSetting, match=r"DBSCHEMA_CLOUDFORMATION_MODE .* provider or direct"):
         mode({"DBSCHEMA_CLOUDFORMATION_MODE": "directly"})

@@ -137,7 +137,7 @@ def test_a_deletion_asks_nothing_of_the_properties() -> None:
     assert parse(cloudformation("Delete", ResourceProperties=[7])).action == "nothing"
 
 
-@pytest.mark.parametrize("wanted", ["", "x", 7, ["1a2b3c4d"], "head now", "-1", SECRET])
+@pytest.mark.parametrize("wanted", ["", 7, ["1a2b3c4d"], "head now", "-1", SECRET])
 def test_a_head_revision_that_is_none_is_told(wanted: object) -> None:
     resource = parse(cloudformation("Create", properties={"HeadRevision": wanted})).resource
     assert resource is not None

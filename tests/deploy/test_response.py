@@ -101,24 +101,15 @@ def test_the_clock_is_silent_once_it_is_closed(waiting: Waiting) -> None:
     responder.close()
 
     assert [body for _, body in waiting.puts] == [BODY]
-    assert not [
-        thread
-        for thread in threading.enumerate()
-        if isinstance(thread, threading.Timer) and thread.is_alive() and not thread.finished.is_set()
-    ]
+    assert responder._timer is not None
+    assert responder._timer.finished.is_set()
 
 
 def test_work_that_ends_after_the_clock_failed_answers_itself(waiting: Waiting) -> None:
     waiting.statuses = [403]
-    refused = threading.Event()
     responder = Responder(waiting.url)
-
-    def late() -> bytes:
-        refused.set()
-        return b"late"
-
-    responder.send_at(time.monotonic(), late, lambda: None)
-    assert refused.wait(30)
+    responder.send_at(time.monotonic(), lambda: b"late", lambda: None)
+    assert waiting.denied.wait(30)
 
     assert responder.send(BODY)
 
