@@ -95,6 +95,18 @@ def test_a_downgrade_is_done_where_it_is_allowed(
     assert rows(plain_url, "SELECT version_num FROM alembic_version") == [("one",)]
 
 
+def test_any_payload_that_lambda_takes_is_refused_clearly(start_function: Callable[..., Function]) -> None:
+    function = start_function()
+
+    answers = [
+        function.invoke(text) for text in ("null", "[]", '"{}"', "7", '{"\\ud800": 1}', "[" * 500 + "]" * 500)
+    ]
+
+    assert {answer.error for answer in answers} == {"BadEvent"}
+    assert all("Send {} for an upgrade" in answer.text for answer in answers)
+    assert function.starts == 1
+
+
 def test_without_an_address_the_variables_are_named(start_function: Callable[..., Function]) -> None:
     answer = start_function().invoke({})
 

@@ -54,6 +54,22 @@ def test_a_process_that_is_killed_in_a_revision_loses_nothing(
     assert rows(plain_url, "SELECT id FROM runs") == [("1",)]
 
 
+def test_the_server_stops_too_when_the_time_is_over(
+    start_function: Callable[..., Function], plain_url: str, write_history: Callable[..., Path]
+) -> None:
+    """For a process that is gone, or frozen, by then."""
+    limit = "op.execute(\"CREATE TABLE t AS SELECT setting::int AS ms FROM pg_settings WHERE name = 'statement_timeout'\")"
+    scripts = write_history(one=limit)
+    function = start_function(
+        DATABASE_URL=plain_url, DBSCHEMA_SCRIPT_LOCATION=str(scripts), DBSCHEMA_STATEMENT_TIMEOUT="3600"
+    )
+
+    function.invoke({}, seconds=100)
+
+    ((milliseconds,),) = rows(plain_url, "SELECT ms FROM t")
+    assert 0 < int(str(milliseconds)) < 100_000
+
+
 def test_after_a_timeout_in_a_revision_that_cannot_be_stopped_the_next_call_succeeds(
     start_function: Callable[..., Function], plain_url: str, write_history: Callable[..., Path], gate: Path
 ) -> None:
