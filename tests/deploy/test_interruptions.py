@@ -119,6 +119,9 @@ def test_an_error_of_5000_characters_is_an_answer_that_cloudformation_takes(
 
     assert answer.error == "RevisionFailed"
     assert answer.text.startswith("The upgrade of revision one (Do one) failed on ")
+    told = next(line for line in answer.lines if line.get("error") == "RevisionFailed")
+    assert told["causes"][0]["error"] == "ValueError"
+    assert told["causes"][0]["frames"][-1].startswith("one.py:")
     assert len(json.dumps(answer.text, ensure_ascii=False).encode()) <= 2502
 
 
