@@ -13,7 +13,7 @@ unexport DATABASE_URL DB_SECRET_ARN RDS_SECRET_ARN DB_SSM_PREFIX AURORA_CLUSTER_
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help up down test test-infra docs env-infra lint format wheel try-wheel lock env ready clean
+.PHONY: help up down test test-infra docs env-infra lint format wheel try-wheel lambda lock env ready clean
 
 help: ## Show this list
 	@echo "make [command] [PYTHON=/path/to/python3] [VENV=.venv] [ARGS=...]"
@@ -47,11 +47,14 @@ format: env ## Format the code and mend what can be mended
 	@"$(BIN)/ruff" check --fix .
 
 wheel: env ## Build wheel and sdist into dist/, byte for byte repeatable
-	@rm -rf dist
+	@rm -f dist/*.whl dist/*.tar.gz
 	@"$(BIN)/python" -m hatchling build -d dist
 
 try-wheel: ready wheel ## Install the wheel from the index into an empty environment elsewhere, and use it
 	@sh scripts/try_wheel.sh
+
+lambda: env ## Build dist/lambda-arm64.zip and dist/lambda-x86_64.zip for AWS Lambda, byte for byte repeatable (ARGS="--arch arm64")
+	@"$(BIN)/python" scripts/build_lambda.py $(ARGS)
 
 lock: env ## Pin all dependencies anew (ARGS=--upgrade)
 	@sh scripts/lock.sh $(ARGS)
