@@ -1,0 +1,91 @@
+"""How the function behaves, by variables of its environment."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal
+
+from dbschema.deploy.errors import BadFunctionSetting
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Mode = Literal["provider", "direct"]
+
+MODE: Final = "DBSCHEMA_CLOUDFORMATION_MODE"
+ALLOW_DOWNGRADE: Final = "DBSCHEMA_ALLOW_DOWNGRADE"
+SCRIPTS: Final = "DBSCHEMA_SCRIPT_LOCATION"
+COMPARE: Final = "DBSCHEMA_COMPARE"
+TRACING: Final = "DBSCHEMA_TRACING"
+LOCAL_RESPONSE: Final = "DBSCHEMA_ALLOW_LOCAL_RESPONSE_URL"
+
+_ROOT: Final = "LAMBDA_TASK_ROOT"
+_FLAGS: Final = {"0": False, "false": False, "no": False, "1": True, "true": True, "yes": True}
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """The choices of one function.
+
+    Args:
+        allow_downgrade: whether revisions may be taken back.
+        scripts: the folder with `env.py` and `versions/` of an application that has revisions of its own; None: those of
+            dbschema.
+        compare: whether a database that came to the head is compared with the models; its findings are told, and no error.
+        tracing: whether X-Ray gets a subsegment for each call.
+    """
+
+    allow_downgrade: bool = False
+    scripts: Path | None = None
+    compare: bool = True
+    tracing: bool = False
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] | None = None) -> Configuration:
+        """What the variables say; an empty one says nothing.
+
+        Raises:
+            BadFunctionSetting: names the variable.
+        """
+        environ = os.environ if environ is None else environ
+        scripts = environ.get(SCRIPTS, "").strip()
+        return cls(
+            allow_downgrade=_flag(environ, ALLOW_DOWNGRADE, default=False),
+            # Relative to the archive, whatever the working directory is.
+            scripts=Path(environ.get(_ROOT, ""), scripts) if scripts else None,
+            compare=_flag(environ, COMPARE, default=not scripts),
+            tracing=_flag(environ, TRACING, default=False),
+        )
+
+
+def mode(environ: Mapping[str, str] | None = None) -> Mode:
+    """Who answers CloudFormation: CDK's provider framework, or this function itself.
+
+    An event does not tell: the framework passes on the address for the answer, too. This is read by itself and first,
+    because whatever is wrong with the other variables has to be answered.
+
+    Raises:
+        BadFunctionSetting: the variable is neither.
+    """
+    text = (os.environ if environ is None else environ).get(MODE, "").strip().lower()
+    if text in {"", "provider"}:
+        return "provider"
+    if text == "direct":
+        return "direct"
+    raise BadFunctionSetting(MODE, "provider or direct")
+
+
+def local_response(environ: Mapping[str, str] | None = None) -> bool:
+    """Whether answers may go to this machine without TLS, for tests."""
+    return (os.environ if environ is None else environ).get(LOCAL_RESPONSE) == "1"
+
+
+def _flag(environ: Mapping[str, str], name: str, *, default: bool) -> bool:
+    text = environ.get(name, "").strip().lower()
+    if not text:
+        return default
+    if text not in _FLAGS:
+        raise BadFunctionSetting(name, "1 or 0")
+    return _FLAGS[text]
