@@ -7,13 +7,15 @@ import os
 import subprocess
 import threading
 import uuid
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lambda_service import ACCOUNT, REGION, arn_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from cloudformation import CloudFormation
     from lambda_service import LambdaService
     from synthesis import Assembly
@@ -55,7 +57,8 @@ class Framework:
         self.log = log
         self._lock = threading.Lock()
         self._pending: dict[str, Future[None]] = {}
-        self.executions: list[threading.Thread] = []
+        self._threads = ThreadPoolExecutor()
+        self._under_way: list[Future[None]] = []
         service.other["AWSStepFunctions.StartExecution"] = self._start_execution
         answers, theirs = os.pipe()
         environment = {
@@ -69,12 +72,12 @@ class Framework:
             "NODE_NO_WARNINGS": "1",
             "CLOUDFORMATION_PORT": str(cloudformation.port),
             "FRAMEWORK": str(assembly.framework),
+            "OUTCOMES": str(theirs),
             **_variables(assembly),
         }
-        # The descriptor has the number 3 there, whatever it has here.
         with log.open("wb") as output:
             self._process = subprocess.Popen(
-                ["/bin/sh", "-c", f'exec "$0" "$1" 3>&{theirs}', node[0], str(DRIVER)],
+                [node[0], str(DRIVER)],
                 env=environment,
                 stdin=subprocess.PIPE,
                 stdout=output,
@@ -99,10 +102,21 @@ class Framework:
             self._process.stdin.flush()
         done.result(timeout=120)
 
+    def start(self, target: Callable[..., None], *arguments: Any) -> None:
+        """Begin something that `wait` waits for."""
+        self._under_way.append(self._threads.submit(target, *arguments))
+
+    def wait(self) -> None:
+        """Until all has ended that was begun; what failed is raised."""
+        while self._under_way:
+            self._under_way.pop(0).result(timeout=120)
+
     def close(self) -> None:
         """End Node.js."""
         self._process.kill()
         self._process.wait()
+        if self._process.stdin is not None:
+            self._process.stdin.close()
 
     def _read(self, answers: int) -> None:
         with os.fdopen(answers) as lines:
@@ -118,9 +132,7 @@ class Framework:
 
     def _start_execution(self, request: dict[str, Any]) -> dict[str, Any]:
         assert request["stateMachineArn"] == MACHINE
-        thread = threading.Thread(target=self._execute, args=(json.loads(request["input"]),), daemon=True)
-        self.executions.append(thread)
-        thread.start()
+        self.start(self._execute, json.loads(request["input"]))
         return {"executionArn": f"{MACHINE}:{uuid.uuid4()}", "startDate": 1_800_000_000}
 
     def _execute(self, event: dict[str, Any]) -> None:

@@ -1,5 +1,5 @@
 // Runs the handlers of CDK's provider framework as Lambda's Node.js runtime would: events come as lines of JSON, and
-// for each, when it is done, one line goes to file descriptor 3. Requests for port 443 go to the port that is named,
+// for each, when it is done, one line goes to the descriptor that is named. Requests for port 443 go to the port that is named,
 // because a stand-in for CloudFormation should not need the rights that the real port takes.
 "use strict";
 
@@ -18,5 +18,5 @@ readline.createInterface({ input: process.stdin }).on("line", async (line) => {
   } catch (error) {
     outcome = { id, error: { errorType: error.name, errorMessage: error.message, trace: String(error.stack).split("\n") } };
   }
-  fs.writeSync(3, JSON.stringify(outcome) + "\n");
+  fs.writeSync(Number(process.env.OUTCOMES), JSON.stringify(outcome) + "\n");
 });
