@@ -119,6 +119,20 @@ def unpack(archive: Path, folder: Path) -> Path:
     return folder
 
 
+def compile_all(folder: Path) -> None:
+    """Compile all modules once: Lambda does it in each process, which would take the tests minutes."""
+    command = [
+        interpreter().path,
+        "-m",
+        "compileall",
+        "-qq",
+        "--invalidation-mode",
+        "unchecked-hash",
+        str(folder),
+    ]
+    subprocess.run(command, check=True)
+
+
 def with_revisions(task_root: Path, folder: Path, **revisions: str) -> Path:
     """A copy of an unpacked archive with further revisions, by the names of their files."""
     shutil.copytree(task_root, folder, copy_function=os.link)

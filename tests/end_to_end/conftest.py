@@ -16,7 +16,11 @@ from typing import TYPE_CHECKING
 import boto3
 import pytest
 
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "infra")]
+sys.path[:0] = [
+    str(Path(__file__).parent),
+    str(Path(__file__).parents[1] / "infra"),
+    str(Path(__file__).parents[2] / "infra"),
+]
 
 import archives  # noqa: E402  found by the line above
 from cloudformation import CloudFormation  # noqa: E402
@@ -63,7 +67,10 @@ def task_root(archive: Path, shared: Path) -> Path:
     """It, unpacked. Tests work on copies."""
     with archives.alone("task-root"):
         folder = shared / "task"
-        return folder if folder.exists() else archives.unpack(archive, folder)
+        if not folder.exists():
+            archives.unpack(archive, folder)
+            archives.compile_all(folder)
+        return folder
 
 
 @pytest.fixture(scope="session")
@@ -112,21 +119,19 @@ def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def service(
-    tmp_path_factory: pytest.TempPathFactory, shared: Path, moto: str
-) -> Iterator[LambdaService]:
+def service(tmp_path_factory: pytest.TempPathFactory, shared: Path, moto: str) -> Iterator[LambdaService]:
     """Lambda."""
     folder = tmp_path_factory.mktemp("lambda")
     with archives.alone("runtime-folder"):
         runtime = shared / "runtime"
         if not runtime.exists():
             archives.runtime(runtime)
+            archives.compile_all(runtime)
     environment = {
         **CREDENTIALS,
         "AWS_ENDPOINT_URL": moto,
         "HOME": str(folder),
-        # Modules are compiled once for all processes, where Lambda would compile them in each; the archive stays as it is.
-        "PYTHONPYCACHEPREFIX": str(shared / "compiled"),
+        "PYTHONDONTWRITEBYTECODE": "1",  # as where the folder of a function is read-only
     }
     service = LambdaService(archives.interpreter().path, runtime, environment, folder)
     yield service
@@ -150,7 +155,9 @@ def framework(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Framework]:
     """CDK's provider framework."""
-    framework = Framework(assembly, node, service, cloudformation, tmp_path_factory.mktemp("framework") / "log")
+    framework = Framework(
+        assembly, node, service, cloudformation, tmp_path_factory.mktemp("framework") / "log"
+    )
     yield framework
     framework.close()
 

@@ -98,7 +98,9 @@ class Framework:
         with self._lock:
             self._pending[call] = done
             assert self._process.stdin is not None
-            self._process.stdin.write(json.dumps({"id": call, "handler": handler, "event": event}).encode() + b"\n")
+            self._process.stdin.write(
+                json.dumps({"id": call, "handler": handler, "event": event}).encode() + b"\n"
+            )
             self._process.stdin.flush()
         done.result(timeout=120)
 
@@ -171,9 +173,13 @@ def _variables(assembly: Assembly) -> dict[str, str]:
     }
     (own,) = (each for each in functions.values() if each["Handler"] == "framework.onEvent")
     known = {
-        json.dumps({"Fn::GetAtt": [names[handler], "Arn"]}): arn_of(name) for name, handler in HANDLERS.items()
+        json.dumps({"Fn::GetAtt": [names[handler], "Arn"]}): arn_of(name)
+        for name, handler in HANDLERS.items()
     }
-    known |= {json.dumps({"Ref": name}): MACHINE for name in _resources(assembly, "AWS::StepFunctions::StateMachine")}
+    known |= {
+        json.dumps({"Ref": name}): MACHINE
+        for name in _resources(assembly, "AWS::StepFunctions::StateMachine")
+    }
     return {name: known[json.dumps(value)] for name, value in own["Environment"]["Variables"].items()}
 
 

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 REGION = "eu-central-2"
 ACCOUNT = "111122223333"
-FIRST_ANSWER = 60.0
-"""Seconds within which a runtime process has to ask for its first event; a cold start takes one or two."""
+LONGEST = 60.0
+"""Seconds to wait for what comes at once or never."""
 
 
 def arn_of(function: str) -> str:
@@ -65,9 +65,16 @@ class Call:
     """One call, on its way through a process."""
 
     payload: bytes
-    deadline: float
+    timeout: float
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    deadline: float = 0.0
+    delivered: threading.Event = field(default_factory=threading.Event)
     result: queue.SimpleQueue[Result] = field(default_factory=queue.SimpleQueue)
+
+    def deliver(self) -> None:
+        """Begin to count: what a process needs to start is not taken from the time of its first call."""
+        self.deadline = time.time() + self.timeout
+        self.delivered.set()
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -99,7 +106,9 @@ def serve(handler: type[BaseHTTPRequestHandler]) -> ThreadingHTTPServer:
 class Sandbox:
     """One process of the runtime client, with a Runtime API of its own, as each micro machine of Lambda has it."""
 
-    def __init__(self, function: Function, python: str, runtime: Path, shared: dict[str, str], log: Path) -> None:
+    def __init__(
+        self, function: Function, python: str, runtime: Path, shared: dict[str, str], log: Path
+    ) -> None:
         self.function, self.log = function, log
         self.calls: queue.SimpleQueue[Call | None] = queue.SimpleQueue()
         self.current: Call | None = None
@@ -144,6 +153,7 @@ class Sandbox:
                 if call is None:
                     self.close_connection = True
                     return
+                call.deliver()
                 self.answer(
                     200,
                     call.payload,
@@ -181,6 +191,10 @@ class Sandbox:
         """Let the process serve one call, until it answers, dies, or its time is over."""
         self.current = call
         self.calls.put(call)
+        while not call.delivered.wait(0.05) and self.process.poll() is None:
+            pass
+        if not call.delivered.is_set():
+            return call.result.get(timeout=LONGEST)  # it died before it asked for a call
         try:
             result = call.result.get(timeout=max(0.0, call.deadline - time.time()))
         except queue.Empty:
@@ -188,7 +202,9 @@ class Sandbox:
             self.kill()
             seconds = f"{self.function.timeout:.2f}"
             return Result(
-                _error("Sandbox.Timedout", f"RequestId: {call.id} Error: Task timed out after {seconds} seconds"),
+                _error(
+                    "Sandbox.Timedout", f"RequestId: {call.id} Error: Task timed out after {seconds} seconds"
+                ),
                 error=True,
             )
         self.served += 1
@@ -287,7 +303,7 @@ class LambdaService:
                 log = self._logs / f"{name}-{uuid.uuid4()}.log"
                 sandbox = Sandbox(function, self._python, self._runtime, self._environment, log)
                 self.sandboxes.append(sandbox)
-        result = sandbox.run(Call(payload, time.time() + function.timeout))
+        result = sandbox.run(Call(payload, function.timeout))
         with self._lock:
             if sandbox.process.poll() is None:
                 self._idle.append(sandbox)
@@ -306,7 +322,13 @@ class LambdaService:
             def do_GET(self) -> None:
                 # GetFunction: the framework asks whether the function is active, after a call that failed.
                 name = unquote(self.path).rpartition(":")[2]
-                body = {"Configuration": {"FunctionName": name, "State": "Active", "LastUpdateStatus": "Successful"}}
+                body = {
+                    "Configuration": {
+                        "FunctionName": name,
+                        "State": "Active",
+                        "LastUpdateStatus": "Successful",
+                    }
+                }
                 self.answer(200, json.dumps(body).encode(), Content_Type="application/json")
 
             def do_POST(self) -> None:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import threading
+import time
 import uuid
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -15,7 +14,7 @@ from lambda_service import Function
 from sqlalchemy import make_url
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from cloudformation import Answer, CloudFormation, Request
@@ -40,6 +39,18 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.execute("""{down_sql}""")
 '''
+
+GATE = """
+INSERT INTO tests.done VALUES ('once');
+DO $$ BEGIN
+    WHILE to_regclass('tests.gate') IS NOT NULL LOOP
+        PERFORM pg_sleep(0.05);
+    END LOOP;
+END $$
+"""
+"""A revision that runs until the test opens the gate."""
+
+AT_THE_GATE = "SELECT pid FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%tests.gate%' AND pid <> pg_backend_pid()"
 
 
 class Stack:
@@ -105,8 +116,23 @@ class Stack:
             return []
         return [str(row[0]) for row in self.execute("SELECT version_num FROM alembic_version")]
 
+    def close_gate(self) -> None:
+        """Let revisions that have `GATE` run until `open_gate`."""
+        self.execute("CREATE SCHEMA IF NOT EXISTS tests; CREATE TABLE tests.gate ()")
+        self.execute("CREATE TABLE tests.done (what text)")
+
+    def open_gate(self) -> None:
+        """Let revisions that have `GATE` end."""
+        self.execute("DROP TABLE tests.gate")
+
+    def done(self) -> list[str]:
+        """What revisions with `GATE` have written down."""
+        return [str(row[0]) for row in self.execute("SELECT what FROM tests.done")]
+
     def tables(self) -> set[str]:
-        return {str(row[0]) for row in self.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")}
+        return {
+            str(row[0]) for row in self.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+        }
 
     def change_password(self, *, tell: bool) -> None:
         """A new password in the database; with `tell`, in the secret, too."""
@@ -123,7 +149,9 @@ class Stack:
         """Remove the login."""
         maintenance = make_url(self.admin).set(database="postgres").render_as_string(hide_password=False)
         with psycopg.connect(maintenance, autocommit=True) as connection:
-            for (name,) in connection.execute("SELECT datname FROM pg_database WHERE datallowconn").fetchall():
+            for (name,) in connection.execute(
+                "SELECT datname FROM pg_database WHERE datallowconn"
+            ).fetchall():
                 address = make_url(self.admin).set(database=name).render_as_string(hide_password=False)
                 if name == self.database:
                     with psycopg.connect(address, autocommit=True) as inside:
@@ -181,7 +209,11 @@ class Stack:
 
     def begin(self, kind: str, **properties: str) -> Request:
         """Send a request to the framework; other threads go on with it."""
-        given = {"HeadRevision": self.head, "CodeHash": self._hash, "Database": f"{self.host}/{self.database}"}
+        given = {
+            "HeadRevision": self.head,
+            "CodeHash": self._hash,
+            "Database": f"{self.host}/{self.database}",
+        }
         request = self._cloudformation.request(kind, {**given, **properties}, self.physical_id)
         self._framework.start(self._framework.call, "onEvent", dict(request.event))
         return request
@@ -201,17 +233,10 @@ class Stack:
         """A plain call of the first function."""
         return json.loads(self.service.invoke(FUNCTION, json.dumps(event).encode()).payload)
 
-    @contextmanager
-    def waiting_for(self, query: str) -> Iterator[Callable[[], None]]:
-        """Gives a function that returns when `query`, asked again and again of its database, has a row."""
-        with psycopg.connect(self.admin, autocommit=True) as connection:
-
-            def wait() -> None:
-                asked = threading.Event()
-                for _ in range(1200):
-                    if connection.execute(query).fetchone() is not None:  # type: ignore[arg-type]  # as above
-                        return
-                    asked.wait(0.05)
-                raise AssertionError(f"never came true: {query}\n{self.service.log()[-3000:]}")
-
-            yield wait
+    def wait_until(self, what: str | Callable[[], object]) -> None:
+        """Return when a query of its database has a row, or a function says yes."""
+        deadline = time.monotonic() + 60
+        while not (self.execute(what) if isinstance(what, str) else what()):
+            if time.monotonic() > deadline:
+                raise AssertionError(f"never came true: {what}\n{self.service.log()[-3000:]}")
+            time.sleep(0.05)
