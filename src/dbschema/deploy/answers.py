@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from dbschema.deploy.events import Resource
     from dbschema.deploy.outcome import Outcome
@@ -25,7 +26,7 @@ TEXT_LIMIT: Final = 2500
 MESSAGE: Final = "Database schema initialized successfully"
 
 _DATA_LIMIT: Final = 400
-_PHYSICAL_LIMIT: Final = 320
+_PHYSICAL_LIMIT: Final = 330
 """Room for the longest name of a host (253) and of a database (63)."""
 _CUT: Final = " … (cut, the log has the whole)"
 _UNWRITABLE: Final = re.compile("[\ud800-\udfff]")
@@ -118,7 +119,7 @@ def plain(body: Mapping[str, Any]) -> dict[str, Any]:
 
     The longest lists of `body` are shortened until all fits; how many are missing is told in `<name>_omitted`.
     """
-    kept = {name: _bounded(value) for name, value in body.items()}
+    kept = _bounded(body)
     while size(answer := {"statusCode": 200, "body": _json(kept)}) > LIMIT:
         lists = [(size(value), name) for name, value in kept.items() if isinstance(value, list) and value]
         if not lists:
@@ -139,7 +140,7 @@ def _bounded(value: object) -> Any:
         return cut(value, _DATA_LIMIT)
     if value is None or isinstance(value, (bool, int, float)):
         return value
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return {cut(str(name), 100): _bounded(one) for name, one in value.items()}
     if isinstance(value, (list, tuple)):
         return [_bounded(one) for one in value]

@@ -31,7 +31,7 @@ class Configuration:
 
     Args:
         allow_downgrade: whether revisions may be taken back.
-        scripts: the folder with `env.py` and `versions/` of an application that has revisions of its own; None: those of
+        scripts: the folder, absolute or within the archive, with `env.py` and `versions/` of an application that has revisions of its own; None: those of
             dbschema.
         compare: whether a database that came to the head is compared with the models; its findings are told, and no error.
         tracing: whether X-Ray gets a subsegment for each call.
@@ -50,12 +50,10 @@ class Configuration:
             BadFunctionSetting: names the variable.
         """
         environ = os.environ if environ is None else environ
-        scripts = environ.get(SCRIPTS, "").strip()
         return cls(
             allow_downgrade=_flag(environ, ALLOW_DOWNGRADE, default=False),
-            # Relative to the archive, whatever the working directory is.
-            scripts=Path(environ.get(_ROOT, ""), scripts) if scripts else None,
-            compare=_flag(environ, COMPARE, default=not scripts),
+            scripts=_scripts(environ),
+            compare=_flag(environ, COMPARE, default=not environ.get(SCRIPTS, "").strip()),
             tracing=_flag(environ, TRACING, default=False),
         )
 
@@ -80,6 +78,20 @@ def mode(environ: Mapping[str, str] | None = None) -> Mode:
 def local_response(environ: Mapping[str, str] | None = None) -> bool:
     """Whether answers may go to this machine without TLS, for tests."""
     return (os.environ if environ is None else environ).get(LOCAL_RESPONSE) == "1"
+
+
+def _scripts(environ: Mapping[str, str]) -> Path | None:
+    text = environ.get(SCRIPTS, "").strip()
+    if not text:
+        return None
+    folder = Path(environ.get(_ROOT, ""), text)  # of the archive, whatever the working directory is
+    if not (folder / "env.py").is_file():
+        raise BadFunctionSetting(
+            SCRIPTS,
+            "a folder with env.py and versions/, as the archive has it",
+            f"names {text!r}, which is none",
+        )
+    return folder
 
 
 def _flag(environ: Mapping[str, str], name: str, *, default: bool) -> bool:

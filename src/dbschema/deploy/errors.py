@@ -21,11 +21,9 @@ class BadEvent(DeployError):
 class BadFunctionSetting(DeployError):
     """A variable of the function's environment holds what cannot be meant."""
 
-    def __init__(self, name: str, choices: str) -> None:
+    def __init__(self, name: str, choices: str, why: str = "holds an unknown value") -> None:
         self.name = name
-        super().__init__(
-            f"The variable {name} of the function holds an unknown value", f"Set it to {choices}"
-        )
+        super().__init__(f"The variable {name} of the function {why}", f"Set it to {choices}")
 
 
 class DowngradeNotAllowed(DeployError):

@@ -23,7 +23,7 @@ _REQUESTS: Final = ("Create", "Update", "Delete")
 _TERRAFORM: Final = "tf"
 _TERRAFORM_ACTIONS: Final = ("create", "update", "delete")
 _KEYS: Final = frozenset({"action", "revision", _TERRAFORM})
-_ID: Final = re.compile(r"[0-9A-Za-z_]{4,64}")
+_ID: Final = re.compile(r"[0-9A-Za-z_]{1,64}")
 _REVISION: Final = re.compile(r"[0-9A-Za-z_.+-]{1,64}")
 _LONGEST: Final = {"StackId": 512, "RequestId": 128, "LogicalResourceId": 256, "PhysicalResourceId": 1024}
 """Bytes of the ids that an answer repeats: no real one is longer, and beside them its text must find room."""
