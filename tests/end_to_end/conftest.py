@@ -23,7 +23,7 @@ sys.path[:0] = [
 ]
 
 import archives  # noqa: E402  found by the line above
-from cloudformation import CloudFormation  # noqa: E402
+from custom_resource import CloudFormation  # noqa: E402
 from framework import Framework  # noqa: E402
 from lambda_service import REGION, LambdaService  # noqa: E402
 from stack import Stack  # noqa: E402
@@ -164,6 +164,7 @@ def framework(
 
 @pytest.fixture
 def stack(
+    *,
     framework: Framework,
     service: LambdaService,
     cloudformation: CloudFormation,
@@ -180,14 +181,14 @@ def stack(
         region_name=REGION,
     )
     stack = Stack(
-        assembly,
-        framework,
-        service,
-        cloudformation,
-        session.client("secretsmanager", endpoint_url=moto),
-        new_database,
-        tmp_path,
-        task_root,
+        assembly=assembly,
+        framework=framework,
+        service=service,
+        cloudformation=cloudformation,
+        secrets=session.client("secretsmanager", endpoint_url=moto),
+        new_database=new_database,
+        folder=tmp_path,
+        task_root=task_root,
     )
     yield stack
     printed = service.log() + framework.log.read_text()

@@ -16,7 +16,7 @@ from lambda_service import ACCOUNT, REGION, arn_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cloudformation import CloudFormation
+    from custom_resource import CloudFormation
     from lambda_service import LambdaService
     from synthesis import Assembly
 

@@ -235,7 +235,8 @@ class LambdaService:
     """
 
     def __init__(self, python: str, runtime: Path, environment: dict[str, str], logs: Path) -> None:
-        self._python, self._runtime, self._environment, self._logs = python, runtime, environment, logs
+        self._python, self.runtime = python, runtime
+        self._environment, self._logs = environment, logs
         self._functions: dict[str, Function] = {}
         self._lock = threading.Lock()
         self._idle: list[Sandbox] = []
@@ -301,7 +302,7 @@ class LambdaService:
                 self._idle.remove(sandbox := free[0])
             else:
                 log = self._logs / f"{name}-{uuid.uuid4()}.log"
-                sandbox = Sandbox(function, self._python, self._runtime, self._environment, log)
+                sandbox = Sandbox(function, self._python, self.runtime, self._environment, log)
                 self.sandboxes.append(sandbox)
         result = sandbox.run(Call(payload, function.timeout))
         with self._lock:

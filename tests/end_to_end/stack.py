@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from cloudformation import Answer, CloudFormation, Request
+    from custom_resource import Answer, CloudFormation, Request
     from framework import Framework
     from lambda_service import LambdaService
     from synthesis import Assembly
@@ -61,6 +61,7 @@ class Stack:
 
     def __init__(
         self,
+        *,
         assembly: Assembly,
         framework: Framework,
         service: LambdaService,

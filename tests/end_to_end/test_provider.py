@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from archives import VERSIONS, build, copy_checkout, interpreter, unpack
+from archives import build, copy_checkout, interpreter, unpack
 from dbschema_infra.archive import Archive
 from framework import FUNCTION, IS_COMPLETE
 from stack import AT_THE_GATE, GATE, REVISION

@@ -117,7 +117,7 @@ def test_a_wheel_gives_code_metadata_and_licences_and_nothing_that_no_function_u
 
 
 def test_a_library_for_another_machine_is_refused() -> None:
-    with pytest.raises(build_lambda.BuildError, match="libpq.so.5 is not for aarch64"):
+    with pytest.raises(build_lambda.BuildError, match=r"libpq\.so\.5 is not for aarch64"):
         build_lambda.check({**REVISION, "shop.libs/libpq.so.5": elf(62)}, ARM)
 
 
