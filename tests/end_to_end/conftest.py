@@ -18,6 +18,7 @@ import pytest
 
 sys.path[:0] = [
     str(Path(__file__).parent),
+    str(Path(__file__).parents[1]),
     str(Path(__file__).parents[1] / "infra"),
     str(Path(__file__).parents[2] / "infra"),
 ]
@@ -133,7 +134,7 @@ def service(tmp_path_factory: pytest.TempPathFactory, shared: Path, moto: str) -
         "HOME": str(folder),
         "PYTHONDONTWRITEBYTECODE": "1",  # as where the folder of a function is read-only
     }
-    service = LambdaService(archives.interpreter().path, runtime, environment, folder)
+    service = LambdaService(archives.interpreter().path, runtime, environment)
     yield service
     service.close()
 

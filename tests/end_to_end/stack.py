@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from archives import VERSIONS, with_revisions
 from framework import FUNCTION, HANDLERS
-from lambda_service import Function
+from lambda_service import Definition
 from sqlalchemy import make_url
 
 if TYPE_CHECKING:
@@ -205,7 +205,7 @@ class Stack:
             given = found["Environment"]["Variables"]
             assert set(variables) <= set(given)
             environment = {**given, **variables, **self.variables}
-            functions.append(Function(name, handler, self.task_root, environment, self.timeout))
+            functions.append(Definition(name, handler, self.task_root, environment, self.timeout))
         self.service.deploy(*functions)
 
     def begin(self, kind: str, **properties: str) -> Request:
@@ -232,7 +232,7 @@ class Stack:
 
     def invoke(self, event: dict[str, Any]) -> Any:
         """A plain call of the first function."""
-        return json.loads(self.service.invoke(FUNCTION, json.dumps(event).encode()).payload)
+        return self.service.invoke(FUNCTION, json.dumps(event).encode()).payload
 
     def wait_until(self, what: str | Callable[[], object]) -> None:
         """Return when a query of its database has a row, or a function says yes."""

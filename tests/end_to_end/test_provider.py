@@ -198,11 +198,11 @@ def test_a_dropped_connection_makes_two_runs_one_migration_and_one_answer(instal
     installed.wait_until(lambda: "Waiting for another run" in installed.service.log())
     installed.open_gate()
     answer = installed.finish(request)
-    installed.wait_until(lambda: all(one.current is None for one in installed.service.sandboxes))
+    installed.wait_until(lambda: all(one.call is None for one in installed.service.sandboxes))
 
     assert answer.status == "SUCCESS", answer.reason
     assert installed.service.invocations.count(FUNCTION) == 2
-    assert [one.served for one in installed.service.sandboxes if one.function.name == FUNCTION] == [1, 1]
+    assert [one.served for one in installed.service.sandboxes if one.definition.name == FUNCTION] == [1, 1]
     assert installed.versions() == ["slow"]
     assert installed.done() == ["once"]
 
