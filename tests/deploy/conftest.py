@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 ROOT = Path(__file__).parents[2]
-sys.path[:0] = [str(ROOT / "tests")]
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "deploy")]
 
 import connect.conftest as stand_ins  # noqa: E402  as above
 import migrations.conftest as histories  # noqa: E402  as above
@@ -56,3 +56,15 @@ def owner(role: Role) -> Iterator[Role]:
     role.execute(f"GRANT CREATE ON SCHEMA public TO {role.name}")
     yield role
     role.execute(f"DROP OWNED BY {role.name}")
+
+
+@pytest.fixture
+def plain_url(new_database: Callable[..., str]) -> str:
+    """An empty database, as psql reads its address."""
+    return new_database(driver="")
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Path:
+    """A file that revisions wait for."""
+    return tmp_path / "gate"

@@ -148,7 +148,9 @@ def test_a_revision_that_does_not_end_in_time_is_told_before_the_time_is_over(
     """One that waits in Python cannot be stopped; CloudFormation is told while it runs, and Lambda then kills it."""
     made = function({"one": ONE, "two": "time.sleep(600)"})
 
-    answer = made.invoke(cloudformation("Create", url=waiting.url), seconds=6)
+    made.invoke({"action": "status"})  # now the process is warm
+
+    answer = made.invoke(cloudformation("Create", url=waiting.url), seconds=5)
 
     assert answer.error == "Sandbox.Timedout"
     found = waiting.answer
@@ -161,7 +163,9 @@ def test_a_revision_that_is_stopped_in_time_is_told_once(
 ) -> None:
     made = function({"one": ONE, "two": "op.execute('SELECT pg_sleep(600)')"})
 
-    found = told(waiting, made.invoke(cloudformation("Create", url=waiting.url), seconds=8))
+    made.invoke({"action": "status"})  # now the process is warm
+
+    found = told(waiting, made.invoke(cloudformation("Create", url=waiting.url), seconds=6))
 
     assert found["Status"] == "FAILED"
     assert "one done; left: two" in found["Reason"]

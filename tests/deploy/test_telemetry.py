@@ -113,3 +113,21 @@ def test_without_powertools_the_log_is_json_all_the_same(
         logging.getLevelName(logging.INFO),
         logging.getLevelName(logging.WARNING),
     }
+
+
+def test_metrics_that_cannot_be_written_do_not_fail_a_call(start_function: Callable[..., Function]) -> None:
+    function = start_function(POWERTOOLS_SERVICE_NAME="s" * 2000, POWERTOOLS_METRICS_NAMESPACE=" ")
+
+    answer = function.invoke({"tf": {"action": "delete"}})
+
+    assert answer.body["ok"]
+
+
+def test_a_trace_that_cannot_be_made_does_not_fail_a_call(start_function: Callable[..., Function]) -> None:
+    function = start_function(
+        DBSCHEMA_TRACING="1", AWS_XRAY_DAEMON_ADDRESS="no address", DATABASE_URL="mysql://h/x"
+    )
+
+    answer = function.invoke({})
+
+    assert answer.error == "BadAddress"

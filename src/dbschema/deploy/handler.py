@@ -26,6 +26,8 @@ log: Final = logging.getLogger("dbschema.deploy")
 
 _TELEMETRY: Final = Telemetry()
 _NOT_CREATED: Final = "dbschema:not-created"
+_FRAMES: Final = 20
+_CAUSES: Final = 4
 
 
 def handler(event: Any, context: Any = None) -> dict[str, Any]:
@@ -134,12 +136,26 @@ def _failed(error: BaseException) -> CallFailed:
     """`error` for whoever called, with its name and a text that fits and is safe; the log gets where it came from."""
     name = type(error).__name__
     text = _told(error)
-    frames = [
-        f"{Path(frame.filename).name}:{frame.lineno} {frame.name}"
-        for frame in traceback.extract_tb(error.__traceback__)
-    ]
-    log.error("%s", text, extra={"error": name, "frames": frames})
+    log.error("%s", text, extra={"error": name, "frames": _frames(error), "causes": _causes(error)})
     return CallFailed.named(name, answers.cut(text))
+
+
+def _frames(error: BaseException) -> list[str]:
+    """Where an error was raised, the last place at the end; without a word of what it says."""
+    return [
+        f"{Path(frame.filename).name}:{frame.lineno} {frame.name}"
+        for frame in traceback.extract_tb(error.__traceback__)[-_FRAMES:]
+    ]
+
+
+def _causes(error: BaseException) -> list[dict[str, Any]]:
+    """What an error came from, such as the line of a revision."""
+    found: list[dict[str, Any]] = []
+    cause = error.__cause__ or error.__context__
+    while cause is not None and len(found) < _CAUSES:
+        found.append({"error": type(cause).__name__, "frames": _frames(cause)})
+        cause = cause.__cause__ or cause.__context__
+    return found
 
 
 def _told(error: BaseException) -> str:

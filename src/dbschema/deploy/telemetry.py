@@ -11,6 +11,7 @@ import logging
 import os
 import sys
 import time
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Final, TextIO, TypeVar
 
 if TYPE_CHECKING:
@@ -65,46 +66,59 @@ class Telemetry:
         """Write the metrics of a call; `outcome` is None where it failed."""
         try:
             from aws_lambda_powertools.metrics import Metrics, MetricUnit  # noqa: PLC0415  an extra
+
+            metrics = Metrics(
+                namespace=os.environ.get(_NAMESPACE) or NAME, service=os.environ.get(_SERVICE) or NAME
+            )
+            waited = 0.0 if outcome is None else outcome.waited
+            applied = 0 if outcome is None else len(outcome.applied)
+            metrics.add_dimension("action", action)
+            metrics.add_metric("Duration", MetricUnit.Milliseconds, deadline.used * 1000)
+            metrics.add_metric("LockWait", MetricUnit.Milliseconds, waited * 1000)
+            metrics.add_metric("AppliedRevisions", MetricUnit.Count, applied)
+            metrics.add_metric("Failures", MetricUnit.Count, outcome is None)
+            metrics.add_metric("ColdStart", MetricUnit.Count, self.cold)
+            metrics.add_metadata("function_request_id", self._keys.get("function_request_id") or "")
+            metrics.flush_metrics()
         except ImportError:
             return
-        metrics = Metrics(
-            namespace=os.environ.get(_NAMESPACE) or NAME, service=os.environ.get(_SERVICE) or NAME
-        )
-        milliseconds = MetricUnit.Milliseconds
-        metrics.add_dimension("action", action)
-        metrics.add_metric("Duration", milliseconds, deadline.used * 1000)
-        metrics.add_metric("LockWait", milliseconds, 0 if outcome is None else outcome.waited * 1000)
-        metrics.add_metric(
-            "AppliedRevisions", MetricUnit.Count, 0 if outcome is None else len(outcome.applied)
-        )
-        metrics.add_metric("Failures", MetricUnit.Count, outcome is None)
-        metrics.add_metric("ColdStart", MetricUnit.Count, self.cold)
-        metrics.add_metadata("function_request_id", self._keys.get("function_request_id") or "")
-        metrics.flush_metrics()
+        except Exception as error:  # what was done stays done, whether or not it is counted
+            log.warning("No metrics were written: %s", type(error).__name__)
 
 
 def traced(action: str, work: Callable[[], T], *, enabled: bool) -> T:
     """Call `work`; where it is enabled, within a subsegment of X-Ray that carries the name of an error, not its text."""
     if not enabled:
         return work()
+    failed: BaseException | None = None
+    with ExitStack() as stack:
+        subsegment = _subsegment(action, stack)
+        try:
+            result = work()
+        except BaseException as error:
+            if subsegment is not None:
+                subsegment.put_annotation("error", type(error).__name__)
+            failed = error  # and raised below, where nobody records its text
+    if failed is not None:
+        raise failed
+    return result
+
+
+def _subsegment(action: str, stack: ExitStack) -> Any:
+    """A subsegment until the end of `stack`; None where there can be none."""
     try:
         from aws_lambda_powertools.tracing import Tracer  # noqa: PLC0415  an extra, and slow
 
         tracer = Tracer(service=os.environ.get(_SERVICE) or NAME, auto_patch=False)
+        found = stack.enter_context(tracer.provider.in_subsegment(name=f"## {action}"))
+        found.put_annotation("action", action)
     except ImportError as error:
         log.warning("No trace is made: %s is not installed; install dbschema[lambda]", error.name)
-        return work()
-    failed: BaseException | None = None
-    with tracer.provider.in_subsegment(name=f"## {action}") as subsegment:
-        subsegment.put_annotation("action", action)
-        try:
-            result = work()
-        except BaseException as error:
-            subsegment.put_annotation("error", type(error).__name__)
-            failed = error
-    if failed is not None:
-        raise failed
-    return result
+        return None
+    except Exception as error:  # as for the metrics
+        log.warning("No trace is made: %s", type(error).__name__)
+        return None
+    return found
 
 
 class _Standard(logging.Handler):
