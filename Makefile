@@ -13,7 +13,7 @@ unexport DATABASE_URL DB_SECRET_ARN RDS_SECRET_ARN DB_SSM_PREFIX AURORA_CLUSTER_
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help up down test test-infra test-deploy docs env-infra lint format wheel try-wheel lambda lock env ready clean
+.PHONY: help up down test test-infra test-deploy docs compile env-infra lint format wheel try-wheel lambda lock env ready clean
 
 help: ## Show this list
 	@echo "make [command] [PYTHON=/path/to/python3] [VENV=.venv] [ARGS=...]"
@@ -39,6 +39,9 @@ test-deploy: ready env-infra ## Build the archive; run deployments end to end, f
 
 docs: env ## Write docs/schema.md from the models
 	@"$(BIN)/python" scripts/schema_docs.py
+
+compile: env ## Write the SQL of the revisions beside them, after one was added or changed
+	@"$(BIN)/python" scripts/compile_revisions.py $(ARGS)
 
 lint: env ## Check format, rules and types
 	@"$(BIN)/ruff" format --check .

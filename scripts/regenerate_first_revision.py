@@ -1,7 +1,7 @@
 """Write the first revision anew from the models, by autogenerate against an empty database.
 
 For the time before the first release only: afterwards a change of the models is a revision of its own. The id and the
-date of the revision stay, so that the change shows nothing but what the models changed.
+date of the revision stay, so that the change shows nothing but what the models changed. Its SQL is compiled anew.
 
     python scripts/regenerate_first_revision.py [--check]
 """
@@ -19,6 +19,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 
+from dbschema.migrations import compilation
 from dbschema.server import PrivateServer
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -62,12 +63,14 @@ def main() -> int:
             server.destroy()
         if old is None:
             shutil.copy(new, ROOT / "alembic" / "versions")
+            compilation.write(ROOT / "alembic")
             return 0
         date = DATE.search(old.read_text(encoding="utf-8"))
         text = DATE.sub(date[0] if date else "", new.read_text(encoding="utf-8"), count=1)
         same = text == old.read_text(encoding="utf-8")
         if "--check" not in sys.argv[1:]:
             old.write_text(text, encoding="utf-8")
+            compilation.write(ROOT / "alembic")
         sys.stdout.write("unchanged\n" if same else f"changed: {old.relative_to(ROOT)}\n")
         return int(not same and "--check" in sys.argv[1:])
 

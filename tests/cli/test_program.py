@@ -188,8 +188,7 @@ def test_an_interrupt_is_told_and_leaves_nothing(
     snapshot: Callable[[str], list[tuple[str, ...]]],
 ) -> None:
     before = snapshot(fresh_database)
-    engine = connect.create_engine(connect.resolve(fresh_database))
-    with lock.exclusive(engine, "the test"):
+    with lock.exclusive(connect.opener(connect.resolve(fresh_database)), "the test"):
         process = subprocess.Popen(
             [sys.executable, "-m", "dbschema", "upgrade", "--url", fresh_database],
             cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,

@@ -7,7 +7,7 @@ import gc
 import pytest
 from sqlalchemy import NullPool, text
 
-from dbschema.connect import create_engine, engine, resolve
+from dbschema.connect import create_engine, opening, resolve
 from dbschema.connect.errors import ServerTooOld
 
 
@@ -41,7 +41,7 @@ def test_no_connection_stays_open(fresh_database: str) -> None:
 def test_a_server_older_than_the_oldest_is_refused_and_its_connection_closed(
     fresh_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "OLDEST_SERVER", 99)
+    monkeypatch.setattr(opening, "OLDEST_SERVER", 99)
     made = create_engine(resolve(fresh_database))
 
     with pytest.raises(ServerTooOld, match="needs 99 or newer") as caught:

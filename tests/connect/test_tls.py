@@ -148,7 +148,7 @@ def test_what_was_set_beats_the_bundle(bundle: str, roots: str, tmp_path: Path) 
 def test_a_service_file_says_itself() -> None:
     settings = resolve("postgresql://?service=shop", environ={})
 
-    assert secured(settings.url, {}) == settings.url
+    assert secured(settings.address, {}) == settings.address
     assert dict(settings.url.query) == {"service": "shop"}
 
 

@@ -8,6 +8,8 @@ import pytest
 from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
+from dbschema.migrations import compilation
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
@@ -49,7 +51,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture
-def write_history(tmp_path: Path) -> WriteHistory:
+def compiles() -> bool:
+    """Whether the histories of a test are compiled; a file whose rules hold for both ways has a fixture of its own."""
+    return False
+
+
+@pytest.fixture
+def write_history(tmp_path: Path, compiles: bool) -> WriteHistory:
     """Writes `id=code of upgrade` into a folder of scripts, one revision after the other; the code may have lines."""
 
     def write(folder: str = "history", /, *, down: str = "pass", **revisions: str) -> Path:
@@ -62,6 +70,8 @@ def write_history(tmp_path: Path) -> WriteHistory:
             source = REVISION.format(id=name, below=below, up=code, down=down)
             (scripts / "versions" / f"{name}.py").write_text(source)
             below = name
+        if compiles:
+            compilation.write(scripts)
         return scripts
 
     return write

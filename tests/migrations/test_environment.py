@@ -16,6 +16,7 @@ from sqlalchemy import Connection, MetaData, NullPool, create_engine, text
 
 from dbschema.errors import ConnectError
 from dbschema.migrations import environment
+from dbschema.migrations.errors import DatabaseNewer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -208,6 +209,23 @@ def test_an_unknown_argument_is_refused(project: Path) -> None:
     """A misspelled -x would otherwise migrate the private server, or whatever DATABASE_URL names."""
     with pytest.raises(CommandError, match="-x uri is unknown"):
         alembic(project, "-x", "uri=postgresql://somewhere", "upgrade", "head")
+
+
+def test_a_newer_database_is_told_as_such_by_alembic_too(
+    config: Config, project: Path, fresh_database: str
+) -> None:
+    config.attributes["url"] = fresh_database
+    command.upgrade(config, "head")
+    with create_engine(fresh_database, poolclass=NullPool).begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = 'newer'"))
+
+    with pytest.raises(DatabaseNewer) as caught:
+        command.upgrade(config, "head")
+
+    assert caught.value.unknown == ("newer",)
+    with pytest.raises(CommandError, match="stands at revision newer"):
+        alembic(project, "-x", f"url={fresh_database}", "upgrade", "head")
+    alembic(project, "-x", f"url={fresh_database}", "stamp", "--purge", "head")
 
 
 def test_metadata_is_loaded_once_and_only_when_it_is_looked_at() -> None:

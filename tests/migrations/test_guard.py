@@ -12,6 +12,7 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import text
 
+from dbschema.connect import opener, resolve
 from dbschema.errors import UnknownRevision
 from dbschema.migrations import errors, lock, runner
 from dbschema.migrations.timeouts import Timeouts
@@ -34,6 +35,12 @@ with op.get_context().autocommit_block():
     op.execute("CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS t_n ON t (n)")
 """
 QUICK = Timeouts(retry=0.8)
+
+
+@pytest.fixture(params=[False, True], ids=["by Alembic", "by compiled SQL"])
+def compiles(request: pytest.FixtureRequest) -> bool:
+    """Each rule holds for both ways in which revisions are executed."""
+    return bool(request.param)
 
 
 def scalar(engine: Engine, query: str) -> object:
@@ -175,7 +182,7 @@ def test_alembic_itself_waits_for_another_run_and_then_gives_up(
     config.set_main_option("script_location", str(write_history(one=TABLE)))
     config.set_main_option("path_separator", "os")
 
-    with lock.exclusive(plain_engine, "there"):
+    with lock.exclusive(opener(resolve(fresh_database)), "there"):
         command.current(config)
         with pytest.raises(errors.RunnerBusy):
             command.upgrade(config, "head")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from typing import TYPE_CHECKING
 
@@ -9,8 +10,9 @@ import pytest
 from sqlalchemy import create_engine, inspect, make_url, text
 from sqlalchemy.pool import NullPool
 
+from dbschema.connect import opener, resolve
 from dbschema.errors import ConnectError, UnknownRevision
-from dbschema.migrations import errors, lock, runner
+from dbschema.migrations import compilation, errors, lock, runner
 from dbschema.migrations.timeouts import Timeouts
 
 if TYPE_CHECKING:
@@ -47,6 +49,8 @@ def downgrade():
 class Scripts:
     """A folder of revisions that grows."""
 
+    compiles = False
+
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         (folder / "versions").mkdir(parents=True)
@@ -59,9 +63,18 @@ class Scripts:
         )
         (self.folder / "versions" / f"{name}.py").write_text(source)
         self.last = name
+        if self.compiles:
+            with contextlib.suppress(errors.BrokenScripts):  # the point of some tests
+                compilation.write(self.folder)
 
     def add_table(self, name: str) -> None:
         self.add(name, f'op.execute("CREATE TABLE {name} ()")', f'op.execute("DROP TABLE {name}")')
+
+
+@pytest.fixture(params=["by Alembic", "by compiled SQL"], autouse=True)
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each rule holds for both ways in which revisions are executed."""
+    monkeypatch.setattr(Scripts, "compiles", request.param == "by compiled SQL")
 
 
 @pytest.fixture
@@ -370,7 +383,7 @@ def test_a_read_only_database_is_refused(fresh_database: str, engine: Engine, sc
 def test_a_run_waits_for_another_one_and_names_it_when_it_does_not_end(
     fresh_database: str, engine: Engine, scripts: Scripts
 ) -> None:
-    with lock.exclusive(engine, "there"), pytest.raises(errors.RunnerBusy) as caught:
+    with lock.exclusive(opener(resolve(fresh_database)), "there"), pytest.raises(errors.RunnerBusy) as caught:
         runner.upgrade(fresh_database, location=scripts.folder, wait=0.2)
 
     assert caught.value.holder.startswith("process ")
@@ -378,7 +391,7 @@ def test_a_run_waits_for_another_one_and_names_it_when_it_does_not_end(
 
 
 def test_a_lock_goes_with_its_holder(fresh_database: str, engine: Engine, scripts: Scripts) -> None:
-    holder = lock.exclusive(engine, "there")
+    holder = lock.exclusive(opener(resolve(fresh_database)), "there")
     holder.__enter__()
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(

@@ -56,7 +56,6 @@ import json, os, signal, sys
 from pathlib import Path
 
 import psycopg
-from sqlalchemy import Engine, event
 
 from dbschema import catalog, connect
 from dbschema.catalog import fingerprint
@@ -69,18 +68,27 @@ settings = connect.resolve(url)
 
 def upgrade(at):
     count = 0
+    plain = psycopg.Cursor.execute  # below SQLAlchemy, so that statements of ours and of Alembic's count alike
 
-    def strike(connection, cursor, *_):
+    def strike(cursor):
         nonlocal count
         count += 1
         if count != at:
             return
         if how == "process":
             os.kill(os.getpid(), signal.SIGKILL)
-        with psycopg.connect(settings.url.set(drivername="postgresql").render_as_string(hide_password=False)) as other:
-            other.execute("SELECT pg_terminate_backend(%s, 5000)", (cursor.connection.info.backend_pid,))
+        with psycopg.connect(settings.libpq_url()) as other:
+            plain(other.cursor(), "SELECT pg_terminate_backend(%s, 5000)", (cursor.connection.info.backend_pid,))
 
-    event.listen(Engine, f"{when}_cursor_execute", strike)
+    def execute(cursor, *arguments, **options):
+        if when == "before":
+            strike(cursor)
+        result = plain(cursor, *arguments, **options)
+        if when == "after":
+            strike(cursor)
+        return result
+
+    psycopg.Cursor.execute = execute
     runner.upgrade(settings, location=scripts)
     return count
 
@@ -139,6 +147,12 @@ from dbschema.migrations import runner
 
 runner.upgrade(sys.argv[1], location=Path(sys.argv[2]))
 """
+
+
+@pytest.fixture(params=[False, True], ids=["by Alembic", "by compiled SQL"])
+def compiles(request: pytest.FixtureRequest) -> bool:
+    """Each rule holds for both ways in which revisions are executed."""
+    return bool(request.param)
 
 
 @pytest.fixture

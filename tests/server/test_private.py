@@ -95,6 +95,17 @@ def test_a_dropped_database_is_there_again_after_a_start(running: PrivateServer,
     assert ask(address, "SELECT current_database()") == "dbschema"
 
 
+def test_a_start_waits_while_the_server_repairs_itself(running: PrivateServer, ask: Ask) -> None:
+    """After one of its processes was killed it refuses all connections for a moment, and its pid file says 'ready'."""
+    connection = psycopg.connect(running.address().url())
+    os.kill(connection.info.backend_pid, signal.SIGKILL)
+
+    address = running.start()
+    connection.close()
+
+    assert ask(address, "SELECT 1") == 1
+
+
 def test_stop_tells_whether_the_server_ran(running: PrivateServer) -> None:
     assert running.stop(mode="immediate") is True
     assert running.stop() is False

@@ -12,7 +12,12 @@ def main() -> None:
     an error; 130: interrupted.
     """
     try:
-        from dbschema.cli.app import app  # noqa: PLC0415  an interrupt while this loads is an interrupt like any other
+        from dbschema.cli import quick  # noqa: PLC0415  an interrupt while this loads is an interrupt like any other
+
+        call = quick.read(sys.argv[1:])
+        if call is not None:
+            sys.exit(quick.run(call))
+        from dbschema.cli.app import app  # noqa: PLC0415  Typer takes time to import
 
         app(prog_name="dbschema")
     except KeyboardInterrupt:

@@ -4,10 +4,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dbschema.cli.commands import CallRefused
-from dbschema.cli.options import Json, Url, database
+from dbschema.cli.ending import CallRefused
+from dbschema.cli.options import Json, Url
 from dbschema.cli.output import Screen, plural
-from dbschema.cli.revisions import Progress, run_data, show_run
+from dbschema.cli.place import database
+from dbschema.cli.runs import Progress, run_data, show_run
 
 if TYPE_CHECKING:
     from dbschema.connect import Settings
@@ -108,27 +109,20 @@ def write_seeds(
 
 def _recreate(screen: Screen, settings: "Settings") -> tuple[str | None, "Run"]:
     """Drop the private database and create it: whatever was done to it by hand goes too, and no revision can fail."""
-    from dataclasses import replace  # noqa: PLC0415  costs time
-
-    from sqlalchemy import text  # noqa: PLC0415  as above
-
-    from dbschema import connect  # noqa: PLC0415  as above
-    from dbschema.ddl.objects import quote  # noqa: PLC0415  as above
-    from dbschema.migrations import runner  # noqa: PLC0415  imports Alembic
+    from dbschema import connect  # noqa: PLC0415  imports psycopg
+    from dbschema.ddl.objects import quote  # noqa: PLC0415  imports SQLAlchemy
+    from dbschema.migrations import runner  # noqa: PLC0415  as connect
 
     current = runner.status(settings).current
     name = quote(settings.database)
-    # By the same engine as everything else: PG* variables must not lead this one connection to another server.
-    engine = connect.create_engine(
-        replace(settings, url=settings.url.set(database="postgres")), isolation_level="AUTOCOMMIT"
-    )
+    # Opened as everything else: PG* variables must not lead this one connection to another server.
     with (
         screen.step(f"Drop and create {settings.place}"),
         connect.translating(settings),
-        engine.connect() as connection,
+        connect.open(settings.for_database("postgres"), autocommit=True) as connection,
     ):
-        connection.execute(text(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
-        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE template0"))
+        connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)".encode())
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE template0".encode())
     with Progress(screen) as progress:
         run = runner.upgrade(settings, on_step=progress.on_step, on_wait=progress.on_wait)
     return current[0] if current else None, run

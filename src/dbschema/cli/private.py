@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dbschema.cli.commands import CallRefused
-from dbschema.cli.options import Json, Url, database, start_private
+from dbschema.cli.ending import CallRefused
+from dbschema.cli.options import Json, Url
 from dbschema.cli.output import Screen, is_terminal
+from dbschema.cli.place import database, start_private
 
 if TYPE_CHECKING:
     from dbschema.connect import Settings
@@ -55,7 +56,7 @@ def up(
     """
     from dbschema import connect  # noqa: PLC0415  imports SQLAlchemy
     from dbschema.cli.data import write_seeds  # noqa: PLC0415  beside the others
-    from dbschema.cli.revisions import Progress, run_data, show_run  # noqa: PLC0415  as above
+    from dbschema.cli.runs import Progress, run_data, show_run  # noqa: PLC0415  as above
     from dbschema.migrations import runner  # noqa: PLC0415  imports Alembic
 
     screen = Screen(as_json=as_json)
@@ -168,8 +169,8 @@ def _find_psql(settings: "Settings") -> Path:
 
 
 def _row_counts(settings: "Settings") -> dict[str, int]:
-    from dbschema import connect  # noqa: PLC0415  imports SQLAlchemy
-    from dbschema.migrations import contents  # noqa: PLC0415  imports Alembic
+    from dbschema import connect  # noqa: PLC0415  imports psycopg
+    from dbschema.migrations import contents  # noqa: PLC0415  as above
 
-    with connect.translating(settings), connect.create_engine(settings).connect() as connection:
+    with connect.translating(settings), connect.open(settings) as connection:
         return contents.row_counts(connection)

@@ -1,32 +1,17 @@
 """Commands about revisions: upgrade, downgrade, status, sql."""
 
-from contextlib import ExitStack
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dbschema.cli.checks import difference_data, show_differences
-from dbschema.cli.commands import FOUND
-from dbschema.cli.options import (
-    Json,
-    LockRetry,
-    LockTimeout,
-    StatementTimeout,
-    Url,
-    Wait,
-    Within,
-    database,
-)
+from dbschema.cli.ending import FOUND
+from dbschema.cli.options import Json, LockRetry, LockTimeout, StatementTimeout, Url, Wait, Within
 from dbschema.cli.output import Screen, plural
+from dbschema.cli.place import database
+from dbschema.cli.runs import Progress, run_data, run_upgrade, show_run, timeouts
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from sqlalchemy import Connection
-
-    from dbschema.catalog import Difference
-    from dbschema.migrations.runner import Run, Status, Step
-    from dbschema.migrations.timeouts import Timeouts
+    from dbschema.migrations.runner import Status
 
 PANEL = "Revisions"
 
@@ -68,28 +53,17 @@ def upgrade(
 
     JSON: database, before, after, steps (id, doc), left (id, doc), unknown (ids), differences (as of check).
     """
-    from dbschema.migrations import runner  # noqa: PLC0415  imports Alembic
-
-    screen = Screen(as_json=as_json)
-    runner.check_target("upgrade", revision)  # before a server is started for nothing
-    limits = _timeouts(wait=wait, lock=lock_timeout, retry=lock_retry, statement=statement_timeout)
-    settings = database(url, screen)
-    with Progress(screen) as progress:
-        run = runner.upgrade(
-            settings,
-            revision,
-            on_step=progress.on_step,
-            on_wait=progress.on_wait,
-            timeouts=limits,
-            within=within,
-            tolerate_newer=tolerate_newer,
-            compare=_compare if compare else None,
-        )
-    show_run(screen, run)
-    show_differences(screen, run.differences)
-    screen.data({**run_data(run), "differences": [difference_data(one) for one in run.differences]})
-    if run.left or run.differences:
-        raise typer.Exit(FOUND)
+    code = run_upgrade(
+        Screen(as_json=as_json),
+        url,
+        revision,
+        limits={"wait": wait, "lock": lock_timeout, "retry": lock_retry, "statement": statement_timeout},
+        within=within,
+        compare=compare,
+        tolerate_newer=tolerate_newer,
+    )
+    if code:
+        raise typer.Exit(code)
 
 
 def downgrade(
@@ -115,7 +89,7 @@ def downgrade(
 
     screen = Screen(as_json=as_json)
     runner.check_target("downgrade", revision)  # before a server is started for nothing
-    limits = _timeouts(wait=wait, lock=lock_timeout, retry=lock_retry, statement=statement_timeout)
+    limits = timeouts(wait=wait, lock=lock_timeout, retry=lock_retry, statement=statement_timeout)
     settings = database(url, screen)
     with Progress(screen) as progress:
         run = runner.downgrade(
@@ -130,20 +104,6 @@ def downgrade(
     screen.data(run_data(run))
     if run.left:
         raise typer.Exit(FOUND)
-
-
-def _timeouts(**given: float | None) -> "Timeouts":
-    """Options before variables before the defaults."""
-    from dbschema.migrations.timeouts import Timeouts  # noqa: PLC0415  imports SQLAlchemy
-
-    return Timeouts.from_environment().changed(**given)
-
-
-def _compare(connection: "Connection") -> "Sequence[Difference]":
-    from dbschema import catalog  # noqa: PLC0415  imports SQLAlchemy
-    from dbschema.models import metadata  # noqa: PLC0415  as above, and no upgrade needs them
-
-    return catalog.check(connection, metadata)
 
 
 def status(url: Url = None, as_json: Json = False) -> None:
@@ -188,61 +148,6 @@ def sql(
     from dbschema.migrations import runner  # noqa: PLC0415  imports Alembic
 
     typer.echo(runner.sql(span), nl=False)
-
-
-class Progress:
-    """Tells of each revision of a run while it lasts."""
-
-    def __init__(self, screen: Screen) -> None:
-        self._screen = screen
-        self._current = ExitStack()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        self._current.__exit__(*error)
-
-    def on_step(self, step: "Step") -> None:
-        """A revision is about to begin, or is done."""
-        if step.done:
-            self._current.close()
-            return
-        verb = "Apply" if step.direction == "upgrade" else "Take back"
-        text = f"{verb} {step.number}/{step.total}: {step.revision.id} {step.revision.doc}"
-        self._current.enter_context(self._screen.step(text))
-
-    def on_wait(self, holder: str) -> None:
-        """Another run has to end before this one begins."""
-        self._screen.line(f"Wait for another run on this database: {holder} ...")
-
-
-def show_run(screen: Screen, run: "Run") -> None:
-    """One line: what was done, what is left, and where the database stands now."""
-    at = "base (no revision)" if run.after is None else f"revision {run.after}"
-    if run.unknown:
-        screen.line(f"Nothing done: {run.place} is at {at}, which a newer version of dbschema made.")
-    elif run.left:
-        left = ", ".join(one.id for one in run.left)
-        screen.line(
-            f"Time is over: {run.place} is at {at}, after {plural(len(run.steps), 'step')}; left: {left}."
-        )
-    elif not run.steps:
-        screen.line(f"Nothing to do: {run.place} is at {at}.")
-    else:
-        screen.line(f"{run.place} is now at {at}, after {plural(len(run.steps), 'step')}.")
-
-
-def run_data(run: "Run") -> dict[str, Any]:
-    """A run for programs."""
-    return {
-        "database": run.place,
-        "before": run.before,
-        "after": run.after,
-        "steps": [{"id": step.id, "doc": step.doc} for step in run.steps],
-        "left": [{"id": step.id, "doc": step.doc} for step in run.left],
-        "unknown": list(run.unknown),
-    }
 
 
 def _show_status(screen: Screen, found: "Status") -> None:

@@ -1,12 +1,31 @@
-"""Where the database is, how it is reached, and what its refusals mean."""
+"""Where the database is, how it is reached, and what its refusals mean.
+
+The names are imported when they are first used: SQLAlchemy comes with `create_engine` only, and boto3 where AWS is named.
+"""
 
 from __future__ import annotations
 
-from dbschema.connect.engine import OLDEST_SERVER, create_engine
-from dbschema.connect.opening import attach, password
-from dbschema.connect.settings import ENVIRONMENT, FLAG, PRIVATE, Settings
-from dbschema.connect.sources import VARIABLES, resolve, variable
-from dbschema.connect.translate import translate, translating
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dbschema.connect.address import Address
+    from dbschema.connect.engine import create_engine
+    from dbschema.connect.failure import translating
+    from dbschema.connect.opening import OLDEST_SERVER, attach, open, opener, password  # noqa: A004  see its definition
+    from dbschema.connect.settings import ENVIRONMENT, FLAG, PRIVATE, Settings
+    from dbschema.connect.sources import VARIABLES, resolve, variable
+    from dbschema.connect.translation import translate
+
+_HOMES = {
+    "Address": "address",
+    "create_engine": "engine",
+    **dict.fromkeys(("OLDEST_SERVER", "attach", "open", "opener", "password"), "opening"),
+    **dict.fromkeys(("ENVIRONMENT", "FLAG", "PRIVATE", "Settings"), "settings"),
+    **dict.fromkeys(("VARIABLES", "resolve", "variable"), "sources"),
+    "translate": "translation",
+    "translating": "failure",
+}
 
 __all__ = [
     "ENVIRONMENT",
@@ -14,12 +33,28 @@ __all__ = [
     "OLDEST_SERVER",
     "PRIVATE",
     "VARIABLES",
+    "Address",
     "Settings",
     "attach",
     "create_engine",
+    "open",
+    "opener",
     "password",
     "resolve",
     "translate",
     "translating",
     "variable",
 ]
+
+
+def __getattr__(name: str) -> object:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(f"{__name__}.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,4 +1,4 @@
-"""The address of a database as people write it, read into one SQLAlchemy URL.
+"""The address of a database as people write it, read into one frozen value.
 
 libpq itself takes an address apart, so that one means here what it means to psql: several hosts, Unix sockets, parameters
 after the question mark. Its complaints repeat the address, or the part that it could not read, and with it the
@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
-from sqlalchemy import URL
 
 from dbschema.errors import BadAddress
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from sqlalchemy import URL
 
 DRIVER: Final = "postgresql+psycopg"
 SHAPE: Final = "postgresql://user@host:5432/database"
@@ -40,7 +42,48 @@ _ADDRESS: Final = re.compile(
 _PARAMETER: Final = re.compile(r'"([a-z_]+)"', re.ASCII)
 
 
-def parse(text: str, source: str, environ: Mapping[str, str] | None = None) -> URL:
+@dataclass(frozen=True)
+class Address:
+    """One address; its `repr` hides the password. SQLAlchemy's URL would do, and costs more to import than an upgrade.
+
+    Args:
+        user, password, host, port, database: as in `SHAPE`; `host` is one host of a network.
+        parameters: all others, by libpq's names, sorted; several hosts and the folder of a socket are among them.
+    """
+
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+    host: str | None = None
+    port: int | None = None
+    database: str | None = None
+    parameters: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def query(self) -> dict[str, str]:
+        """`parameters`, to look one up."""
+        return dict(self.parameters)
+
+    def libpq(self) -> dict[str, str | int]:
+        """All of it, by libpq's names. With the password: do not log it."""
+        named = {
+            "user": self.user,
+            "password": self.password,
+            "host": self.host,
+            "port": self.port,
+            "dbname": self.database,
+        }
+        return {key: value for key, value in named.items() if value is not None} | self.query
+
+    def url(self) -> URL:
+        """The same as SQLAlchemy writes it, with the driver psycopg."""
+        from sqlalchemy import URL  # noqa: PLC0415  an upgrade with nothing to do shall not wait for it
+
+        return URL.create(
+            DRIVER, self.user, self.password, self.host, self.port, self.database, dict(self.parameters)
+        )
+
+
+def parse(text: str, source: str, environ: Mapping[str, str] | None = None) -> Address:
     """Read an address.
 
     Args:
@@ -66,7 +109,7 @@ def parse(text: str, source: str, environ: Mapping[str, str] | None = None) -> U
     _check_raw(rest, source)
     parameters = _parsed(rest, source)
     _check(parameters, source)
-    return _url(_completed(parameters, source, os.environ if environ is None else environ))
+    return _address(_completed(parameters, source, os.environ if environ is None else environ))
 
 
 def _bad(source: str, why: str, next_step: str = f"Write it as {SHAPE}") -> BadAddress:
@@ -134,8 +177,8 @@ def _completed(parameters: dict[str, str], source: str, environ: Mapping[str, st
     return parameters
 
 
-def _url(parameters: dict[str, str]) -> URL:
-    """SQLAlchemy's URL: one host of a network in its own fields, sockets and several hosts as parameters."""
+def _address(parameters: dict[str, str]) -> Address:
+    """One host of a network in its own fields, sockets and several hosts as parameters, as SQLAlchemy wants them."""
     rest = dict(parameters)
     user, password, database = (rest.pop(name, None) for name in ("user", "password", "dbname"))
     host, port = rest.pop("host", None), rest.pop("port", None)
@@ -147,12 +190,4 @@ def _url(parameters: dict[str, str]) -> URL:
         if port is not None:
             rest["port"] = port
         host = port = None
-    return URL.create(
-        DRIVER,
-        user,
-        password,
-        host,
-        None if not port else int(port),
-        database,
-        {key: rest[key] for key in sorted(rest)},
-    )
+    return Address(user, password, host, int(port) if port else None, database, tuple(sorted(rest.items())))

@@ -2,41 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy
 from sqlalchemy import NullPool, event
 
-from dbschema.connect.errors import ServerTooOld
-from dbschema.connect.opening import attach
+from dbschema.connect.opening import attach, own_parameters, refuse_old_server
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from dbschema.connect.settings import Settings
-
-OLDEST_SERVER: Final = 15
-"""The oldest major version of PostgreSQL that the schema is made for."""
-
-# An address that names one of these keeps its own.
-_DEFAULTS: Final[dict[str, str | int]] = {
-    "application_name": "dbschema",
-    # Revisions, comments and seeds are Unicode; PGCLIENTENCODING or the database's own setting could not carry them.
-    "client_encoding": "utf8",
-    "connect_timeout": 10,  # seconds, for each host
-    # A server that vanished during a long run is noticed after a minute, not after the system's two hours.
-    "keepalives_idle": 30,
-    "keepalives_interval": 10,
-    "keepalives_count": 3,
-}
-# The private server listens on loopback without TLS; PG* variables that are meant for another server do not count.
-_PRIVATE: Final[dict[str, str | int]] = {
-    "sslmode": "disable",
-    "gssencmode": "disable",
-    "channel_binding": "disable",
-    "target_session_attrs": "any",
-    "options": "",
-}
 
 
 def create_engine(settings: Settings, **options: Any) -> Engine:
@@ -52,28 +28,16 @@ def create_engine(settings: Settings, **options: Any) -> Engine:
     Raises:
         ServerTooOld: on connecting, by the engine.
     """
-    arguments: dict[str, Any] = {
-        key: value for key, value in _DEFAULTS.items() if key not in settings.url.query
-    }
-    if settings.is_private:
-        arguments |= {"hostaddr": settings.host, **_PRIVATE}
-    if settings.proxy and "options" not in settings.url.query:
-        arguments["options"] = ""  # RDS Proxy refuses a connection that brings settings, as PGOPTIONS would
-    arguments["prepare_threshold"] = None
-    arguments |= options.pop("connect_args", {})
+    arguments = own_parameters(settings) | options.pop("connect_args", {})
     options.setdefault("poolclass", NullPool)
     engine = sqlalchemy.create_engine(
         settings.url, connect_args=arguments, use_native_hstore=False, **options
     )
 
-    def refuse_old_server(connection: Any, _record: Any) -> None:
-        version = connection.info.server_version
-        if version < OLDEST_SERVER * 10_000:
-            shown = connection.info.parameter_status("server_version") or str(version // 10_000)
-            connection.close()
-            raise ServerTooOld(settings, shown, OLDEST_SERVER)
+    def check(connection: Any, _record: Any) -> None:
+        refuse_old_server(connection, settings)
 
     attach(engine, settings)
     # First of all listeners: SQLAlchemy's own would ask the old server for its details.
-    event.listen(engine, "connect", refuse_old_server, insert=True)
+    event.listen(engine, "connect", check, insert=True)
     return engine

@@ -1,7 +1,7 @@
 """How one connection is opened: with a fresh token, with a password that may have been rotated, by a server that may sleep.
 
-SQLAlchemy calls it for each connection (its event `do_connect`), so that neither tokens nor waiting are the business of
-whoever uses the engine, and no token ever stands in an address.
+`opener` gives connections of psycopg; SQLAlchemy calls the same for each of its own (event `do_connect`), so that neither
+tokens nor waiting are the business of whoever uses them, and no token ever stands in an address.
 """
 
 from __future__ import annotations
@@ -9,16 +9,14 @@ from __future__ import annotations
 import logging
 import random
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import psycopg
-from sqlalchemy import event
 
 from dbschema.connect import errors
-from dbschema.connect.translate import translate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from sqlalchemy import Dialect, Engine
 
@@ -31,6 +29,90 @@ _ASLEEP: Final = (errors.NothingListens, errors.TimedOut, errors.NotReady)
 _FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 5.0
 
+OLDEST_SERVER: Final = 15
+"""The oldest major version of PostgreSQL that the schema is made for."""
+
+# An address that names one of these keeps its own.
+_DEFAULTS: Final[dict[str, str | int]] = {
+    "application_name": "dbschema",
+    # Revisions, comments and seeds are Unicode; PGCLIENTENCODING or the database's own setting could not carry them.
+    "client_encoding": "utf8",
+    "connect_timeout": 10,  # seconds, for each host
+    # A server that vanished during a long run is noticed after a minute, not after the system's two hours.
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+}
+# The private server listens on loopback without TLS; PG* variables that are meant for another server do not count.
+_PRIVATE: Final[dict[str, str | int]] = {
+    "sslmode": "disable",
+    "gssencmode": "disable",
+    "channel_binding": "disable",
+    "target_session_attrs": "any",
+    "options": "",
+}
+
+Open: TypeAlias = "Callable[..., psycopg.Connection]"
+"""Opens connections to one database: ``open(autocommit=False, **parameters)``, with libpq's parameters."""
+
+
+def opener(settings: Settings) -> Open:
+    """What opens psycopg's connections to `settings`; for a program that needs several. See `open`."""
+    made = _Opener(settings)
+
+    def connect(*, autocommit: bool = False, **parameters: Any) -> psycopg.Connection:
+        arguments = {**settings.address.libpq(), **own_parameters(settings), **parameters}
+        connection: psycopg.Connection = made.connect(
+            lambda given: psycopg.connect(**given, autocommit=autocommit), arguments
+        )
+        refuse_old_server(connection, settings)
+        return connection
+
+    return connect
+
+
+def open(  # noqa: A001  within the package `connect`, the word says what it opens
+    settings: Settings, *, autocommit: bool = False, **parameters: Any
+) -> psycopg.Connection:
+    """A connection of psycopg, by the same rules as those of `create_engine`, without importing SQLAlchemy.
+
+    Args:
+        settings: the database.
+        autocommit: as psycopg has it.
+        parameters: of libpq and psycopg, over those of `settings`.
+
+    Raises:
+        ServerTooOld: the connection is closed.
+        psycopg.Error: for `translating`.
+    """
+    return opener(settings)(autocommit=autocommit, **parameters)
+
+
+def own_parameters(settings: Settings) -> dict[str, Any]:
+    """The parameters that the schema's own work adds to what the address says."""
+    named = settings.address.query
+    arguments: dict[str, Any] = {key: value for key, value in _DEFAULTS.items() if key not in named}
+    if settings.is_private:
+        arguments |= {"hostaddr": settings.host, **_PRIVATE}
+    if settings.proxy and "options" not in named:
+        arguments["options"] = ""  # RDS Proxy refuses a connection that brings settings, as PGOPTIONS would
+    # None is repeated often enough to gain by it, and a proxy would have to keep the connection for us alone.
+    arguments["prepare_threshold"] = None
+    return arguments
+
+
+def refuse_old_server(connection: psycopg.Connection, settings: Settings) -> None:
+    """Close a connection to a server that is too old, and raise.
+
+    Raises:
+        ServerTooOld: it is.
+    """
+    version = connection.info.server_version
+    if version < OLDEST_SERVER * 10_000:
+        shown = connection.info.parameter_status("server_version") or str(version // 10_000)
+        connection.close()
+        raise errors.ServerTooOld(settings, shown, OLDEST_SERVER)
+
 
 def attach(engine: Engine, settings: Settings) -> None:
     """Let `engine` open its connections as `settings` say; for an engine that an application made of `settings.url`.
@@ -40,35 +122,42 @@ def attach(engine: Engine, settings: Settings) -> None:
         settings: the database.
     """
     if settings.iam or settings.secret is not None or settings.wake_seconds > 0:
-        opener = _Opener(settings)
-        event.listen(engine, "do_connect", opener)
+        from sqlalchemy import event  # noqa: PLC0415  whoever has an engine has imported it
+
+        made = _Opener(settings)
+
+        def do_connect(dialect: Dialect, _record: Any, args: list[Any], parameters: dict[str, Any]) -> Any:
+            return made.connect(lambda given: dialect.connect(*args, **given), parameters)
+
+        event.listen(engine, "do_connect", do_connect)
 
 
 def password(settings: Settings) -> str | None:
     """The password for one connection that another program makes, such as psql: a token where they say so."""
-    url = settings.url
+    address = settings.address
     if not settings.iam:
-        return url.password
+        return address.password
     from dbschema.connect import aws  # noqa: PLC0415  few need it
 
-    return aws.auth_token(url.host or "", url.port or 5432, url.username or "", settings.source)
+    return aws.auth_token(address.host or "", address.port or 5432, address.user or "", settings.source)
 
 
 class _Opener:
-    """Opens connections of one engine. It keeps the user and password that the server accepted last."""
+    """Opens connections by a function of others. It keeps the user and password that the server accepted last."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._accepted: Secret | None = None
 
-    def __call__(self, dialect: Dialect, _record: Any, args: list[Any], parameters: dict[str, Any]) -> Any:
+    def connect(self, make: Callable[[dict[str, Any]], Any], parameters: dict[str, Any]) -> Any:
+        """A connection that `make` makes of `parameters`, perhaps at its second attempt or with another password."""
         deadline = time.monotonic() + self._settings.wake_seconds
         attempt, pause, began = 1, _FIRST_PAUSE, time.monotonic()
         while True:
             try:
-                connection = self._open(dialect, args, self._within(deadline, parameters))
+                connection = self._open(make, self._within(deadline, parameters))
             except psycopg.OperationalError as error:
-                refusal = translate(error, self._settings)
+                refusal = _translated(error, self._settings)
                 left = deadline - time.monotonic()
                 if not isinstance(refusal, _ASLEEP) or left <= 0:
                     raise
@@ -98,17 +187,17 @@ class _Opener:
         left = max(2, int(deadline - time.monotonic()) + 1)  # libpq takes 1 for 2
         return {**parameters, "connect_timeout": min(limit, left) if limit > 0 else left}
 
-    def _open(self, dialect: Dialect, args: list[Any], parameters: dict[str, Any]) -> Any:
+    def _open(self, make: Callable[[dict[str, Any]], Any], parameters: dict[str, Any]) -> Any:
         if self._settings.iam:
-            return dialect.connect(*args, **{**parameters, "password": password(self._settings)})
+            return make({**parameters, "password": password(self._settings)})
         if self._settings.secret is None:
-            return dialect.connect(*args, **parameters)
+            return make(parameters)
         accepted = self._accepted
         if accepted is not None:
             parameters = _with(parameters, accepted)
         tried = {(parameters.get("user"), parameters.get("password"))}
         try:
-            return dialect.connect(*args, **parameters)
+            return make(parameters)
         except psycopg.OperationalError as error:
             if not self._is_password(error):
                 raise
@@ -118,7 +207,7 @@ class _Opener:
                 continue
             tried.add((secret.username, secret.password))
             try:
-                connection = dialect.connect(*args, **_with(parameters, secret))
+                connection = make(_with(parameters, secret))
             except psycopg.OperationalError as error:
                 if not self._is_password(error):
                     raise
@@ -145,7 +234,7 @@ class _Opener:
 
     def _is_password(self, error: psycopg.OperationalError) -> bool:
         # 28P01; a server in another language says it in words that are not known, and asking once more does no harm.
-        return type(translate(error, self._settings)) in {errors.WrongPassword, errors.Refusal}
+        return type(_translated(error, self._settings)) in {errors.WrongPassword, errors.Refusal}
 
     def _named(self) -> str:
         return f"The secret that {self._settings.source} names"
@@ -153,3 +242,9 @@ class _Opener:
 
 def _with(parameters: dict[str, Any], secret: Secret) -> dict[str, Any]:
     return {**parameters, "user": secret.username, "password": secret.password}
+
+
+def _translated(error: psycopg.Error, settings: Settings) -> errors.Refusal:
+    from dbschema.connect.translation import translate  # noqa: PLC0415  for an error only
+
+    return translate(error, settings)

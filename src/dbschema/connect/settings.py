@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Final, Self
 from urllib.parse import quote
 
 if TYPE_CHECKING:
     from sqlalchemy import URL
+
+    from dbschema.connect.address import Address
 
 FLAG: Final = "--url"
 ENVIRONMENT: Final = "DATABASE_URL"
@@ -22,7 +25,7 @@ class Settings:
     """One database. Neither `repr` nor `place` shows the password.
 
     Args:
-        url: the address, with the driver psycopg; its own `str` hides the password too.
+        address: the address; its own `repr` hides the password too.
         source: where the address came from: `FLAG`, a variable such as `ENVIRONMENT`, `PRIVATE`, or words of the caller.
         secret: the name or ARN of the secret that user and password came from; it is read again when the server
             refuses them, for they may have been rotated.
@@ -31,7 +34,7 @@ class Settings:
         wake_seconds: how long to wait for a server that does not answer yet, as a paused Aurora; 0: not at all.
     """
 
-    url: URL = field(repr=False)
+    address: Address = field(repr=False)
     source: str
     secret: str | None = None
     iam: bool = False
@@ -41,6 +44,15 @@ class Settings:
     def __repr__(self) -> str:
         return f"Settings({self.place!r}, user={self.user!r}, source={self.source!r})"
 
+    @cached_property
+    def url(self) -> URL:
+        """The address as SQLAlchemy's URL, with the driver psycopg; its own `str` hides the password too."""
+        return self.address.url()
+
+    def for_database(self, name: str) -> Self:
+        """The same server, user and rules, and another database."""
+        return replace(self, address=replace(self.address, database=name))
+
     @property
     def is_private(self) -> bool:
         """Whether this is the private server, which may be emptied without asking twice."""
@@ -49,27 +61,29 @@ class Settings:
     @property
     def database(self) -> str:
         """The database; of a service file, the name of the service."""
-        if self.url.database is not None:
-            return self.url.database
+        if self.address.database is not None:
+            return self.address.database
         return f"service {self._parameter('service') or os.environ.get('PGSERVICE', '')}"
 
     @property
     def user(self) -> str | None:
         """The user; None: whoever runs this program, or whom the service file names."""
-        return self.url.username
+        return self.address.user
 
     @property
     def host(self) -> str | None:
         """Host, or hosts with commas, or the folder of a Unix socket; None: libpq's own choice."""
-        return self.url.host or self._parameter("host")
+        return self.address.host or self._parameter("host")
 
     @property
     def server(self) -> str:
         """The server in words, such as '127.0.0.1:5433'."""
         host = self.host
         if host is None:
-            return "the local socket" if self.url.database is not None else "the server of the service file"
-        port = str(self.url.port) if self.url.port else self._parameter("port") or _DEFAULT_PORT
+            return (
+                "the local socket" if self.address.database is not None else "the server of the service file"
+            )
+        port = str(self.address.port) if self.address.port else self._parameter("port") or _DEFAULT_PORT
         if host.startswith("/"):
             return host if port == _DEFAULT_PORT else f"{host} (port {port})"
         hosts, ports = host.split(","), port.split(",")
@@ -90,19 +104,17 @@ class Settings:
         Args:
             password: False leaves it out, for an argument that others on this machine can read.
         """
-        query = {key: str(value) for key, value in self.url.query.items()}
-        user = "" if self.url.username is None else quote(self.url.username, safe="")
-        if password and self.url.password is not None:
-            user += f":{quote(self.url.password, safe='')}"
-        host = self.url.host or ""
+        user = "" if self.address.user is None else quote(self.address.user, safe="")
+        if password and self.address.password is not None:
+            user += f":{quote(self.address.password, safe='')}"
+        host = self.address.host or ""
         host = f"[{host}]" if ":" in host else quote(host, safe="")
-        port = "" if self.url.port is None else f":{self.url.port}"
-        name = quote(self.url.database or "", safe="")
+        port = "" if self.address.port is None else f":{self.address.port}"
+        name = quote(self.address.database or "", safe="")
         parameters = "&".join(
-            f"{quote(key, safe='')}={quote(value, safe='/')}" for key, value in query.items()
+            f"{quote(key, safe='')}={quote(value, safe='/')}" for key, value in self.address.parameters
         )
         return f"postgresql://{user}{'@' if user else ''}{host}{port}/{name}{'?' if parameters else ''}{parameters}"
 
     def _parameter(self, name: str) -> str | None:
-        value = self.url.query.get(name)
-        return None if value is None else str(value)
+        return self.address.query.get(name)

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import math
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import URL
-
-from dbschema.connect.address import DRIVER, parse
+from dbschema.connect.address import Address, parse
 from dbschema.connect.errors import (
     BadSetting,
     DataApiUnsupported,
@@ -24,6 +23,8 @@ from dbschema.connect.tls import secured
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from sqlalchemy import URL
 
     from dbschema.connect.aws import Secret
 
@@ -101,10 +102,10 @@ def _get(environ: Mapping[str, str], name: str) -> str | None:
 
 
 def _plain(text: str, source: str, environ: Mapping[str, str]) -> Settings:
-    url = parse(text, source, environ)
+    address = parse(text, source, environ)
     # An address that brings a password is meant with it.
-    iam = _flag(environ, IAM) and url.password is None
-    return _settings(url, source, environ, iam=iam, wake=0.0)
+    iam = _flag(environ, IAM) and address.password is None
+    return _settings(address, source, environ, iam=iam, wake=0.0)
 
 
 def _from_secret(
@@ -124,8 +125,8 @@ def _from_secret(
         if not parts[part]:
             raise MissingSetting(source, part, holder=f"The secret {name}", variable=setting)
     number = _port(parts["port"], port if given["port"] else source)
-    url = _url(secret, parts["host"], number, parts["name of a database"])
-    return _settings(url, source, environ, secret=name, iam=_flag(environ, IAM), proxy=proxy)
+    address = _address(secret, parts["host"], number, parts["name of a database"])
+    return _settings(address, source, environ, secret=name, iam=_flag(environ, IAM), proxy=proxy)
 
 
 def _from_parameters(environ: Mapping[str, str]) -> Settings:
@@ -141,16 +142,16 @@ def _from_parameters(environ: Mapping[str, str]) -> Settings:
                 PARAMETERS, f"parameter {name}", holder=f"The parameter store under {prefix}", variable=None
             )
     secret = aws.read_secret(secret_name, f"{PARAMETERS} ({names[-1]})")
-    url = _url(secret, host, _port(port, names[1]), dbname)
-    return _settings(url, PARAMETERS, environ, secret=secret_name, iam=_flag(environ, IAM))
+    address = _address(secret, host, _port(port, names[1]), dbname)
+    return _settings(address, PARAMETERS, environ, secret=secret_name, iam=_flag(environ, IAM))
 
 
-def _url(secret: Secret, host: str | None, port: int | None, dbname: str | None) -> URL:
-    return URL.create(DRIVER, secret.username, secret.password, host, port, dbname)
+def _address(secret: Secret, host: str | None, port: int | None, dbname: str | None) -> Address:
+    return Address(secret.username, secret.password, host, port, dbname)
 
 
 def _settings(
-    url: URL,
+    address: Address,
     source: str,
     environ: Mapping[str, str],
     *,
@@ -160,15 +161,15 @@ def _settings(
     wake: float = AWS_WAKE_SECONDS,
 ) -> Settings:
     if iam:
-        if url.host is None or url.username is None:
+        if address.host is None or address.user is None:
             raise BadSetting(IAM, f"is set, and the address from {source} names no single host or no user")
-        url = url._replace(password=None)
+        address = replace(address, password=None)
     return Settings(
-        secured(url, environ),
+        secured(address, environ),
         source,
         secret=None if iam else secret,
         iam=iam,
-        proxy=proxy or _PROXY_HOST in (url.host or ""),
+        proxy=proxy or _PROXY_HOST in (address.host or ""),
         wake_seconds=_seconds(environ, wake),
     )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import ssl
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -16,7 +17,7 @@ from dbschema.connect.errors import BadSetting
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sqlalchemy import URL
+    from dbschema.connect.address import Address
 
 ROOTS: Final = "DB_SSL_ROOT_CERT"
 """The setting with the path of the certificates that are trusted."""
@@ -36,38 +37,39 @@ _SYSTEM: Final = (
 )
 
 
-def secured(url: URL, environ: Mapping[str, str]) -> URL:
-    """`url` with the default rules for TLS added: what it says itself stays, and so does what PGSSLMODE says.
+def secured(address: Address, environ: Mapping[str, str]) -> Address:
+    """`address` with the default rules for TLS added: what it says itself stays, and so does what PGSSLMODE says.
 
     Args:
-        url: the address; one of a service file stays as it is.
+        address: the address; one of a service file stays as it is.
         environ: where DB_SSL_ROOT_CERT, PGSSLMODE and PGSSLROOTCERT are looked up.
 
     Raises:
         BadSetting: DB_SSL_ROOT_CERT names no file that can be read.
     """
-    if url.database is None or not _is_remote(url):
-        return url
-    mode = str(url.query.get("sslmode") or environ.get("PGSSLMODE") or "verify-full")
+    if address.database is None or not _is_remote(address):
+        return address
+    query = address.query
+    mode = query.get("sslmode") or environ.get("PGSSLMODE") or "verify-full"
     if mode not in {"verify-ca", "verify-full"}:
-        return url
-    added = {} if "sslmode" in url.query else {"sslmode": mode}
-    if "sslrootcert" not in url.query:
-        added["sslrootcert"] = _roots(environ, _hosts(url))
-    return url.update_query_dict(added)
+        return address
+    query.setdefault("sslmode", mode)
+    if "sslrootcert" not in query:
+        query["sslrootcert"] = _roots(environ, _hosts(address))
+    return replace(address, parameters=tuple(sorted(query.items())))
 
 
-def _is_remote(url: URL) -> bool:
+def _is_remote(address: Address) -> bool:
     """Whether one of the hosts is reached over a network that others may stand in."""
-    return any(not _is_local(host) for host in _hosts(url))
+    return any(not _is_local(host) for host in _hosts(address))
 
 
-def _hosts(url: URL) -> list[str]:
-    named = url.host or url.query.get("host")
+def _hosts(address: Address) -> list[str]:
+    named = address.host or address.query.get("host")
     if not named:
         # Only a numeric address, or the socket of this machine.
-        named = url.query.get("hostaddr")
-    return [host for host in str(named or "").split(",") if host]
+        named = address.query.get("hostaddr")
+    return [host for host in (named or "").split(",") if host]
 
 
 def _is_local(host: str) -> bool:

@@ -7,34 +7,32 @@ a thread with a connection of its own, for revisions that have met a lock once a
 from __future__ import annotations
 
 import threading
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import psycopg
-from sqlalchemy import text
-from sqlalchemy.exc import SQLAlchemyError
+
+from dbschema.errors import DbSchemaError
 
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from sqlalchemy import Engine
+    from dbschema.connect.opening import Open
 
 _PAUSE: Final = 0.01
 # pg_blocking_pids stops the server's lock table for a moment: it is asked only when the process does wait for a lock.
-_BLOCKERS: Final = text(
-    """
+_BLOCKERS: Final = """
     SELECT blocker.pid, a.application_name, a.usename, a.state,
            extract(epoch FROM clock_timestamp() - a.query_start)::float8 AS query_age,
            extract(epoch FROM clock_timestamp() - a.xact_start)::float8 AS transaction_age
     FROM pg_catalog.pg_stat_activity AS own
     CROSS JOIN LATERAL unnest(CASE WHEN own.wait_event_type = 'Lock' THEN pg_blocking_pids(own.pid) END) AS blocker (pid)
     LEFT JOIN pg_catalog.pg_stat_activity AS a ON a.pid = blocker.pid
-    WHERE own.pid = :pid
+    WHERE own.pid = %s
     ORDER BY a.xact_start NULLS LAST
     """
-)
 
 
 @dataclass(frozen=True)
@@ -69,12 +67,12 @@ class Watch:
     """Looks, while its block runs, for whoever makes the backend `pid` wait; the last ones seen are in `found`.
 
     Args:
-        engine: for a connection of its own.
+        another: opens a connection of its own.
         pid: the backend that works.
     """
 
-    def __init__(self, engine: Engine, pid: int) -> None:
-        self._engine, self._pid = engine, pid
+    def __init__(self, another: Open, pid: int) -> None:
+        self._another, self._pid = another, pid
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._look, name="dbschema-blockers", daemon=True)
         self.found: tuple[Blocker, ...] = ()
@@ -91,10 +89,7 @@ class Watch:
 
     def _look(self) -> None:
         # Without the names the run goes on as well: this must not be what ends it.
-        with (
-            suppress(SQLAlchemyError, psycopg.Error),
-            self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection,
-        ):
+        with suppress(DbSchemaError, psycopg.Error), closing(self._another(autocommit=True)) as connection:
             while not self._end.wait(_PAUSE):
-                if rows := connection.execute(_BLOCKERS, {"pid": self._pid}).all():
+                if rows := connection.execute(_BLOCKERS, (self._pid,)).fetchall():
                     self.found = tuple(Blocker(*row) for row in rows)

@@ -22,8 +22,8 @@ from sqlalchemy import Engine, MetaData
 from dbschema import connect
 from dbschema.connect.errors import NoAddress
 from dbschema.errors import BadAddress, DbSchemaError
-from dbschema.migrations import lock, preflight
-from dbschema.migrations.errors import InvalidIndex
+from dbschema.migrations import by_alembic, lock, preflight
+from dbschema.migrations.errors import DatabaseNewer, InvalidIndex
 from dbschema.migrations.guard import Guard, log
 from dbschema.migrations.timeouts import Timeouts
 
@@ -156,7 +156,7 @@ def _online(context: Context, settings: dict[str, Any]) -> None:
         engine = connect.create_engine(database)
         with contextlib.closing(engine.connect()) as connection:
             if _changes(context):
-                _guarded(context, connection, settings, database.place)
+                _guarded(context, connection, settings, database)
             else:
                 _migrate(context, connection, settings)
 
@@ -170,19 +170,29 @@ def _changes(context: Context) -> bool:
     return True
 
 
-def _guarded(context: Context, connection: Connection, settings: dict[str, Any], place: str) -> None:
-    timeouts = Timeouts.from_environment()
-    preflight.check_rights(connection, place)
-    with lock.exclusive(connection.engine, place, timeouts.wait, on_wait=_say_wait) as held:
-        held.join(connection, on_wait=_say_wait)
+def _guarded(
+    context: Context, connection: Connection, settings: dict[str, Any], database: connect.Settings
+) -> None:
+    timeouts, place = Timeouts.from_environment(), database.place
+    work, another = by_alembic.driver(connection), connect.opener(database)
+    preflight.check_rights(work, place)
+    with lock.exclusive(another, place, timeouts.wait, on_wait=_say_wait) as held:
+        held.join(work, on_wait=_say_wait)
         context.configure(connection=connection, **settings)
         command = context.get_context().opts["fn"]
+        current = context.get_context().get_current_heads()
         connection.rollback()
 
-        def attempt(hand_out: Callable[[Any, Any], Iterator[MigrationStep]]) -> None:
+        def migrate(hand_out: Callable[[Any, Any], Iterator[MigrationStep]]) -> None:
             _migrate(context, connection, {**settings, "fn": hand_out})
 
-        Guard(connection, held, timeouts).run(command, attempt)
+        try:
+            by_alembic.run(Guard(work, another, held, timeouts), connection, command, migrate)
+        except CommandError as error:
+            known = {script.revision for script in context.script.walk_revisions()}
+            if unknown := [revision for revision in current if revision not in known]:
+                raise DatabaseNewer(place, unknown) from error
+            raise
 
 
 def _say_wait(holder: str) -> None:
@@ -206,10 +216,11 @@ def _refuse_invalid_index(*, ctx: MigrationContext, step: MigrationInfo, **_: An
     connection = ctx.connection
     if connection is None or connection.dialect.name != "postgresql":
         return
-    if found := preflight.invalid_indexes(connection):
+    # By SQLAlchemy: a connection that is given may have another driver than ours.
+    if found := connection.exec_driver_sql(preflight.INVALID_INDEXES).all():
         place = str(connection.engine.url.database)
         revision = step.up_revision_id if step.is_upgrade else ", ".join(step.down_revision_ids)
-        raise InvalidIndex(place, [one.quoted for one in found], str(revision))
+        raise InvalidIndex(place, [row.quoted for row in found], str(revision))
 
 
 @contextlib.contextmanager

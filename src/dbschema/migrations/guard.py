@@ -1,7 +1,7 @@
 """What stands around the steps of a run, whoever began it: its lock, the locks of others, the deadline, the log.
 
-A revision that meets a lock is undone and tried again, as a whole: what Alembic keeps about its progress belongs to one
-attempt, so each attempt is a new one of Alembic's, which is handed the steps that are left.
+A revision that meets a lock is undone and tried again, as a whole. How a step is executed is not known here: by Alembic
+(`by_alembic`), or as SQL that was compiled before (`by_sql`).
 """
 
 from __future__ import annotations
@@ -10,15 +10,11 @@ import logging
 import random
 import re
 import time
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import psycopg
-from sqlalchemy import event
-from sqlalchemy.exc import DBAPIError
-
+from dbschema.connect.failure import sqlstate
 from dbschema.migrations import preflight
 from dbschema.migrations.blockers import Watch
 from dbschema.migrations.errors import InvalidIndex, LockNotGiven
@@ -26,11 +22,13 @@ from dbschema.migrations.timeouts import milliseconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
 
-    from alembic.runtime.migration import MigrationStep
-    from sqlalchemy import Connection
+    import psycopg
 
+    from dbschema.connect.opening import Open
     from dbschema.migrations.blockers import Blocker
+    from dbschema.migrations.history import Direction
     from dbschema.migrations.lock import Held
     from dbschema.migrations.timeouts import Timeouts
 
@@ -47,20 +45,62 @@ _CONCURRENT: Final = re.compile(
 )
 
 
+@dataclass(frozen=True)
+class Task:
+    """One step of a run.
+
+    Args:
+        revision, doc: the id of the revision, and the first line of its text; of a stamp, where it leads.
+        direction: whether it is applied or taken back.
+        path: the file of the revision; None where there is none.
+        work: what whoever executes it needs to know.
+    """
+
+    revision: str
+    doc: str
+    direction: Direction
+    path: Path | None
+    work: Any = None
+
+
+class Patience:
+    """Gives statements with CONCURRENTLY all the time: nobody waits behind them, and one that gives up leaves rubbish.
+
+    `before` and `after` are called around each statement, by whoever executes it.
+    """
+
+    def __init__(self, timeouts: Timeouts) -> None:
+        self._patient, self._short = milliseconds(timeouts.retry), milliseconds(timeouts.lock)
+
+    def before(self, connection: psycopg.Connection, statement: str) -> None:
+        """Let the statement wait longer, where that stops nobody."""
+        self._set(connection, statement, self._patient)
+
+    def after(self, connection: psycopg.Connection, statement: str) -> None:
+        """Back to the short limit. After an error, `Timeouts.apply` sees to it."""
+        self._set(connection, statement, self._short)
+
+    def _set(self, connection: psycopg.Connection, statement: str, limit: str) -> None:
+        if connection.autocommit and _CONCURRENT.match(statement):
+            connection.execute(f"SET lock_timeout = '{limit}'".encode())
+
+
 @dataclass
 class Guard:
     """One run.
 
     Args:
-        connection: Alembic's own, in no transaction, with the second lock.
+        work: the connection that executes the steps; in no transaction, with the second lock.
+        another: opens a further connection, to look who holds a lock.
         held: the lock.
-        timeouts: which are made to hold for `connection`.
+        timeouts: which are made to hold for `work`.
         stop_at: by the monotonic clock; no step begins after it. None: never.
         on_begin: called with the number of a step, from 0, before its first attempt.
         on_done: called with the number of a step when it is committed.
     """
 
-    connection: Connection
+    work: psycopg.Connection
+    another: Open
     held: Held
     timeouts: Timeouts
     stop_at: float | None = None
@@ -71,55 +111,55 @@ class Guard:
 
     def run(
         self,
-        load: Callable[[Any, Any], Iterable[MigrationStep]],
-        attempt: Callable[[Callable[[Any, Any], Iterator[MigrationStep]]], None],
+        load: Callable[..., Iterable[Task]],
+        attempt: Callable[[Callable[..., Iterator[Task]]], None],
     ) -> None:
         """Go through the steps, each once. `stopped` tells whether there was no time for all; `done` is what was committed.
 
         Args:
-            load: gives the steps; called once, by Alembic.
-            attempt: runs Alembic with the function that hands out the steps that are left.
+            load: gives the steps; called once, with the arguments that `attempt` has for the function it gets.
+            attempt: executes and commits the steps that this function hands out, one after the other. It is called
+                anew after a lock was not given; it then has undone what was not committed.
 
         Raises:
             LockNotGiven: a revision met the locks of others for too long.
             LockLost, InvalidIndex: the run stops between two steps, or before the first.
         """
         steps = _Steps(self, load)
-        pid = self.connection.connection.driver_connection.info.backend_pid  # type: ignore[union-attr]  # a psycopg connection
+        pid = self.work.info.backend_pid
         blockers: tuple[Blocker, ...] = ()
-        with self._patient_where_it_stops_nobody():
-            while True:
-                self.timeouts.apply(self.connection)
-                watch = Watch(self.connection.engine, pid) if steps.retries else None
-                try:
-                    with watch or nullcontext():
-                        attempt(steps.hand_out)
-                except DBAPIError as error:
-                    if watch is not None:
-                        blockers = watch.found or blockers
-                    if steps.current is None or _state(error) not in _NOT_GIVEN:
-                        raise
-                    self.connection.rollback()
-                    if not self._again(steps, error, blockers):
-                        return
-                else:
+        while True:
+            self.timeouts.apply(self.work)
+            watch = Watch(self.another, pid) if steps.retries else None
+            try:
+                with watch or nullcontext():
+                    attempt(steps.hand_out)
+            except Exception as error:
+                if watch is not None:
+                    blockers = watch.found or blockers
+                if steps.current is None or sqlstate(error) not in _NOT_GIVEN:
+                    raise
+                self.work.rollback()
+                if not self._again(steps, error, blockers):
                     return
+            else:
+                return
 
-    def _again(self, steps: _Steps, error: DBAPIError, blockers: tuple[Blocker, ...]) -> bool:
+    def _again(self, steps: _Steps, error: Exception, blockers: tuple[Blocker, ...]) -> bool:
         """Wait before the next attempt; False where the deadline comes first."""
         waited = time.monotonic() - steps.began
         if steps.retries and waited >= self.timeouts.retry:
-            step = steps.steps[steps.number]
+            task = steps.tasks[steps.number]
             raise LockNotGiven(
                 self.held.place,
-                "upgrade" if step.is_upgrade else "downgrade",
-                revision=name(step),
-                doc=step.doc or "",
+                task.direction,
+                revision=task.revision,
+                doc=task.doc,
                 done=self.done,
                 blockers=blockers,
                 retries=steps.retries,
                 waited=waited,
-                sqlstate=_state(error),
+                sqlstate=sqlstate(error),
             ) from error
         longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(steps.retries, 10))
         pause = random.uniform(0.5, 1.0) * longest  # noqa: S311  runs shall not ask in step with others; nothing secret
@@ -134,66 +174,45 @@ class Guard:
         """Whether the deadline is over in `seconds`."""
         return self.stop_at is not None and time.monotonic() + seconds >= self.stop_at
 
-    @contextmanager
-    def _patient_where_it_stops_nobody(self) -> Iterator[None]:
-        """Give statements with CONCURRENTLY all the time: nobody waits behind them, and one that gives up leaves rubbish."""
-        patient, short = milliseconds(self.timeouts.retry), milliseconds(self.timeouts.lock)
-
-        def before(_c: Any, cursor: Any, statement: str, _p: Any, _x: Any, _m: bool) -> None:
-            if cursor.connection.autocommit and _CONCURRENT.match(statement):
-                cursor.connection.execute(f"SET lock_timeout = '{patient}'")
-
-        def after(_c: Any, cursor: Any, statement: str, _p: Any, _x: Any, _m: bool) -> None:
-            if cursor.connection.autocommit and _CONCURRENT.match(statement):
-                cursor.connection.execute(f"SET lock_timeout = '{short}'")
-
-        event.listen(self.connection, "before_cursor_execute", before)
-        event.listen(self.connection, "after_cursor_execute", after)
-        try:
-            yield
-        finally:
-            event.remove(self.connection, "before_cursor_execute", before)
-            event.remove(self.connection, "after_cursor_execute", after)
-
 
 class _Steps:
     """The steps of a run, and how far it has come with them."""
 
-    def __init__(self, guard: Guard, load: Callable[[Any, Any], Iterable[MigrationStep]]) -> None:
+    def __init__(self, guard: Guard, load: Callable[..., Iterable[Task]]) -> None:
         self._guard, self._load = guard, load
         self._loaded = False
-        self.steps: list[MigrationStep] = []
+        self.tasks: list[Task] = []
         self.number = 0
-        self.current: MigrationStep | None = None
+        self.current: Task | None = None
         self.retries = 0
         self.began = 0.0
 
-    def hand_out(self, heads: Any, context: Any) -> Iterator[MigrationStep]:
-        """What Alembic calls; it asks for a step when it has committed the one before."""
+    def hand_out(self, *arguments: Any) -> Iterator[Task]:
+        """What is left to do; whoever executes it asks for a step when he has committed the one before."""
         if not self._loaded:
-            self.steps, self._loaded = list(self._load(heads, context)), True
+            self.tasks, self._loaded = list(self._load(*arguments)), True
         guard = self._guard
-        while self.number < len(self.steps):
-            step = self.steps[self.number]
+        while self.number < len(self.tasks):
+            task = self.tasks[self.number]
             if guard.out_of_time():
                 guard.stopped = True
                 return
-            guard.held.check(guard.connection, guard.done)
+            guard.held.check(guard.work, guard.done)
             if self.current is None:
                 if self.number == 0:
-                    _refuse_leftovers(guard, step)
+                    _refuse_leftovers(guard, task)
                 if guard.on_begin is not None:
                     guard.on_begin(self.number)
-                self.current, self.retries, self.began = step, 0, time.monotonic()
+                self.current, self.retries, self.began = task, 0, time.monotonic()
             tried = time.monotonic()
-            yield step
-            self._committed(step, tried)
+            yield task
+            self._committed(task, tried)
 
-    def _committed(self, step: MigrationStep, tried: float) -> None:
+    def _committed(self, task: Task, tried: float) -> None:
         guard, ended = self._guard, time.monotonic()
         facts = {
-            "revision": name(step),
-            "direction": "upgrade" if step.is_upgrade else "downgrade",
+            "revision": task.revision,
+            "direction": task.direction,
             "duration": round(ended - tried, 4),
             "lock_wait": round(tried - self.began, 4),
             "retries": self.retries,
@@ -203,35 +222,24 @@ class _Steps:
             facts,
             extra=facts,
         )
-        guard.done.append(name(step))
+        guard.done.append(task.revision)
         self.current = None
         self.number += 1
         if guard.on_done is not None:
             guard.on_done(self.number - 1)
 
 
-def name(step: MigrationStep) -> str:
-    """The id of the revision of a step; of a stamp, where it leads."""
-    script = getattr(step, "revision", None)
-    return str(getattr(script, "revision", None) or step.short_log)
-
-
-def _refuse_leftovers(guard: Guard, first: MigrationStep) -> None:
+def _refuse_leftovers(guard: Guard, first: Task) -> None:
     """Raise where an index is invalid, unless the first revision speaks of it: then an earlier run died in that one.
 
     Raises:
         InvalidIndex: nothing that is about to be done would repair it.
     """
-    found = preflight.invalid_indexes(guard.connection)
-    guard.connection.commit()
+    found = preflight.invalid_indexes(guard.work)
+    guard.work.commit()
     if not found:
         return
-    path = getattr(getattr(first, "revision", None), "path", None)
-    source = "" if path is None else Path(path).read_text(encoding="utf-8")
+    source = "" if first.path is None else first.path.read_text(encoding="utf-8")
     strange = [one.quoted for one in found if not re.search(rf"\b{re.escape(one.name)}\b", source)]
     if strange:
         raise InvalidIndex(guard.held.place, strange)
-
-
-def _state(error: DBAPIError) -> str | None:
-    return error.orig.sqlstate if isinstance(error.orig, psycopg.Error) else None

@@ -8,24 +8,18 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal
-
-from alembic.config import Config
-from alembic.runtime.environment import EnvironmentContext
-from alembic.runtime.migration import MigrationStep
-from alembic.script import ScriptDirectory
-from alembic.util import CommandError
+from functools import cached_property
+from typing import TYPE_CHECKING, Final, Literal
 
 from dbschema.errors import UnknownRevision
-from dbschema.migrations.errors import AmbiguousRevision, BrokenScripts, OutOfRange, WrongDirection
+from dbschema.migrations.errors import AmbiguousRevision, OutOfRange, WrongDirection
 from dbschema.migrations.location import script_location
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
-    from typing import TextIO
 
-    from sqlalchemy import Connection
+    from dbschema.migrations.scripts import Scripts
 
 Direction = Literal["upgrade", "downgrade"]
 
@@ -73,16 +67,22 @@ class History:
 
     def __init__(self, location: Path | None = None) -> None:
         self.location = script_location() if location is None else location
-        self._scripts = ScriptDirectory.from_config(self._config())
-        try:
-            heads = self._scripts.get_heads()
-            scripts = list(reversed(list(self._scripts.walk_revisions())))
-        except (CommandError, SyntaxError, ImportError) as error:
-            raise BrokenScripts(self.location, " ".join(str(error).split())) from error
-        if len(heads) > 1:
-            raise BrokenScripts(self.location, f"they have several heads ({', '.join(sorted(heads))})")
-        self.revisions = tuple(Revision(script.revision, script.doc) for script in scripts)
+        from dbschema.migrations import compiled  # noqa: PLC0415  which needs what is defined here
+
+        self.compiled = compiled.read(self.location)
+        self.revisions = (
+            self.scripts.revisions
+            if self.compiled is None
+            else tuple(one.revision for one in self.compiled.revisions)
+        )
         self._positions = {revision.id: number for number, revision in enumerate(self.revisions, start=1)}
+
+    @cached_property
+    def scripts(self) -> Scripts:
+        """The same revisions as Alembic has them, which is imported for it."""
+        from dbschema.migrations.scripts import Scripts  # noqa: PLC0415  see above
+
+        return Scripts(self.location)
 
     @property
     def head(self) -> str | None:
@@ -149,46 +149,6 @@ class History:
             raise WrongDirection(direction, target.text, current)
         return tuple(reversed(self.revisions[end:start]))
 
-    def step(self, direction: Direction, revision: Revision) -> MigrationStep:
-        """The step of Alembic's that applies or takes back `revision`."""
-        script = self._scripts.get_revision(revision.id)
-        make = (
-            MigrationStep.upgrade_from_script
-            if direction == "upgrade"
-            else MigrationStep.downgrade_from_script
-        )
-        return make(self._scripts.revision_map, script)
-
-    def run(
-        self,
-        steps: Callable[[Any, Any], Iterator[MigrationStep]],
-        *,
-        connection: Connection | None = None,
-        output: TextIO | None = None,
-        **options: Any,
-    ) -> None:
-        """What Alembic's own commands do, with steps that the caller hands out, one when the last one is committed.
-
-        Args:
-            steps: called by Alembic with the present revisions and its context.
-            connection: to the database; None: offline, into `output`.
-            output: receives SQL.
-            options: of Alembic's EnvironmentContext.
-        """
-        config = self._config(output)
-        if connection is not None:
-            config.attributes["connection"] = connection
-        with EnvironmentContext(config, self._scripts, fn=steps, **options):
-            self._scripts.run_env()
-
-    def _config(self, output: TextIO | None = None) -> Config:
-        """Alembic's configuration for these scripts, silent."""
-        config = Config(output_buffer=output) if output is not None else Config()
-        config.print_stdout = _silent  # type: ignore[method-assign,assignment]  # a library does not print
-        config.set_main_option("script_location", str(self.location).replace("%", "%%"))
-        config.set_main_option("path_separator", "os")
-        return config
-
     def _absolute(self, text: str) -> int:
         if text in {HEAD, "heads"}:
             return len(self.revisions)
@@ -217,7 +177,3 @@ class History:
         if not ids:
             return "there is none yet"
         return ", ".join(ids if len(ids) <= _LISTED else [*ids[:2], "...", *ids[-2:]])
-
-
-def _silent(*_: object) -> None:
-    """Print nothing."""

@@ -12,21 +12,20 @@ from __future__ import annotations
 
 import random
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import psycopg
-from sqlalchemy import text
-from sqlalchemy.exc import SQLAlchemyError
 
 from dbschema.migrations.errors import LockLost, PooledConnection, RunnerBusy
+from dbschema.migrations.query import scalar
 from dbschema.migrations.timeouts import KEEPALIVES, apply
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from sqlalchemy import Connection, Engine
+    from dbschema.connect.opening import Open
 
 WAIT_SECONDS: Final = 60.0
 """How long a run waits for another one to end."""
@@ -39,27 +38,23 @@ WORK_KEY: Final = KEY + 1
 
 _PAUSE: Final = (0.1, 0.4)
 _LOOKS: Final = 4
-_TRY: Final = text("SELECT pg_try_advisory_lock(:key)")
-_HOLDER: Final = text(
-    """
+_TRY: Final = "SELECT pg_try_advisory_lock(%s)"
+_HOLDER: Final = """
     SELECT a.pid, a.usename, a.application_name, host(a.client_addr) AS address, a.backend_start
     FROM pg_catalog.pg_locks AS l
     LEFT JOIN pg_catalog.pg_stat_activity AS a ON a.pid = l.pid
     WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
       AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
-      AND l.classid = :high AND l.objid = :low
+      AND l.classid = %s AND l.objid = %s
     """
-)
-_OWN: Final = text(
-    """
+_OWN: Final = """
     SELECT EXISTS (
         SELECT FROM pg_catalog.pg_locks AS l
         WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 AND l.pid = pg_backend_pid()
           AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
-          AND l.classid = :high AND l.objid = :low)
+          AND l.classid = %s AND l.objid = %s)
     """
-)
-_PID: Final = text("SELECT pg_backend_pid()")
+_PID: Final = "SELECT pg_backend_pid()"
 
 
 @dataclass(frozen=True)
@@ -67,20 +62,20 @@ class Held:
     """The lock of a run while it is held.
 
     Args:
-        connection: which holds it; in no transaction.
+        connection: which holds it; in autocommit.
         place: the database in words.
         deadline: when waiting ends, by the monotonic clock.
         seconds: how long that was at first.
         waited: seconds until the lock was given.
     """
 
-    connection: Connection
+    connection: psycopg.Connection
     place: str
     deadline: float
     seconds: float
     waited: float = 0.0
 
-    def join(self, work: Connection, *, on_wait: Callable[[str], None] | None = None) -> None:
+    def join(self, work: psycopg.Connection, *, on_wait: Callable[[str], None] | None = None) -> None:
         """Take the second lock on `work`, which is left in no transaction.
 
         Raises:
@@ -88,16 +83,16 @@ class Held:
         """
         _take(work, WORK_KEY, self.place, deadline=self.deadline, seconds=self.seconds, on_wait=on_wait)
 
-    def check(self, work: Connection, done: Sequence[str]) -> None:
+    def check(self, work: psycopg.Connection, done: Sequence[str]) -> None:
         """Raise where one of the two locks is not held any more; `work` is left in no transaction.
 
         Raises:
             LockLost: with the revisions `done`.
         """
         try:
-            own = self.connection.scalar(_OWN, _parts(KEY)) and work.scalar(_OWN, _parts(WORK_KEY))
-            work.commit()  # Alembic's new version table, where it has just made one, must not go
-        except (SQLAlchemyError, psycopg.Error) as error:
+            own = scalar(self.connection, _OWN, _parts(KEY)) and scalar(work, _OWN, _parts(WORK_KEY))
+            work.commit()
+        except psycopg.Error as error:
             raise LockLost(self.place, done) from error
         if not own:
             raise LockLost(self.place, done)
@@ -105,16 +100,16 @@ class Held:
 
 @contextmanager
 def exclusive(
-    engine: Engine,
+    another: Open,
     place: str,
     seconds: float = WAIT_SECONDS,
     *,
     on_wait: Callable[[str], None] | None = None,
 ) -> Iterator[Held]:
-    """Hold the lock of the database behind `engine`; the server frees it when this connection ends, however it ends.
+    """Hold the lock of the database that `another` leads to; the server frees it when this connection ends, however it ends.
 
     Args:
-        engine: for a connection of its own.
+        another: opens a connection of its own.
         place: the database in words, for the error.
         seconds: how long to wait for another run.
         on_wait: called once, with the holder in words, where there is one to wait for.
@@ -124,14 +119,14 @@ def exclusive(
         PooledConnection: a lock taken here would belong to somebody else by the next statement.
     """
     began = time.monotonic()
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        check_session(engine, connection, place)
+    with closing(another(autocommit=True)) as connection:
+        check_session(another, connection, place)
         apply(connection, KEEPALIVES | {"idle_session_timeout": "0"})
         _take(connection, KEY, place, deadline=began + seconds, seconds=seconds, on_wait=on_wait)
         yield Held(connection, place, began + seconds, seconds, time.monotonic() - began)
 
 
-def check_session(engine: Engine, connection: Connection, place: str) -> None:
+def check_session(another: Open, connection: psycopg.Connection, place: str) -> None:
     """Raise where `connection`, which is in autocommit, is not one session of the server.
 
     A pooler gives its clients process ids of its own; where ours is the server's there is none. Behind one, either two of
@@ -141,23 +136,22 @@ def check_session(engine: Engine, connection: Connection, place: str) -> None:
     Raises:
         PooledConnection: it is not.
     """
-    first = connection.scalar(_PID)
-    driver = connection.connection.driver_connection
-    if isinstance(driver, psycopg.Connection) and driver.info.backend_pid == first:
+    first = scalar(connection, _PID)
+    if connection.info.backend_pid == first:
         return
-    with engine.connect() as other:
+    with closing(another()) as other:
         for _ in range(_LOOKS):
-            theirs = other.scalar(_PID)  # and stays in its transaction, which keeps that session from us
-            ours = {connection.scalar(_PID) for _ in range(2)}
+            theirs = scalar(other, _PID)  # and stays in its transaction, which keeps that session from us
+            ours = {scalar(connection, _PID) for _ in range(2)}
             other.rollback()
             # Asked twice in a row: a pool that goes round shows another session the second time.
-            ours |= {connection.scalar(_PID) for _ in range(2)}
+            ours |= {scalar(connection, _PID) for _ in range(2)}
             if theirs == first or ours != {first}:
                 raise PooledConnection(place)
 
 
 def _take(
-    connection: Connection,
+    connection: psycopg.Connection,
     key: int,
     place: str,
     *,
@@ -166,7 +160,7 @@ def _take(
     on_wait: Callable[[str], None] | None,
 ) -> None:
     while True:
-        taken = connection.scalar(_TRY, {"key": key})
+        taken = scalar(connection, _TRY, (key,))
         connection.rollback()
         if taken:
             return
@@ -178,18 +172,19 @@ def _take(
         time.sleep(random.uniform(*_PAUSE))  # noqa: S311  runners shall not ask in step; nothing secret
 
 
-def _parts(key: int) -> dict[str, int]:
-    return {"high": key >> 32, "low": key & 0xFFFF_FFFF}
+def _parts(key: int) -> tuple[int, int]:
+    return key >> 32, key & 0xFFFF_FFFF
 
 
-def _holder(connection: Connection, key: int) -> str:
+def _holder(connection: psycopg.Connection, key: int) -> str:
     """Who has the lock, in words."""
-    found = connection.execute(_HOLDER, _parts(key)).first()
+    found = connection.execute(_HOLDER, _parts(key)).fetchone()
     connection.rollback()
-    if found is None or found.pid is None:
+    if found is None or found[0] is None:
         return "a session that has just ended"
-    name = f" {found.application_name!r}" if found.application_name else ""
-    user = f" of {found.usename!r}" if found.usename else ""
-    address = f" from {found.address}" if found.address else ""
-    since = f", connected since {found.backend_start:%Y-%m-%d %H:%M:%S %Z}" if found.backend_start else ""
-    return f"process {found.pid}{name}{user}{address}{since}"
+    pid, user, application, address, since = found
+    name = f" {application!r}" if application else ""
+    of = f" of {user!r}" if user else ""
+    at = f" from {address}" if address else ""
+    begun = f", connected since {since:%Y-%m-%d %H:%M:%S %Z}" if since else ""
+    return f"process {pid}{name}{of}{at}{begun}"

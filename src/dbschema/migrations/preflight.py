@@ -5,10 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from alembic.runtime.migration import MigrationContext
-from sqlalchemy import text
-
-from dbschema.ddl.objects import quote
 from dbschema.migrations.contents import VERSION_TABLE, relations
 from dbschema.migrations.errors import (
     DatabaseNewer,
@@ -18,17 +14,17 @@ from dbschema.migrations.errors import (
     NotWritable,
     WrongSchema,
 )
+from dbschema.migrations.query import scalar
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    import psycopg
 
     from dbschema.migrations.history import History
 
 DEFAULT_SCHEMA: Final = "public"
 """Where the revisions expect the tables: it is named in the grants on the schema itself."""
 
-_FACTS: Final = text(
-    """
+_FACTS: Final = """
     SELECT pg_is_in_recovery() AS recovery,
            current_setting('transaction_read_only')::boolean AS read_only,
            current_user AS role,
@@ -36,12 +32,10 @@ _FACTS: Final = text(
            current_schema() AS schema,
            current_schema() IS NOT NULL AND has_schema_privilege(current_schema(), 'CREATE') AS may_create
     """
-)
 
 # A partitioned index is invalid until all its parts are attached, which may take several revisions on purpose; one that
 # another session builds at this moment is no leftover.
-_INVALID: Final = text(
-    """
+INVALID_INDEXES: Final = """
     SELECT c.relname AS name, quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS quoted
     FROM pg_catalog.pg_index AS i
     JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid
@@ -51,7 +45,6 @@ _INVALID: Final = text(
                       WHERE p.index_relid = c.oid AND p.pid <> pg_backend_pid())
     ORDER BY 2
     """
-)
 
 
 @dataclass(frozen=True)
@@ -62,12 +55,12 @@ class InvalidOne:
     quoted: str
 
 
-def invalid_indexes(connection: Connection) -> tuple[InvalidOne, ...]:
+def invalid_indexes(connection: psycopg.Connection) -> tuple[InvalidOne, ...]:
     """The indexes of the schemas on the search path that nothing uses, because their building was cut off."""
-    return tuple(InvalidOne(row.name, row.quoted) for row in connection.execute(_INVALID))
+    return tuple(InvalidOne(*row) for row in connection.execute(INVALID_INDEXES))
 
 
-def check_valid(connection: Connection, place: str) -> None:
+def check_valid(connection: psycopg.Connection, place: str) -> None:
     """Raise where an index was left behind that was not built to its end.
 
     Raises:
@@ -79,14 +72,15 @@ def check_valid(connection: Connection, place: str) -> None:
         raise InvalidIndex(place, [one.quoted for one in found])
 
 
-def read_current(connection: Connection) -> tuple[str, ...]:
+def read_current(connection: psycopg.Connection) -> tuple[str, ...]:
     """The revisions at which the database stands: none before the first run, one after."""
-    current = MigrationContext.configure(connection).get_current_heads()
+    found = scalar(connection, "SELECT to_regclass(%s) IS NOT NULL", (VERSION_TABLE,))
+    rows = connection.execute(f"SELECT version_num FROM {VERSION_TABLE}".encode()).fetchall() if found else ()  # noqa: S608  a constant
     connection.rollback()
-    return tuple(current)
+    return tuple(row[0] for row in rows)
 
 
-def known_current(connection: Connection, history: History, place: str) -> str | None:
+def known_current(connection: psycopg.Connection, history: History, place: str) -> str | None:
     """The one revision at which the database stands; None: base.
 
     Raises:
@@ -98,7 +92,7 @@ def known_current(connection: Connection, history: History, place: str) -> str |
     return max(current, key=history.position, default=None)
 
 
-def check_rights(connection: Connection, place: str) -> None:
+def check_rights(connection: psycopg.Connection, place: str) -> None:
     """Raise where nothing can be changed here, or not by this role.
 
     Raises:
@@ -106,43 +100,48 @@ def check_rights(connection: Connection, place: str) -> None:
         WrongSchema: the default schema is another than the one that the revisions grant access to.
         MayNotCreate: the role has no CREATE on the default schema, or there is no such schema.
     """
-    facts = connection.execute(_FACTS).one()
+    found = connection.execute(_FACTS).fetchone()
     connection.rollback()
-    if facts.recovery or facts.read_only:
-        raise NotWritable(place, recovery=facts.recovery)
-    if facts.schema is None:
-        statement = f"ALTER ROLE {quote(facts.role)} SET search_path = public"
-        raise MayNotCreate(place, facts.role, None, statement)
-    if facts.schema != DEFAULT_SCHEMA:
-        statement = f"ALTER ROLE {quote(facts.role)} IN DATABASE {quote(facts.database)} SET search_path = {DEFAULT_SCHEMA}"
-        raise WrongSchema(place, facts.role, facts.schema, statement)
-    if not facts.may_create:
-        statement = f"GRANT CREATE ON SCHEMA {quote(facts.schema)} TO {quote(facts.role)}"
-        raise MayNotCreate(place, facts.role, facts.schema, statement)
+    if found is None:
+        raise TypeError("a SELECT without FROM gives one row")
+    recovery, read_only, role, database, schema, may_create = found
+    if recovery or read_only:
+        raise NotWritable(place, recovery=recovery)
+    if schema == DEFAULT_SCHEMA and may_create:
+        return
+    from dbschema.ddl.objects import quote  # noqa: PLC0415  imports SQLAlchemy, for an error only
+
+    if schema is None:
+        statement = f"ALTER ROLE {quote(role)} SET search_path = public"
+        raise MayNotCreate(place, role, None, statement)
+    if schema != DEFAULT_SCHEMA:
+        statement = (
+            f"ALTER ROLE {quote(role)} IN DATABASE {quote(database)} SET search_path = {DEFAULT_SCHEMA}"
+        )
+        raise WrongSchema(place, role, schema, statement)
+    statement = f"GRANT CREATE ON SCHEMA {quote(schema)} TO {quote(role)}"
+    raise MayNotCreate(place, role, schema, statement)
 
 
-def check_empty(connection: Connection, place: str) -> None:
+def check_empty(connection: psycopg.Connection, place: str) -> None:
     """Raise where a database without a revision holds tables or views already, other than those of extensions.
 
     Raises:
         ForeignTables: names some of them.
     """
     tables = relations(connection)
-    schema = connection.scalar(text("SELECT current_schema()"))
+    schema = scalar(connection, "SELECT current_schema()")
     connection.rollback()
     if tables:
         raise ForeignTables(place, schema, tables)
 
 
-def remove_empty_version_table(connection: Connection) -> None:
+def remove_empty_version_table(connection: psycopg.Connection) -> None:
     """Drop the version table where it holds nothing: the first run failed, or the last revision was taken back.
 
     Alembic makes it before the first revision, in a transaction of its own, and leaves it after the last one; either
     way it would be the one thing that stays in a database that should be as it was.
     """
-    if MigrationContext.configure(connection).get_current_heads():
-        connection.rollback()
-        return
-    connection.rollback()
-    with connection.begin():
-        connection.execute(text(f"DROP TABLE IF EXISTS {VERSION_TABLE}"))
+    if not read_current(connection):
+        connection.execute(f"DROP TABLE IF EXISTS {VERSION_TABLE}".encode())
+        connection.commit()

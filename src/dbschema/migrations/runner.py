@@ -1,28 +1,26 @@
-"""Upgrades, downgrades and the state of a database, by Alembic, for the command line and for other programs.
+"""Upgrades, downgrades and the state of a database, for the command line and for other programs.
 
 A run resolves its target before it connects, looks at the database before it changes anything, holds the lock while it
 works, and commits each revision by itself: what fails leaves nothing of its revision behind. It can be given a time, by
 which it stops between two revisions; the next run goes on from there.
+
+Looking at a database needs psycopg alone. Alembic and SQLAlchemy are imported when there is work that needs them: they cost
+more time than all the rest of a run that has nothing to do.
 """
 
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from io import StringIO
 from typing import TYPE_CHECKING, Any, Final
 
-import psycopg
-from alembic.util import CommandError
-from sqlalchemy import URL, text
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
-
 from dbschema import connect
-from dbschema.errors import DbSchemaError
-from dbschema.migrations import lock, preflight
-from dbschema.migrations.errors import DatabaseNewer, NeedsDatabase, RevisionFailed
-from dbschema.migrations.guard import Guard, log
+from dbschema.migrations import preflight
+from dbschema.migrations.errors import DatabaseNewer, NeedsDatabase
 from dbschema.migrations.history import BASE, HEAD, Direction, History, Revision
+from dbschema.migrations.query import scalar
 from dbschema.migrations.timeouts import Timeouts
 
 if TYPE_CHECKING:
@@ -30,10 +28,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from alembic.runtime.migration import MigrationStep
-    from sqlalchemy import Connection
+    from sqlalchemy import URL, Connection
 
     from dbschema.migrations.history import Target
-    from dbschema.migrations.lock import Held
 
 
 DEFAULTS: Final = Timeouts()
@@ -141,14 +138,23 @@ def upgrade(
     stop_at = None if within is None else time.monotonic() + within
     history = History(location)
     goal = history.goal("upgrade", revision)
-    options = _Options(timeouts if wait is None else timeouts.changed(wait=wait), stop_at, on_step, on_wait)
+    limits = timeouts if wait is None else timeouts.changed(wait=wait)
     try:
-        run = _run("upgrade", target, history, goal, options=options, compare=compare)
+        return _run(
+            "upgrade",
+            target,
+            history,
+            goal,
+            timeouts=limits,
+            stop_at=stop_at,
+            on_step=on_step,
+            on_wait=on_wait,
+            compare=compare,
+        )
     except DatabaseNewer as newer:
         if not tolerate_newer:
             raise
         return Run(newer.place, newer.unknown[-1], newer.unknown[-1], (), unknown=newer.unknown)
-    return run
 
 
 def downgrade(
@@ -166,8 +172,17 @@ def downgrade(
     stop_at = None if within is None else time.monotonic() + within
     history = History(location)
     goal = history.goal("downgrade", revision)
-    options = _Options(timeouts if wait is None else timeouts.changed(wait=wait), stop_at, on_step, on_wait)
-    return _run("downgrade", target, history, goal, options=options)
+    limits = timeouts if wait is None else timeouts.changed(wait=wait)
+    return _run(
+        "downgrade",
+        target,
+        history,
+        goal,
+        timeouts=limits,
+        stop_at=stop_at,
+        on_step=on_step,
+        on_wait=on_wait,
+    )
 
 
 def check_target(direction: Direction, revision: str, *, location: Path | None = None) -> None:
@@ -183,13 +198,13 @@ def status(target: connect.Settings | URL | str, *, location: Path | None = None
     """
     history = History(location)
     settings = _settings(target)
-    with connect.translating(settings), connect.create_engine(settings).connect() as connection:
+    with connect.translating(settings), closing(connect.open(settings)) as connection:
         current = preflight.read_current(connection)
-        server = str(connection.scalar(text("SHOW server_version"))).partition(" ")[0]
-        postgis = connection.scalar(
-            text("SELECT extversion FROM pg_catalog.pg_extension WHERE extname = 'postgis'")
+        server = str(scalar(connection, "SHOW server_version")).partition(" ")[0]
+        postgis = scalar(
+            connection, "SELECT extversion FROM pg_catalog.pg_extension WHERE extname = 'postgis'"
         )
-        recovery = bool(connection.scalar(text("SELECT pg_is_in_recovery()")))
+        recovery = bool(scalar(connection, "SELECT pg_is_in_recovery()"))
     unknown = history.unknown(current)
     applied = 0 if unknown else max(map(history.position, current), default=0)
     return Status(
@@ -232,25 +247,15 @@ def sql(span: str | None = None, *, location: Path | None = None) -> str:
 
     def steps(_heads: Any, _context: Any) -> Iterator[MigrationStep]:
         for revision in plan:
-            yield history.step(direction, revision)
+            yield history.scripts.step(direction, revision)
 
     if plan:
-        history.run(steps, output=output, as_sql=True, starting_rev=start or BASE)
+        history.scripts.run(steps, output=output, as_sql=True, starting_rev=start or BASE)
     return output.getvalue()
 
 
 def _settings(target: connect.Settings | URL | str) -> connect.Settings:
     return target if isinstance(target, connect.Settings) else connect.resolve(target, source="the caller")
-
-
-@dataclass(frozen=True)
-class _Options:
-    """What a caller wants of a run, beside its target."""
-
-    timeouts: Timeouts
-    stop_at: float | None
-    on_step: Callable[[Step], None] | None
-    on_wait: Callable[[str], None] | None
 
 
 def _run(
@@ -259,136 +264,32 @@ def _run(
     history: History,
     goal: Target,
     *,
-    options: _Options,
+    timeouts: Timeouts,
+    stop_at: float | None,
+    on_step: Callable[[Step], None] | None,
+    on_wait: Callable[[str], None] | None,
     compare: Callable[[Connection], Sequence[Any]] | None = None,
 ) -> Run:
     settings = _settings(target)
-    with connect.translating(settings):
-        engine = connect.create_engine(settings)
-        with engine.connect() as connection:
-            before = preflight.known_current(connection, history, settings.place)
-            if not history.plan(direction, before, goal):
-                preflight.check_valid(connection, settings.place)
-                return Run(settings.place, before, before, ())
-            preflight.check_rights(connection, settings.place)
-            with lock.exclusive(engine, settings.place, _patience(options), on_wait=options.on_wait) as held:
-                held.join(connection, on_wait=options.on_wait)
-                log.info("The lock of %s was given after %.3f s", settings.place, held.waited)
-                # Another run may have come first: what counts is what stands there now.
-                before = preflight.known_current(connection, history, settings.place)
-                plan = history.plan(direction, before, goal)
-                if before is None and plan:
-                    preflight.check_empty(connection, settings.place)
-                try:
-                    done = _execute(
-                        direction,
-                        connection,
-                        plan,
-                        held=held,
-                        settings=settings,
-                        history=history,
-                        options=options,
-                    )
-                finally:
-                    _tidy(connection)
-                moved = done if direction == "upgrade" else -done
-                after = history.at(history.position(before) + moved)
-                differences: Sequence[Any] = ()
-                if compare is not None and done and after == history.head:
-                    differences = compare(connection)
-    return Run(
-        settings.place,
-        before,
-        after,
-        plan[:done],
-        left=plan[done:],
-        differences=tuple(differences),
-        waited=held.waited,
-    )
+    another = connect.opener(settings)
+    with connect.translating(settings), closing(another()) as work:
+        before = preflight.known_current(work, history, settings.place)
+        if not history.plan(direction, before, goal):
+            preflight.check_valid(work, settings.place)
+            return Run(settings.place, before, before, ())
+        from dbschema.migrations.execution import Execution  # noqa: PLC0415  most runs of a deployment end above
 
-
-def _patience(options: _Options) -> float:
-    """Seconds to wait for another run: not beyond the time of this one."""
-    if options.stop_at is None:
-        return options.timeouts.wait
-    return max(0.0, min(options.timeouts.wait, options.stop_at - time.monotonic()))
-
-
-def _execute(
-    direction: Direction,
-    connection: Connection,
-    plan: Sequence[Revision],
-    *,
-    held: Held,
-    settings: connect.Settings,
-    history: History,
-    options: _Options,
-) -> int:
-    """Go through `plan`, as far as the time allows; how many of its revisions were done."""
-    if not plan:
-        return 0
-
-    def tell(number: int, *, done: bool = False) -> None:
-        if options.on_step is not None:
-            options.on_step(Step(direction, plan[number], number + 1, len(plan), done))
-
-    def steps(_heads: Any, _context: Any) -> Iterator[MigrationStep]:
-        return (history.step(direction, revision) for revision in plan)
-
-    guard = Guard(
-        connection,
-        held,
-        options.timeouts,
-        options.stop_at,
-        on_begin=tell,
-        on_done=lambda number: tell(number, done=True),
-    )
-    try:
-        guard.run(steps, lambda hand_out: history.run(hand_out, connection=connection))
-    except (DbSchemaError, BrokenPipeError):
-        raise  # of our own, or of whoever is told about the steps
-    except Exception as error:
-        if len(guard.done) == len(plan):
-            raise
-        raise _failed(direction, settings, plan[len(guard.done)], guard.done, error) from error
-    return len(guard.done)
-
-
-def _failed(
-    direction: Direction,
-    settings: connect.Settings,
-    revision: Revision,
-    done: Sequence[str],
-    error: Exception,
-) -> RevisionFailed:
-    state = None
-    if isinstance(error, (DBAPIError, psycopg.Error)):
-        told = connect.translate(error, settings)
-        reason, remedy, state = told.reason, told.next_step, told.sqlstate
-    elif isinstance(error, (CommandError, SQLAlchemyError)):
-        reason, remedy = " ".join(str(error).split()).rstrip("."), "Correct the revision and repeat"
-    else:
-        reason, remedy = (
-            f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip("."),
-            "Correct the revision and repeat",
+        execution = Execution(
+            direction,
+            settings,
+            work,
+            another,
+            history,
+            goal,
+            timeouts=timeouts,
+            stop_at=stop_at,
+            on_step=on_step,
+            on_wait=on_wait,
+            compare=compare,
         )
-    return RevisionFailed(
-        settings.place,
-        direction,
-        revision=revision.id,
-        doc=revision.doc,
-        done=done,
-        reason=reason,
-        remedy=remedy,
-        sqlstate=state,
-    )
-
-
-def _tidy(connection: Connection) -> None:
-    """Leave no empty version table behind; where the connection is gone, there is nothing that could be done."""
-    try:
-        if connection.in_transaction():
-            connection.rollback()
-        preflight.remove_empty_version_table(connection)
-    except (SQLAlchemyError, psycopg.Error):
-        return
+        return execution.run()

@@ -7,14 +7,12 @@ import os
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from sqlalchemy import text
-
 from dbschema.migrations.errors import BadTimeout
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sqlalchemy import Connection
+    import psycopg
 
 ENVIRONMENT: Final = {
     "lock": "DBSCHEMA_LOCK_TIMEOUT",
@@ -95,7 +93,7 @@ class Timeouts:
         }
         return {name: milliseconds(value) for name, value in values.items() if value is not None}
 
-    def apply(self, connection: Connection) -> None:
+    def apply(self, connection: psycopg.Connection) -> None:
         """Make them hold for the session of `connection`.
 
         Committed at once: a setting made in a transaction goes with its rollback, and a transaction that is open when
@@ -112,10 +110,10 @@ KEEPALIVES: Final = {
 }
 
 
-def apply(connection: Connection, settings: Mapping[str, str]) -> None:
+def apply(connection: psycopg.Connection, settings: Mapping[str, str]) -> None:
     """Set `settings` for the session, and commit."""
     calls = ", ".join(f"set_config('{name}', '{value}', false)" for name, value in settings.items())
-    connection.execute(text(f"SELECT {calls}"))
+    connection.execute(f"SELECT {calls}".encode())
     connection.commit()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from dbschema.server.address import DATABASE, USER
@@ -16,14 +17,37 @@ if TYPE_CHECKING:
 
 _MAINTENANCE = "postgres"
 _SECONDS = 10
+_RECOVERY_SECONDS = 60.0
+_PAUSE = 0.05
+# What the server says, in English as we start it, while it repairs itself after one of its processes was killed.
+_NOT_READY = (
+    "starting up",
+    "in recovery mode",
+    "not yet accepting connections",
+    "because of crash of another server process",
+    "closed the connection unexpectedly",
+)
 
 
 def ensure_database(address: Address, password_file: Path) -> None:
     """Create the database if it is absent; this is also the proof that the address works for its clients.
 
     Raises:
-        NoConnection: the server refuses us.
+        NoConnection: the server refuses us, or has not recovered from a crash within a minute.
     """
+    deadline = time.monotonic() + _RECOVERY_SECONDS
+    while True:
+        try:
+            _ensure(address, password_file)
+        except NoConnection as error:
+            if time.monotonic() >= deadline or not any(words in error.reason for words in _NOT_READY):
+                raise
+            time.sleep(_PAUSE)
+        else:
+            return
+
+
+def _ensure(address: Address, password_file: Path) -> None:
     import psycopg  # noqa: PLC0415  not everything that starts the server needs a driver, and it takes time to load
 
     try:

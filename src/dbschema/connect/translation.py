@@ -7,18 +7,14 @@ server. What is not recognised keeps the server's own sentence, so that nothing 
 from __future__ import annotations
 
 import re
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 import psycopg
-from sqlalchemy.exc import DBAPIError
 
 from dbschema.connect import errors
-from dbschema.ddl.objects import quote
+from dbschema.connect.failure import sqlstate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from dbschema.connect.settings import Settings
 
 _BY_STATE: Final[dict[str, type[errors.Refusal]]] = {
@@ -73,7 +69,7 @@ def translate(error: Exception, settings: Settings) -> errors.Refusal:
     """The error of ours that tells what `error`, of psycopg or SQLAlchemy, means for the database of `settings`."""
     original = getattr(error, "orig", None) or error
     diagnosis = original.diag if isinstance(original, psycopg.Error) else None
-    state = original.sqlstate if isinstance(original, psycopg.Error) else None
+    state = sqlstate(error)
     text = (diagnosis.message_primary if diagnosis is not None else None) or str(original)
     # The lines after the first repeat it for each host, or ask whether the server runs.
     reason = one_line(_LIBPQ_PREFIX.sub("", text.strip().partition("\n")[0]))
@@ -82,15 +78,6 @@ def translate(error: Exception, settings: Settings) -> errors.Refusal:
     if kind is errors.NotPrivileged:
         hint = _grant(reason, settings) or hint
     return kind(settings, reason, sqlstate=state, hint=one_line(hint) if hint and _keeps_hint(kind) else None)
-
-
-@contextmanager
-def translating(settings: Settings) -> Iterator[None]:
-    """Turn errors of psycopg and SQLAlchemy that leave this block into children of `ConnectError`, with their cause."""
-    try:
-        yield
-    except (DBAPIError, psycopg.Error) as error:
-        raise translate(error, settings) from error
 
 
 def one_line(text: str) -> str:
@@ -117,6 +104,8 @@ def _keeps_hint(kind: type[errors.Refusal]) -> bool:
 
 def _grant(reason: str, settings: Settings) -> str | None:
     """The statement that an administrator runs, where the server's sentence tells which privilege is missing."""
+    from dbschema.ddl.objects import quote  # noqa: PLC0415  imports SQLAlchemy, for an error only
+
     user = "CURRENT_USER" if settings.user is None else quote(settings.user)
     if extension := _MAY_NOT_EXTEND.search(reason):
         return f"Have an administrator run in this database: CREATE EXTENSION {quote(extension[1])}"

@@ -1,0 +1,112 @@
+"""How every command ends: one line for an error, and the exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from dbschema.cli.output import coloured, one_line
+from dbschema.errors import DbSchemaError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+FOUND = 1
+WRONG = 2
+INTERRUPTED = 130
+BROKEN_PIPE = 141  # what a shell reports of a program that SIGPIPE ends
+
+
+class CallRefused(DbSchemaError):
+    """The command was called in a way that it does not accept."""
+
+
+def ended(
+    command: Callable[[], object], *, debug: Callable[[], bool], words: Callable[[Exception], str | None]
+) -> int:
+    """Run a command; the exit code, after the line that tells its error.
+
+    Args:
+        command: gives an exit code, or anything else for 0.
+        debug: whether the traceback of an error is shown before its line; asked when there is one.
+        words: what to say of an error that is the caller's own and needs no traceback; None of all others.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            # A sign that the terminal's encoding lacks is shown as an escape, and is no error.
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        code = command()
+        sys.stdout.flush()
+    except (BrokenPipeError, SystemExit):
+        # Typer answers a broken pipe with an exit of its own, the only one that it makes here.
+        return _no_reader()
+    except Exception as error:  # whatever it is, a user gets one line
+        own = words(error)
+        if own is not None:
+            return _failed(own, None)
+        return _failed(_told(error), error if debug() else None)
+    return code if isinstance(code, int) else 0
+
+
+def interrupted() -> int:
+    """Tell that the user has stopped the command; the exit code."""
+    sys.stderr.write("\nInterrupted; the step that was under way is undone.\n")
+    return INTERRUPTED
+
+
+def _told(error: Exception) -> str:
+    if isinstance(error, DbSchemaError):
+        return str(error)
+    if isinstance(error, OSError):
+        return _system(error)
+    text = f"An unexpected error, {type(error).__name__}{': ' if str(error) else ''}{error}"
+    advice = "Please report it with what 'dbschema --debug ...' shows"
+    return f"{one_line(text).rstrip('.')}. {advice}."
+
+
+def _failed(text: str, traced: Exception | None) -> int:
+    if traced is not None:
+        import traceback  # noqa: PLC0415  for a developer
+
+        traceback.print_exception(traced)
+    label = "\x1b[31mError:\x1b[0m" if coloured(sys.stderr) else "Error:"
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return _no_reader()
+    except OSError:
+        _drop_unwritable()
+    try:
+        sys.stderr.write(f"{label} {one_line(text)}\n")
+        sys.stderr.flush()
+    except BrokenPipeError:
+        return _no_reader()
+    except OSError:
+        _drop_unwritable()  # there is nowhere left to tell it
+    return WRONG
+
+
+def _system(error: OSError) -> str:
+    """What the operating system refuses; without the name of a file, it is mostly our own output that it means."""
+    place = f" ({error.filename})" if error.filename else " (while writing the output, or reading a file)"
+    return f"{error.strerror or error}{place}. See where with 'dbschema --debug ...'."
+
+
+def _no_reader() -> int:
+    """Whoever read our output has gone, as `head` does: be quiet."""
+    _drop_unwritable()
+    return BROKEN_PIPE
+
+
+def _drop_unwritable() -> None:
+    """Forget what cannot be written: the interpreter would try again at its end, and end with a code of its own."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.__stdout__, sys.__stderr__):
+        if stream is not None:
+            try:
+                stream.flush()
+            except (OSError, ValueError):
+                os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)

@@ -1,0 +1,28 @@
+"""The database that a command means; the private server is started where it is that one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dbschema.cli.output import Screen
+    from dbschema.connect import Settings
+
+
+def database(url: str | None, screen: Screen) -> Settings:
+    """The database that is meant; the private server is started where it is that one."""
+    from dbschema import connect  # noqa: PLC0415  imports psycopg
+
+    return connect.resolve(url, fallback=lambda: start_private(screen))
+
+
+def start_private(screen: Screen) -> str:
+    """Start the private server, where it does not run already; its address."""
+    from dbschema.server import PrivateServer  # noqa: PLC0415  costs time, and few need it
+
+    server = PrivateServer()
+    running = server.status().address
+    if running is not None:
+        return server.start().url()  # it also sees that the database is there
+    with screen.step(f"Start the private server in {server.home}"):
+        return server.start().url()

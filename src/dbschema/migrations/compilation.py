@@ -1,0 +1,201 @@
+"""Writes the SQL of revisions beside them, so that an upgrade needs no Alembic: see `compiled` for how it is used.
+
+Each revision is run by Alembic without a database, as `alembic upgrade --sql` runs it, and its statements are taken as
+they are, before Alembic makes a script of them (which turns tabs into blanks). One that may do something else online is
+left to Alembic: `plainness` tells which. An application that has revisions of its own may call `write` for its folder.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+from contextlib import contextmanager
+from hashlib import sha256
+from io import StringIO
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import TextClause, text
+from sqlalchemy.schema import ExecutableDDLElement
+
+from dbschema.errors import MigrationError
+from dbschema.migrations import compiled, plainness
+from dbschema.migrations.compiled import Statement
+from dbschema.migrations.contents import VERSION_TABLE
+from dbschema.migrations.scripts import Scripts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from alembic.runtime.migration import MigrationContext, MigrationStep
+
+
+class CannotCompile(MigrationError):
+    """The environment of a folder does more than a compiled upgrade could repeat."""
+
+    def __init__(self, location: Path, reason: str) -> None:
+        self.location, self.reason = location, reason
+        super().__init__(
+            f"The revisions in {location} cannot be compiled: {reason}",
+            "Let Alembic run them, as it does without compiled SQL",
+        )
+
+
+def write(location: Path) -> list[str]:
+    """Compile the revisions in `location` into its folder `compiled`; what changed, by name.
+
+    Raises:
+        BrokenScripts: they cannot be loaded, or are not one line.
+        CannotCompile: `env.py` does more than to call `environment.run(context, metadata)`.
+    """
+    wanted, found = files(location), _present(location)
+    folder = location / compiled.FOLDER
+    folder.mkdir(exist_ok=True)
+    for name in found.keys() - wanted.keys():
+        (folder / name).unlink()
+    for name, content in wanted.items():
+        if found.get(name) != content:
+            (folder / name).write_bytes(content)
+    return _different(wanted, found)
+
+
+def check(location: Path) -> list[str]:
+    """The names of the files that `write` would change. Errors as `write`."""
+    return _different(files(location), _present(location))
+
+
+def files(location: Path) -> dict[str, bytes]:
+    """The files of the folder `compiled`, by name."""
+    _check_environment(location)
+    scripts = Scripts(location)
+    paths = {one.id: path for one, path in zip(scripts.revisions, scripts.paths, strict=True)}
+    reasons = {name: plainness.why_not(path.read_text(encoding="utf-8")) for name, path in paths.items()}
+    rendered = _render(scripts, reasons)
+    result: dict[str, bytes] = {}
+    revisions = []
+    for one in scripts.revisions:
+        path, reason = paths[one.id], reasons[one.id]
+        entry: dict[str, Any] = {"id": one.id, "doc": one.doc, "file": path.name, "sql": None}
+        if reason is None:
+            name = f"{path.stem}.sql"
+            result[name] = compiled.write(rendered[one.id]).encode()
+            entry |= {"sql": name, "sha256": sha256(result[name]).hexdigest()}
+        else:
+            entry["by_alembic"] = reason
+        revisions.append(entry)
+    index = {"format": compiled.FORMAT, "files": compiled.sources(location), "revisions": revisions}
+    result[compiled.INDEX] = (json.dumps(index, indent=1, ensure_ascii=False) + "\n").encode()
+    return result
+
+
+def _present(location: Path) -> dict[str, bytes]:
+    folder = location / compiled.FOLDER
+    return {path.name: path.read_bytes() for path in folder.iterdir()} if folder.is_dir() else {}
+
+
+def _different(wanted: dict[str, bytes], found: dict[str, bytes]) -> list[str]:
+    return sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
+
+
+def _check_environment(location: Path) -> None:
+    """Raise where `env.py` does, on a connection, what a compiled upgrade would not."""
+    tree = ast.parse((location / "env.py").read_text(encoding="utf-8"))
+    calls = []
+    for node in tree.body:
+        if isinstance(node, (ast.Import, ast.ImportFrom, ast.FunctionDef)) or (
+            isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        ):
+            continue
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            continue
+        if not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)):
+            raise CannotCompile(location, f"line {node.lineno} of env.py may decide what is done")
+        calls.append(node.value)
+    if [ast.unparse(call.func) for call in calls] != ["environment.run"] or (
+        len(calls[0].args) != 2 or calls[0].keywords
+    ):
+        raise CannotCompile(location, "env.py does more than to call environment.run(context, metadata)")
+
+
+def _render(scripts: Scripts, reasons: dict[str, str | None]) -> dict[str, list[Statement]]:
+    """The statements of each revision that has no reason yet; a new reason for one that turns out to bind values."""
+    rendered: dict[str, list[Statement]] = {}
+
+    def steps(_heads: Any, context: MigrationContext) -> Iterator[MigrationStep]:
+        if context.version_table != VERSION_TABLE or context.version_table_schema is not None:
+            raise CannotCompile(scripts.location, "the version table has another name or schema")
+        for revision in scripts.revisions:
+            step = scripts.step("upgrade", revision)
+            recorder = _Recorder(context)
+            plain, skip = step.migration_fn, reasons[revision.id] is not None
+
+            def record(  # the values of this round, not of the last
+                revision: str = revision.id,
+                plain: Callable[..., None] = plain,
+                recorder: _Recorder = recorder,
+                *,
+                skip: bool = skip,
+                **arguments: Any,
+            ) -> None:
+                if skip:
+                    return
+                with recorder.recording():
+                    try:
+                        plain(**arguments)
+                    except Exception as error:
+                        recorder.reason = f"without a database it fails with {type(error).__name__}"
+                if recorder.reason is None:
+                    rendered[revision] = recorder.statements
+                else:
+                    reasons[revision] = recorder.reason
+
+            step.migration_fn = record
+            yield step
+
+    if scripts.revisions:
+        scripts.run(steps, output=StringIO(), as_sql=True, starting_rev="base")
+    return rendered
+
+
+class _Recorder:
+    """Keeps what one revision executes, as text that reaches the server unchanged.
+
+    Args:
+        context: Alembic's, offline.
+    """
+
+    def __init__(self, context: MigrationContext) -> None:
+        self._impl = context.impl
+        self.statements: list[Statement] = []
+        self.reason: str | None = None
+        self._alone = False
+
+    @contextmanager
+    def recording(self) -> Iterator[None]:
+        """Within this block, Alembic executes into `statements`."""
+        own = {"_exec": self._exec, "emit_begin": self._emit_begin, "emit_commit": self._emit_commit}
+        vars(self._impl).update(own)
+        try:
+            yield
+        finally:
+            for name in own:
+                del vars(self._impl)[name]
+
+    def _emit_commit(self) -> None:
+        self._alone = True
+
+    def _emit_begin(self) -> None:
+        self._alone = False
+
+    def _exec(self, construct: Any, *others: Any, **options: Any) -> None:
+        clause = text(construct) if isinstance(construct, str) else construct
+        if isinstance(clause, TextClause):
+            if clause.compile().params:
+                self.reason = "it binds values to a statement"
+        elif not isinstance(clause, ExecutableDDLElement):
+            self.reason = f"it executes {type(clause).__name__}, which may bind values"
+        if any(others) or any(options.values()):
+            self.reason = "it executes with options or values"
+        literal = {} if isinstance(clause, ExecutableDDLElement) else {"literal_binds": True}
+        sql = str(clause.compile(dialect=self._impl.dialect, compile_kwargs=literal))
+        self.statements.append(Statement(sql, self._alone))
