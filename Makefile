@@ -13,12 +13,12 @@ unexport DATABASE_URL DB_SECRET_ARN RDS_SECRET_ARN DB_SSM_PREFIX AURORA_CLUSTER_
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help up down test test-infra docs compile env-infra lint format wheel try-wheel lock env ready clean
+.PHONY: help up down test test-infra test-deploy docs compile env-infra lint format wheel try-wheel lambda lock env ready clean
 
 help: ## Show this list
 	@echo "make [command] [PYTHON=/path/to/python3] [VENV=.venv] [ARGS=...]"
 	@echo
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' Makefile
 
 up: ready ## Install what is missing; start, migrate, seed and verify the private database
 	@"$(BIN)/dbschema" up
@@ -33,6 +33,9 @@ test: ready ## Install what is missing; run every test (ARGS="-k name", JOBS=2)
 test-infra: env-infra ## Install what the CDK app needs, in .venv-infra; check its types, run its tests
 	@"$(VENV)-infra/bin/mypy" --strict infra/app.py infra/dbschema_infra
 	@"$(VENV)-infra/bin/python" -m pytest -n $(JOBS) --maxprocesses 2 --confcutdir tests/infra tests/infra
+
+test-deploy: ready env-infra ## Build the archive; run deployments end to end, from CDK's provider framework to PostgreSQL
+	@"$(BIN)/python" -m pytest -n $(JOBS) --maxprocesses 2 tests/end_to_end $(ARGS)
 
 docs: env ## Write docs/schema.md from the models
 	@"$(BIN)/python" scripts/schema_docs.py
@@ -50,11 +53,14 @@ format: env ## Format the code and mend what can be mended
 	@"$(BIN)/ruff" check --fix .
 
 wheel: env ## Build wheel and sdist into dist/, byte for byte repeatable
-	@rm -rf dist
+	@rm -f dist/*.whl dist/*.tar.gz
 	@"$(BIN)/python" -m hatchling build -d dist
 
 try-wheel: ready wheel ## Install the wheel from the index into an empty environment elsewhere, and use it
 	@sh scripts/try_wheel.sh
+
+lambda: env ## Build dist/lambda-arm64.zip and dist/lambda-x86_64.zip for AWS Lambda, byte for byte repeatable (ARGS="--arch arm64")
+	@"$(BIN)/python" scripts/build_lambda.py $(ARGS)
 
 lock: env ## Pin all dependencies anew (ARGS=--upgrade)
 	@sh scripts/lock.sh $(ARGS)

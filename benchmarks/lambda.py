@@ -1,120 +1,199 @@
-"""Cold start to answer: whole processes under `awslambdaric`, as ratios to a function that does only connect and select.
+"""A cold start of the function until its answer, when there is nothing to upgrade, as a ratio to a bare one.
 
-    python benchmarks/lambda.py [--rounds 15] [--archive dist/lambda-x86_64.zip] [--python /path/to/python3.13]
+    python benchmarks/lambda.py [--rounds 15] [--archive dist/lambda-x86_64.zip]
 
-Each run is a new process: interpreter, runtime client, imports, one event, its answer, over the Runtime API's stand-in of the
-tests. Runs are interleaved, and the medians of their ratios printed. Without --archive the checkout is run, as it stands;
-with it the archive, unpacked, by an interpreter of its version that has `awslambdaric`; its size is printed too. The database is a
-private server's, in a temporary folder, at the head.
+A whole process each: `awslambdaric` with a stand-in for Lambda's Runtime API, on the unpacked archive, from its start until
+its first answer. The bare function has the same archive and does only `psycopg.connect` and a select of the version. Runs of
+both are interleaved, and the ratio of their medians is printed, once with DATABASE_URL for both, once with a secret from a
+stand-in for Secrets Manager, which the bare function reads by boto3; and each as delivered, where Python compiles the modules
+in each process as it does in Lambda's read-only folder, and with modules that are compiled. Without --archive one is built for
+the interpreter that runs this, and with --archive it has to be for that interpreter.
 """
 
 from __future__ import annotations
 
 import argparse
-import shutil
+import json
+import os
+import subprocess
 import sys
 import tempfile
-import zipfile
+import time
+import urllib.request
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
-from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+import boto3
+import psycopg
 
 from dbschema.migrations import runner
 from dbschema.server import PrivateServer
-from lambda_runtime import ROOT, Function
+
+TESTS = Path(__file__).resolve().parents[1] / "tests"
+sys.path[:0] = [str(TESTS), str(TESTS / "end_to_end")]
+
+import archives  # noqa: E402  found by the line above
+
+from lambda_runtime import Function  # noqa: E402
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
 
+BAR = 1.5
+REGION = "eu-central-2"
+DATABASE = "dbschema_benchmark_lambda"
+CREDENTIALS = {
+    "AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE",
+    "AWS_SECRET_ACCESS_KEY": "of-no-account",
+    "AWS_DEFAULT_REGION": REGION,
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
 BARE = """
+import json
 import os
+
 import psycopg
 
+if secret := os.environ.get("DB_SECRET_ARN"):
+    import boto3
+
+
 def handler(event, context):
-    with psycopg.connect(os.environ["DATABASE_URL"]) as connection:
+    if secret:
+        client = boto3.client("secretsmanager")
+        found = json.loads(client.get_secret_value(SecretId=secret)["SecretString"])
+        where = {
+            "host": os.environ["DB_HOST"],
+            "port": os.environ["DB_PORT"],
+            "dbname": os.environ["DB_NAME"],
+            "user": found["username"],
+            "password": found["password"],
+        }
+    else:
+        where = {"conninfo": os.environ["DATABASE_URL"]}
+    with psycopg.connect(**where) as connection:
         row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
-    return {"statusCode": 200, "body": row[0]}
+    return {"statusCode": 200, "body": json.dumps({"revision": row[0]})}
 """
-BAR = 1.5
-SIZE_BAR = 45.0
-DELETE = {"tf": {"action": "delete", "prev_input": {}}}
 
 
-def seconds(make: Callable[[], Function], event: Any) -> float:
-    """From the start of a process to its answer."""
-    function = make()
-    began = perf_counter()
-    answer = function.invoke(event)
-    taken = perf_counter() - began
+@contextmanager
+def moto(folder: Path) -> Iterator[str]:
+    """The address of a stand-in for Secrets Manager."""
+    log = folder / "moto.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"],
+            stdout=output,
+            stderr=output,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )
+    try:
+        before = "Running on http://127.0.0.1:"
+        while before not in log.read_text():
+            if process.poll() is not None:
+                sys.exit(log.read_text())
+            time.sleep(0.1)
+        url = f"http://127.0.0.1:{log.read_text().rpartition(before)[2].split()[0]}"
+        urllib.request.urlopen(f"{url}/moto-api/data.json").close()
+        yield url
+    finally:
+        process.kill()
+        process.wait()
+
+
+def once(task_root: Path, runtime: Path, environment: dict[str, str], handler: str) -> float:
+    """Seconds from the start of a process to its first answer."""
+    function = Function(
+        task_root,
+        {**environment, "PYTHONDONTWRITEBYTECODE": "1"},
+        handler=handler,
+        python=archives.interpreter().path,
+        path=(runtime,),
+        options=("-S",),
+    )
+    begun = time.perf_counter()
+    answer = function.invoke({})
+    seconds = time.perf_counter() - begun
+    log = function.everything
     function.stop()
-    if answer.failed:
-        raise SystemExit(f"The function failed: {answer.payload}")
-    return taken
+    if answer.failed or answer.payload["statusCode"] != 200:
+        sys.exit(f"{handler} failed: {answer.payload}\n{log}")
+    return seconds
 
 
-def unpacked(archive: Path | None, folder: Path) -> tuple[Path, tuple[Path, ...]]:
-    """Where the function is, and what else it needs on its path."""
-    if archive is None:
-        return ROOT, (ROOT / "src",)
-    with zipfile.ZipFile(archive) as file:
-        file.extractall(folder)
-        sizes = {one.filename.partition("/")[0]: 0 for one in file.infolist()}
-        for one in file.infolist():
-            sizes[one.filename.partition("/")[0]] += one.file_size
-    aws = {"boto3", "botocore", "s3transfer"}
-    total = sum(size for name, size in sizes.items() if name.partition("-")[0] not in aws) / 1e6
-    print(f"{archive.name}: {total:.1f} MB unpacked without boto3 (bar {SIZE_BAR:g})")
-    return folder, ()
+def measure(task_root: Path, runtime: Path, environment: dict[str, str], rounds: int) -> tuple[float, float]:
+    """The medians of both functions."""
+    times: dict[str, list[float]] = {"bare.handler": [], "lambda_entry.handler": []}
+    for _ in range(rounds):
+        for handler, seconds in times.items():
+            seconds.append(once(task_root, runtime, environment, handler))
+    bare, ours = map(median, times.values())
+    return bare, ours
+
+
+def prepare(archive: Path | None, folder: Path) -> tuple[dict[str, Path], Path]:
+    """The unpacked archive, as delivered and with compiled modules, and the runtime beside it."""
+    found = archive or archives.build(archives.interpreter().target, folder)
+    size = 0
+    places = {}
+    for name in ("as delivered", "compiled"):
+        places[name] = archives.unpack(found, folder / name.replace(" ", "-"))
+        size = sum(path.stat().st_size for path in places[name].rglob("*") if path.is_file())
+        (places[name] / "bare.py").write_text(BARE)
+    archives.compile_all(places["compiled"])
+    runtime = archives.runtime(folder / "runtime")
+    archives.compile_all(runtime)
+    print(f"{found.name}: {size / 1e6:.1f} MB unpacked (at most {archives.builder().LIMIT / 1e6:.0f})")
+    return places, runtime
 
 
 def main() -> None:
-    """Print the ratios."""
+    """Measure, and print the ratios."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--archive", type=Path)
-    parser.add_argument("--python", default=sys.executable)
+    parser.add_argument("--archive", type=Path, help="an archive for this machine and this interpreter")
     arguments = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="dbschema-benchmark-"))
-    folder.chmod(0o755)  # started by root, the server runs as another user
-    server = PrivateServer(folder / "server")
-    try:
-        url = server.start().url(driver="")
-        runner.upgrade(url)
-        root, path = unpacked(arguments.archive, folder / "archive")
-        bare = folder / "bare"
-        bare.mkdir()
-        (bare / "bare.py").write_text(BARE)
-        variables = {"DATABASE_URL": url}
-        # The same libraries for both: those of the archive, where one is measured.
-        others = path or (root,)
-        kinds: dict[str, tuple[Callable[[], Function], Any]] = {
-            "bare": (
-                lambda: Function(
-                    bare, variables, handler="bare.handler", python=arguments.python, path=others
-                ),
-                {},
-            ),
-            "empty upgrade": (lambda: Function(root, variables, python=arguments.python, path=path), {}),
-            "deletion": (lambda: Function(root, variables, python=arguments.python, path=path), DELETE),
-        }
-        taken: dict[str, list[float]] = {name: [] for name in kinds}
-        for make, event in kinds.values():
-            seconds(make, event)  # compiles and warms the caches of the disk
-        for _ in range(arguments.rounds):
-            for name, (make, event) in kinds.items():
-                taken[name].append(seconds(make, event))
-    finally:
-        server.destroy()
-        shutil.rmtree(folder, ignore_errors=True)
-    for name, times in taken.items():
-        ratio = median(one / base for one, base in zip(times, taken["bare"], strict=True))
-        bar = f" (bar {BAR:g})" if name == "empty upgrade" else ""
-        print(f"{name:14} {median(times) * 1000:6.0f} ms  {ratio:5.2f}{bar}")
+    with tempfile.TemporaryDirectory(prefix="dbschema-lambda-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)  # started by root, the server runs as another user, who has to get there
+        places, runtime = prepare(arguments.archive, folder)
+        server = PrivateServer(folder / "server", options={"fsync": "off"})
+        try:
+            address = server.start()
+            with psycopg.connect(address.url("postgres", driver=""), autocommit=True) as connection:
+                connection.execute(f"CREATE DATABASE {DATABASE}")
+            runner.upgrade(address.url(DATABASE, driver="psycopg"))
+            with moto(folder) as url:
+                session = boto3.session.Session("AKIAIOSFODNN7EXAMPLE", "of-no-account", region_name=REGION)
+                secret = session.client("secretsmanager", endpoint_url=url).create_secret(
+                    Name="benchmark",
+                    SecretString=json.dumps({"username": address.user, "password": address.password}),
+                )
+                settings = {
+                    "DATABASE_URL": {"DATABASE_URL": address.url(DATABASE, driver="")},
+                    "DB_SECRET_ARN": {
+                        **CREDENTIALS,
+                        "AWS_ENDPOINT_URL": url,
+                        "DB_SECRET_ARN": secret["ARN"],
+                        "DB_HOST": address.host,
+                        "DB_PORT": str(address.port),
+                        "DB_NAME": DATABASE,
+                    },
+                }
+                print(f"Python {archives.interpreter().version}, medians of {arguments.rounds}, bar {BAR}")
+                print("address       | modules      | bare s | ours s | ratio")
+                for source, environment in settings.items():
+                    for state, task_root in places.items():
+                        bare, ours = measure(task_root, runtime, environment, arguments.rounds)
+                        ratio = ours / bare
+                        print(f"{source:13} | {state:12} | {bare:6.3f} | {ours:6.3f} | {ratio:5.2f}")
+        finally:
+            server.destroy()
 
 
 if __name__ == "__main__":

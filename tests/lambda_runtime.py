@@ -169,6 +169,7 @@ class Function:
         handler: "module.function".
         python: the interpreter; it must have `awslambdaric`.
         path: further folders that modules are found in, such as `src` of the checkout.
+        options: of the interpreter, such as "-S": without what is installed there.
     """
 
     def __init__(
@@ -179,9 +180,11 @@ class Function:
         handler: str = "lambda_entry.handler",
         python: str = sys.executable,
         path: tuple[Path, ...] = (),
+        options: tuple[str, ...] = (),
     ) -> None:
         self.environment = dict(environment)
-        self._task_root, self._handler, self._python, self._path = task_root, handler, python, path
+        self._task_root, self._handler, self._path = task_root, handler, path
+        self._command = [python, *options, "-m", "awslambdaric", handler]
         self._process: subprocess.Popen[bytes] | None = None
         self._server: _Server | None = None
         self._log = Path(tempfile.mkstemp(prefix="dbschema-lambda-", suffix=".log")[1])
@@ -256,7 +259,7 @@ class Function:
         }
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [self._python, "-m", "awslambdaric", self._handler],
+                self._command,
                 cwd=self._task_root,
                 env=variables,
                 stdin=subprocess.DEVNULL,

@@ -99,6 +99,52 @@ def test_else_the_certificates_of_the_system_are_trusted(roots: str) -> None:
     assert asked(REMOTE, SSL_CERT_FILE=roots)["sslrootcert"] == roots
 
 
+@pytest.fixture
+def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The certificates of RDS, as the archive of the Lambda brings them."""
+    path = tmp_path / "global-bundle.pem"
+    path.write_text("certificates of RDS")
+    monkeypatch.setattr("dbschema.connect.tls.BUNDLE", path)
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    "hosts",
+    [
+        "app.cluster-c0ffee.eu-central-2.rds.amazonaws.com",
+        "app.cluster-c0ffee.CN-NORTH-1.rds.amazonaws.com.cn",
+        "one.c0ffee.eu-central-2.rds.amazonaws.com,two.c0ffee.eu-central-2.rds.amazonaws.com",
+    ],
+)
+def test_a_bundle_that_was_brought_along_is_trusted_for_rds(hosts: str, bundle: str) -> None:
+    assert asked(f"postgresql://ada@{hosts}/shop") == {"sslmode": "verify-full", "sslrootcert": bundle}
+
+
+@pytest.mark.parametrize(
+    "hosts",
+    [
+        "app.proxy-c0ffee.eu-central-2.rds.amazonaws.com",
+        "db.example",
+        "rds.amazonaws.com.example",
+        "one.c0ffee.eu-central-2.rds.amazonaws.com,db.example",
+    ],
+)
+def test_it_is_not_trusted_for_others(hosts: str, bundle: str, roots: str) -> None:
+    """RDS Proxy has a certificate of a public authority; another server's would be refused."""
+    assert asked(f"postgresql://ada@{hosts}/shop", SSL_CERT_FILE=roots)["sslrootcert"] == roots
+
+
+def test_what_was_set_beats_the_bundle(bundle: str, roots: str, tmp_path: Path) -> None:
+    rds = "postgresql://ada@app.cluster-c0ffee.eu-central-2.rds.amazonaws.com/shop"
+    own = tmp_path / ".postgresql" / "root.crt"
+    own.parent.mkdir()
+    own.write_text("certificates")
+
+    assert asked(rds, DB_SSL_ROOT_CERT=roots)["sslrootcert"] == roots
+    assert asked(rds, PGSSLROOTCERT=roots)["sslrootcert"] == roots
+    assert asked(rds, HOME=str(tmp_path))["sslrootcert"] == str(own)
+
+
 def test_a_service_file_says_itself() -> None:
     settings = resolve("postgresql://?service=shop", environ={})
 

@@ -106,15 +106,18 @@ class Assembly:
         return found
 
 
-def run_app(folder: Path, **context: Any) -> subprocess.CompletedProcess[str]:
+def run_app(
+    folder: Path, *, python: str = sys.executable, **context: Any
+) -> subprocess.CompletedProcess[str]:
     """Run `infra/app.py`.
 
     Args:
         folder: where it writes to.
+        python: an interpreter of the environment that has what the app needs.
         context: as `cdk -c` would give it, such as `stage="production"`.
     """
     return subprocess.run(
-        [sys.executable, "app.py"],
+        [python, "app.py"],
         cwd=INFRA,
         env=environment(CDK_OUTDIR=str(folder), CDK_CONTEXT_JSON=json.dumps(context)),
         capture_output=True,
@@ -123,11 +126,11 @@ def run_app(folder: Path, **context: Any) -> subprocess.CompletedProcess[str]:
     )
 
 
-def synthesise(folder: Path, **context: Any) -> Assembly:
+def synthesise(folder: Path, *, python: str = sys.executable, **context: Any) -> Assembly:
     """Run `infra/app.py`, and fail with what it said if it fails. Arguments as of `run_app`."""
-    if missing := missing_tools():
+    if python == sys.executable and (missing := missing_tools()):
         raise AssertionError(missing)
-    done = run_app(folder, **context)
+    done = run_app(folder, python=python, **context)
     if done.returncode:
         raise AssertionError(f"infra/app.py ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
     return Assembly(folder)

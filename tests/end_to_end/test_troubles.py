@@ -1,0 +1,118 @@
+"""What is in the way of a deployment: secrets that are wrong or new, databases that are not there or asleep."""
+
+from __future__ import annotations
+
+import select
+import socket
+import threading
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from stack import Stack
+
+
+def free_port() -> int:
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        return int(listener.getsockname()[1])
+
+
+def pass_on(client: socket.socket, port: int) -> None:
+    """Bytes in both directions, until one side ends."""
+    with client, socket.create_connection(("127.0.0.1", port)) as server:
+        while True:
+            for one in select.select([client, server], [], [])[0]:
+                data = one.recv(65536)
+                if not data:
+                    return
+                (server if one is client else client).sendall(data)
+
+
+@contextmanager
+def awake(port: int, server: int) -> Iterator[None]:
+    """Something listens at `port` now: the server."""
+
+    def serve(listener: socket.socket) -> None:
+        while True:
+            try:
+                client, _ = listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=pass_on, args=(client, server), daemon=True).start()
+
+    with closing(socket.create_server(("127.0.0.1", port))) as listener:
+        threading.Thread(target=serve, args=(listener,), daemon=True).start()
+        yield
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+def test_a_paused_database_is_waited_for_until_it_wakes(stack: Stack) -> None:
+    """Ten connections are refused; the log counts them, since nothing listens that could."""
+    stack.migrated()
+    port, log = free_port(), stack.service.log
+    stack.variables = {"DB_PORT": str(port)}
+    stack.put_code()
+
+    request = stack.begin("Create")
+    stack.wait_until(lambda: "(attempt 10," in log())
+    with awake(port, stack.port):
+        answer = stack.finish(request)
+
+    assert (answer.status, answer.data.get("Outcome")) == ("SUCCESS", "current"), answer.reason
+    assert "(attempt 1," in log()
+    assert "Connection refused" in log()
+    assert "answers after" in log()
+
+
+def test_a_database_that_nobody_reaches_is_told_with_its_place(stack: Stack) -> None:
+    port = free_port()
+    stack.variables = {"DB_PORT": str(port), "DB_WAKE_SECONDS": "1"}
+
+    answer = stack.deploy("Create")
+
+    assert answer.status == "FAILED"
+    assert f"{stack.database} at 127.0.0.1:{port}" in answer.reason
+
+
+def test_a_secret_with_a_wrong_password_is_told_by_name(stack: Stack) -> None:
+    stack.change_password(tell=False)
+
+    answer = stack.deploy("Create")
+
+    assert answer.status == "FAILED"
+    assert "DB_SECRET_ARN" in answer.reason
+    assert not [one for one in stack.passwords if one in answer.reason]
+    assert stack.versions() == []
+
+
+def test_a_secret_that_is_not_there_is_told_by_name(stack: Stack) -> None:
+    stack.variables = {"DB_SECRET_ARN": "arn:aws:secretsmanager:eu-central-2:111122223333:secret:gone-AbCdEf"}
+
+    answer = stack.deploy("Create")
+
+    assert answer.status == "FAILED"
+    assert "secret:gone-AbCdEf" in answer.reason
+    assert "ResourceNotFoundException" in answer.reason
+
+
+def test_a_secret_that_was_rotated_serves_the_same_process(stack: Stack) -> None:
+    stack.migrated()
+    stack.deploy("Create")
+    stack.change_password(tell=True)
+
+    answer = stack.finish(stack.begin("Update"))
+
+    assert (answer.status, answer.data.get("Outcome")) == ("SUCCESS", "current"), answer.reason
+    assert [one.served for one in stack.service.sandboxes] == [2, 2]
+
+
+def test_a_secret_whose_new_password_the_database_has_not_got_yet_serves(stack: Stack) -> None:
+    """In the middle of a rotation: the secret's present version is ahead of the database."""
+    stack.migrated()
+    stack.write_secret("s3cr3t-of-tomorrow")
+
+    answer = stack.deploy("Create")
+
+    assert (answer.status, answer.data.get("Outcome")) == ("SUCCESS", "current"), answer.reason
