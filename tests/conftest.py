@@ -33,7 +33,7 @@ collect_ignore = ["infra"]
 HOME_VARIABLE = "DBSCHEMA_TEST_HOME"
 FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "200"}
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "main")
-ROLES = ("dbschema_app", "dbschema_readonly")
+ROLES = ("dbschema_app", "dbschema_operator", "dbschema_readonly")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     )
     from dbschema.errors import DbSchemaError
     from dbschema.geography import GeoPoint, geography_point
-    from dbschema.mixins import AppendOnly, Created, TenantScoped, Timestamped, Versioned, foreign_key
+    from dbschema.mixins import AppendOnly, Created, TenantRoot, TenantScoped, Timestamped, Versioned, foreign_key
     from dbschema.types import checked_text, json_array, json_object, uuid7
 
 _HOMES = {
@@ -34,7 +34,7 @@ _HOMES = {
     "GeoPoint": "geography",
     "geography_point": "geography",
     **dict.fromkeys(
-        ("AppendOnly", "Created", "TenantScoped", "Timestamped", "Versioned", "foreign_key"), "mixins"
+        ("AppendOnly", "Created", "TenantRoot", "TenantScoped", "Timestamped", "Versioned", "foreign_key"), "mixins"
     ),
     **dict.fromkeys(
         (
@@ -67,6 +67,7 @@ __all__ = [
     "Policy",
     "Role",
     "RowSecurity",
+    "TenantRoot",
     "TenantScoped",
     "Timestamped",
     "Trigger",
