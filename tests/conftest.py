@@ -31,7 +31,13 @@ if TYPE_CHECKING:
 collect_ignore = ["infra"]
 
 HOME_VARIABLE = "DBSCHEMA_TEST_HOME"
-FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "200"}
+FAST = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "max_connections": "200",
+    "max_prepared_transactions": "20",  # for sessions in two phases
+}
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "main")
 ROLES = ("dbschema_app", "dbschema_operator", "dbschema_readonly")
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+import asyncio
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from sqlalchemy import event
-from sqlalchemy.ext import asyncio
+from sqlalchemy.util import await_only
 
-from dbschema.connect.opening import attach, own_parameters, refuse_old_server
+from dbschema.connect.opening import Waiting, attach, own_parameters, refuse_old_server
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sqlalchemy.ext.asyncio import AsyncEngine
 
     from dbschema.connect.settings import Settings
+
+T = TypeVar("T")
 
 _DRIVER: Final = "postgresql+psycopg_async"
 
@@ -28,7 +33,7 @@ def create_async_engine(settings: Settings, **options: Any) -> AsyncEngine:
         ServerTooOld: on connecting, by the engine.
     """
     arguments = own_parameters(settings) | options.pop("connect_args", {})
-    engine = asyncio.create_async_engine(
+    engine = sqlalchemy_asyncio.create_async_engine(
         settings.url.set(drivername=_DRIVER), connect_args=arguments, use_native_hstore=False, **options
     )
 
@@ -38,3 +43,13 @@ def create_async_engine(settings: Settings, **options: Any) -> AsyncEngine:
     attach(engine.sync_engine, settings)
     event.listen(engine.sync_engine, "connect", check, insert=True)
     return engine
+
+
+class InTask(Waiting):
+    """Waiting in a task of asyncio, where the others go on; SQLAlchemy opens connections in its greenlet."""
+
+    def pause(self, seconds: float) -> None:
+        await_only(asyncio.sleep(seconds))
+
+    def call(self, function: Callable[..., T], *arguments: object) -> T:
+        return await_only(asyncio.to_thread(function, *arguments))

@@ -7,6 +7,7 @@ are left as they are written: the policy keeps them.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import TextClause
@@ -24,10 +25,10 @@ if TYPE_CHECKING:
 
 # Mistakes, not attacks: who can run SQL of his own, can do so in a function too. What limits him is the login.
 _CONTROL: Final = re.compile(
-    r"\s*(?:(?:COMMIT|END|ABORT|BEGIN|START\s+TRANSACTION|PREPARE\s+TRANSACTION|DISCARD|ROLLBACK(?!\s+(?:WORK\s+|TRANSACTION\s+)?TO\b))\b"
+    r"(?:\s|--[^\n]*\n|/\*.*?\*/)*(?:(?:COMMIT|END|ABORT|BEGIN|START\s+TRANSACTION|PREPARE\s+TRANSACTION|DISCARD|ROLLBACK(?!\s+(?:WORK\s+|TRANSACTION\s+)?TO\b))\b"
     r"|RESET\s+(?:ALL|ROLE|SESSION|app\.tenant_id)\b"
     r"|SET\s+(?:LOCAL\s+|SESSION\s+)?(?:ROLE|SESSION\s+AUTHORIZATION|AUTHORIZATION|app\.tenant_id)\b)",
-    re.IGNORECASE,
+    re.IGNORECASE | re.DOTALL,
 )
 
 
@@ -35,11 +36,23 @@ class _Kept(UserDefinedOption):
     """Stands in a statement that has the tenant already: loaders of relationships take over what theirs had."""
 
 
+class _ByKey(UserDefinedOption):
+    """Stands in a statement that finds one row by its key, of which the tenant is a part."""
+
+    propagate_to_loaders = False
+
+
 _KEPT: Final = _Kept()
+BY_KEY: Final = _ByKey()
+"""The option of a statement that names the tenant itself."""
 
 
+@lru_cache(maxsize=1024)
 def of(tenant_id: UUID) -> tuple[ExecutableOption, ...]:
-    """The options that add the tenant to a statement, for each table of it, aliases and subqueries included."""
+    """The options that add the tenant to a statement, for each table of it, aliases and subqueries included.
+
+    They cost more to make than a session does, and hold nothing but the tenant.
+    """
     return (
         with_loader_criteria(
             TenantScoped, lambda entity: entity.tenant_id == tenant_id, include_aliases=True
@@ -65,7 +78,7 @@ def keep(state: ORMExecuteState, options: tuple[ExecutableOption, ...], tenant_i
         return
     elif state.is_insert or (state.is_update and _by_key(state)):
         rows.keep(state, tenant_id)
-    elif _KEPT not in state.user_defined_options:
+    elif not any(isinstance(option, (_Kept, _ByKey)) for option in state.user_defined_options):
         state.statement = statement.options(*options)
 
 

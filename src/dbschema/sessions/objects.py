@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from sqlalchemy import inspect
@@ -12,8 +12,6 @@ from dbschema.sessions.errors import ForeignTenant, TenantChanged
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import InstanceState
-
-_UNSET: Final = object()
 
 
 def attribute(entity: type[object]) -> str | None:
@@ -33,11 +31,12 @@ def take_in(instance: object, tenant_id: UUID) -> None:
     if name is None:
         return
     state: InstanceState[Any] = inspect(instance)
-    value = _value(state, name)
-    if state.key is None and (value is _UNSET or value is None):
+    found = _tenants(state, name)
+    if not found and state.key is None:
         setattr(instance, name, tenant_id)
-    elif value is not _UNSET and not same(value, tenant_id):
-        raise ForeignTenant(type(instance).__name__, value, tenant_id)
+    for value in found:
+        if not same(value, tenant_id):
+            raise ForeignTenant(type(instance).__name__, value, tenant_id)
 
 
 def check_stored(instance: object, tenant_id: UUID) -> None:
@@ -61,16 +60,16 @@ def check_merge(instance: object, tenant_id: UUID) -> None:
     found = [instance, *(other for other, *_ in state.mapper.cascade_iterator("merge", state))]
     for each in found:
         name = attribute(type(each))
-        value = None if name is None else _value(inspect(each), name)
-        if value is not None and value is not _UNSET and not same(value, tenant_id):
-            raise ForeignTenant(type(each).__name__, value, tenant_id)
+        for value in () if name is None else _tenants(inspect(each), name):
+            if not same(value, tenant_id):
+                raise ForeignTenant(type(each).__name__, value, tenant_id)
 
 
 def identity(entity: Any, ident: Any, tenant_id: UUID) -> Any:
     """The primary key that `ident` means: of a table whose key is tenant and id, the id alone will do."""
-    mapper = inspect(entity).mapper
-    if not issubclass(mapper.class_, TenantScoped):
+    if not is_scoped(entity):
         return ident
+    mapper = inspect(entity).mapper
     if isinstance(ident, dict):
         return {"tenant_id": tenant_id, **ident}
     if isinstance(ident, (tuple, list)) or len(mapper.primary_key) != 2:
@@ -79,19 +78,20 @@ def identity(entity: Any, ident: Any, tenant_id: UUID) -> Any:
     return (tenant_id, ident) if given else (ident, tenant_id)
 
 
+def is_scoped(entity: Any) -> bool:
+    """Whether the rows of a model, or of an alias of it, belong to tenants."""
+    return issubclass(inspect(entity).mapper.class_, TenantScoped)
+
+
 def same(value: object, tenant_id: UUID) -> bool:
     """Whether a value that an application wrote means this tenant."""
     return value == tenant_id or (not isinstance(value, UUID) and str(value).lower() == str(tenant_id))
 
 
-def _value(state: InstanceState[Any], name: str) -> object:
-    """The object's tenant without asking the database: its attribute, else its identity."""
-    value = state.dict.get(name, _UNSET)
-    if state.key is None:
-        return value
-    mapper = state.mapper
-    for column, part in zip(mapper.primary_key, state.key[1], strict=True):
-        if mapper.get_property_by_column(column).key == name:
-            # Of the two, the one that tells: a stored object that was given away is another's all the same.
-            return part if value is _UNSET else value
-    return value
+def _tenants(state: InstanceState[Any], name: str) -> list[object]:
+    """Whose an object is, without asking the database: by its attribute and by its identity, as far as it has them."""
+    found = [state.dict.get(name)]
+    if state.key is not None:
+        parts = zip(state.mapper.primary_key, state.key[1], strict=True)
+        found += [part for column, part in parts if state.mapper.get_property_by_column(column).key == name]
+    return [value for value in found if value is not None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import BindParameter, ClauseElement
@@ -10,7 +11,7 @@ from dbschema.sessions.errors import ForeignTenant
 from dbschema.sessions.objects import attribute, same
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from uuid import UUID
 
     from sqlalchemy.orm import ORMExecuteState
@@ -29,29 +30,39 @@ def keep(state: ORMExecuteState, tenant_id: UUID) -> None:
     if mapper is None or name is None:
         return
     statement: Any = state.statement
-    entity = mapper.class_.__name__
-
-    def complete(row: Any) -> dict[Any, Any]:
-        given = _given(row, name)
-        if given is None:
-            return {**row, name: tenant_id}
-        if not isinstance(given, ClauseElement) and not same(given, tenant_id):
-            raise ForeignTenant(entity, given, tenant_id)
-        return dict(row)
-
-    given = state.parameters
-    if isinstance(given, (list, tuple)):
-        state.parameters = [complete(row) for row in given]
-    elif isinstance(given, dict) and _given(given, name) is not None:
-        state.parameters = complete(given)
+    filled = partial(complete, entity=mapper.class_, tenant_id=tenant_id)
+    parameters: Any = state.parameters
+    if isinstance(parameters, (list, tuple)):
+        state.parameters = [filled(row) for row in parameters]
+    elif parameters is not None and _given(parameters, name) is not None:
+        state.parameters = filled(parameters)
     elif statement.select is not None:
         return
     elif statement._multi_values:  # noqa: SLF001  SQLAlchemy shows what VALUES holds in no other way
-        state.statement = _with_rows(statement, complete)
+        state.statement = _with_rows(statement, filled)
     else:
-        complete(statement._values or {})  # noqa: SLF001  as above
-        if _given(statement._values or {}, name) is None:  # noqa: SLF001  as above
+        row = statement._values or {}  # noqa: SLF001  as above
+        filled(row)  # raises where it must
+        if _given(row, name) is None:
             state.statement = statement.values({name: tenant_id})
+
+
+def complete(row: Mapping[Any, Any], entity: type[object], tenant_id: UUID) -> dict[Any, Any]:
+    """`row` with the tenant, where it says none and the table has one.
+
+    Raises:
+        ForeignTenant: it says another.
+    """
+    name = attribute(entity)
+    if name is None:
+        return dict(row)
+    given = _given(row, name)
+    if given is None:
+        return {**{key: value for key, value in row.items() if _name(key) != name}, name: tenant_id}
+    # What SQL will work out is left to the policy.
+    if not isinstance(given, ClauseElement) and not same(given, tenant_id):
+        raise ForeignTenant(entity.__name__, given, tenant_id)
+    return dict(row)
 
 
 def _with_rows(statement: Any, complete: Callable[[Any], dict[Any, Any]]) -> Any:
@@ -62,9 +73,14 @@ def _with_rows(statement: Any, complete: Callable[[Any], dict[Any, Any]]) -> Any
     return changed
 
 
-def _given(row: Any, name: str) -> object:
-    """What a row says of a column, under its name or as the column itself; None where it says nothing."""
+def _given(row: Mapping[Any, Any], name: str) -> object:
+    """What a row says of a column; None where it says nothing."""
     for key, value in row.items():
-        if getattr(key, "key", key) == name:
+        if _name(key) == name:
             return value.value if isinstance(value, BindParameter) else value
     return None
+
+
+def _name(key: object) -> object:
+    """The column's name, whether a row names it or holds it."""
+    return getattr(key, "key", key)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from sqlalchemy import event
-from sqlalchemy.orm import Session, SessionTransaction
+from sqlalchemy import event, inspect
 
 from dbschema.ddl.tenancy import APP_ROLE
-from dbschema.sessions import criteria, objects
-from dbschema.sessions.beginning import enter, opening
+from dbschema.sessions import criteria, objects, rows
+from dbschema.sessions.acting import ActingSession
+from dbschema.sessions.objects import take_in
 from dbschema.sessions.tenant import exact
 
 if TYPE_CHECKING:
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 O = TypeVar("O", bound=object)  # noqa: E741  as SQLAlchemy calls it
 
 
-class TenantSession(Session):
+class TenantSession(ActingSession):
     """A session that works for one tenant, as the application's role. All else is SQLAlchemy's `Session`.
 
     Args:
-        bind: the engine, or for tests a connection.
-        tenant_id: the tenant.
+        bind: the engine, or for tests a connection, which has its role and tenant back when the session is through.
+        tenant_id: the tenant, as a UUID or its text.
         role: the group role that the login takes; it must not bypass row security.
         options: of `sqlalchemy.orm.Session`.
 
@@ -44,28 +44,30 @@ class TenantSession(Session):
         **options: Any,
     ) -> None:
         self._tenant_id = exact(tenant_id)
-        self._role = role
-        self._opening = opening(role, self._tenant_id)
         self._criteria = criteria.of(self._tenant_id)
-        super().__init__(bind, **options)
+        super().__init__(bind, role=role, tenant_id=self._tenant_id, **options)
 
     @property
     def tenant_id(self) -> UUID:
         """The tenant; it stays the same for the session's life."""
         return self._tenant_id
 
-    @property
-    def role(self) -> str:
-        """The role that each transaction takes."""
-        return self._role
-
     def get(self, entity: type[O] | Mapper[O], ident: Any, **options: Any) -> O | None:
         """As `Session.get`; of a tenant's table, the row's `id` alone will do."""
-        return super().get(entity, objects.identity(entity, ident, self._tenant_id), **options)
+        key, options = self._by_key(entity, ident, options)
+        return super().get(entity, key, **options)
 
     def get_one(self, entity: type[O] | Mapper[O], ident: Any, **options: Any) -> O:
         """As `Session.get_one`; of a tenant's table, the row's `id` alone will do."""
-        return super().get_one(entity, objects.identity(entity, ident, self._tenant_id), **options)
+        key, options = self._by_key(entity, ident, options)
+        return super().get_one(entity, key, **options)
+
+    def _by_key(self, entity: Any, ident: Any, options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        """The primary key that `ident` means, and options without a second word of the tenant that it names."""
+        key = objects.identity(entity, ident, self._tenant_id)
+        if isinstance(key, tuple) and self._tenant_id in key and objects.is_scoped(entity):
+            options = {**options, "options": [*(options.get("options") or ()), criteria.BY_KEY]}
+        return key, options
 
     def merge(self, instance: O, **options: Any) -> O:
         """As `Session.merge`.
@@ -87,6 +89,41 @@ class TenantSession(Session):
             objects.check_merge(instance, self._tenant_id)
         return super().merge_all(instances, **options)
 
+    def bulk_save_objects(self, objects: Iterable[object], *args: Any, **options: Any) -> None:
+        """As `Session.bulk_save_objects`.
+
+        Raises:
+            ForeignTenant: an object is another tenant's.
+        """
+        instances = list(objects)
+        for instance in instances:
+            take_in(instance, self._tenant_id)
+        super().bulk_save_objects(instances, *args, **options)
+
+    def bulk_insert_mappings(
+        self, mapper: type[Any] | Mapper[Any], mappings: Iterable[dict[str, Any]], *args: Any, **options: Any
+    ) -> None:
+        """As `Session.bulk_insert_mappings`.
+
+        Raises:
+            ForeignTenant: a row is another tenant's.
+        """
+        super().bulk_insert_mappings(mapper, self._complete(mapper, mappings), *args, **options)
+
+    def bulk_update_mappings(
+        self, mapper: type[Any] | Mapper[Any], mappings: Iterable[dict[str, Any]]
+    ) -> None:
+        """As `Session.bulk_update_mappings`.
+
+        Raises:
+            ForeignTenant: a row is another tenant's.
+        """
+        super().bulk_update_mappings(mapper, self._complete(mapper, mappings))
+
+    def _complete(self, mapper: Any, mappings: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+        entity = inspect(mapper).class_
+        return [rows.complete(row, entity, self._tenant_id) for row in mappings]
+
 
 def tenant_session(
     engine: Engine | Connection, tenant_id: UUID | str, *, role: str = APP_ROLE.name, **options: Any
@@ -105,13 +142,6 @@ def tenant_session(
     return TenantSession(engine, tenant_id=tenant_id, role=role, **options)
 
 
-@event.listens_for(TenantSession, "after_begin")
-def _begin(session: TenantSession, transaction: SessionTransaction, connection: Connection) -> None:
-    # A savepoint stands in a transaction that has begun so already.
-    if not transaction.nested:
-        enter(session, connection, session._opening, session._role)  # noqa: SLF001  its own listener
-
-
 @event.listens_for(TenantSession, "do_orm_execute")
 def _execute(state: ORMExecuteState) -> None:
     session = cast("TenantSession", state.session)
@@ -120,12 +150,12 @@ def _execute(state: ORMExecuteState) -> None:
 
 @event.listens_for(TenantSession, "before_attach")
 def _attach(session: TenantSession, instance: object) -> None:
-    objects.take_in(instance, session._tenant_id)  # noqa: SLF001  its own listener
+    take_in(instance, session._tenant_id)  # noqa: SLF001  its own listener
 
 
 @event.listens_for(TenantSession, "before_flush")
 def _flush(session: TenantSession, _context: Any, _instances: Any) -> None:
     for instance in session.new:
-        objects.take_in(instance, session._tenant_id)  # noqa: SLF001  its own listener
+        take_in(instance, session._tenant_id)  # noqa: SLF001  its own listener
     for instance in session.dirty:
         objects.check_stored(instance, session._tenant_id)  # noqa: SLF001  its own listener
