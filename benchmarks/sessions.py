@@ -145,7 +145,7 @@ def report(url: str, rounds: int, repeat: int) -> None:
         over = median(mine - hand for mine, hand in zip(times[of_tenant], times[at_once], strict=True))
         found = [median(times[way]) for way in WAYS]
         print(f"{name:22}{found[0]:8.0f}{found[1]:16.0f}{found[2]:9.0f}{found[3]:16.0f}{over:+8.0f}")
-    print(f"over: tenant session − at once, at most +{BAR} µs; bare executes SELECT 1 alone")
+    print(f"over: tenant session less at once, at most +{BAR} µs; bare executes SELECT 1 alone")
     engine.dispose()
 
 

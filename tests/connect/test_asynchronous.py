@@ -12,7 +12,8 @@ import pytest
 from sqlalchemy import NullPool, text
 from sqlalchemy.exc import OperationalError
 
-from dbschema.connect import create_async_engine, errors, opening, resolve, translate
+from dbschema.connect import errors, opening, resolve, translate
+from dbschema.connect.asynchronous import create_async_engine
 
 LOGGER = "dbschema.connect"
 
