@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 # Mistakes, not attacks: who can run SQL of his own, can do so in a function too. What limits him is the login.
 _CONTROL: Final = re.compile(
-    r"(?:\s|--[^\n]*\n|/\*.*?\*/)*(?:(?:COMMIT|END|ABORT|BEGIN|START\s+TRANSACTION|PREPARE\s+TRANSACTION|DISCARD|ROLLBACK(?!\s+(?:WORK\s+|TRANSACTION\s+)?TO\b))\b"
+    r"(?:\s|--[^\n]*\n|/\*(?:[^*]|\*(?!/))*\*/)*(?:(?:COMMIT|END|ABORT|BEGIN|START\s+TRANSACTION|PREPARE\s+TRANSACTION|DISCARD|ROLLBACK(?!\s+(?:WORK\s+|TRANSACTION\s+)?TO\b))\b"
     r"|RESET\s+(?:ALL|ROLE|SESSION|app\.tenant_id)\b"
     r"|SET\s+(?:LOCAL\s+|SESSION\s+)?(?:ROLE|SESSION\s+AUTHORIZATION|AUTHORIZATION|app\.tenant_id)\b)",
-    re.IGNORECASE | re.DOTALL,
+    re.IGNORECASE,
 )
 
 
