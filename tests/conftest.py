@@ -32,9 +32,15 @@ if TYPE_CHECKING:
 collect_ignore = ["infra", "end_to_end"]
 
 HOME_VARIABLE = "DBSCHEMA_TEST_HOME"
-FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "200"}
+FAST = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "max_connections": "200",
+    "max_prepared_transactions": "20",  # for sessions in two phases
+}
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "main")
-ROLES = ("dbschema_app", "dbschema_readonly")
+ROLES = ("dbschema_app", "dbschema_operator", "dbschema_readonly")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -71,6 +71,28 @@ def upgrade() -> None:
         "$$"
     )
     op.execute(
+        "DO $$\n"
+        "BEGIN\n"
+        "    IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'dbschema_operator') THEN\n"
+        "        BEGIN\n"
+        "            CREATE ROLE dbschema_operator NOLOGIN;\n"
+        "        EXCEPTION\n"
+        "            WHEN duplicate_object OR unique_violation THEN NULL; -- made by another session meanwhile\n"
+        "        END;\n"
+        "    END IF;\n"
+        "    IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'dbschema_operator'\n"
+        "                   AND 'jit=off' = ANY (rolconfig)) THEN\n"
+        "        ALTER ROLE dbschema_operator SET jit = 'off';\n"
+        "    END IF;\n"
+        "EXCEPTION\n"
+        "    WHEN insufficient_privilege THEN\n"
+        "        RAISE insufficient_privilege USING\n"
+        "            MESSAGE = replace('the role dbschema_operator is missing or incomplete, and {} may not create or alter roles', '{}', current_user),\n"
+        "            HINT = 'Have an administrator run: CREATE ROLE dbschema_operator NOLOGIN; ALTER ROLE dbschema_operator SET jit = ''off''';\n"
+        "END\n"
+        "$$"
+    )
+    op.execute(
         "CREATE OR REPLACE FUNCTION update_updated_at_column()\n"
         " RETURNS trigger\n"
         " LANGUAGE plpgsql\n"
@@ -1469,65 +1491,120 @@ def upgrade() -> None:
     op.execute(
         "CREATE POLICY tenant_isolation ON tenants USING (id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid)) WITH CHECK (id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid))"
     )
+    op.execute("CREATE POLICY operator_access ON tenants TO dbschema_operator USING (true) WITH CHECK (true)")
     op.execute(
         "CREATE POLICY tenant_isolation ON users USING (tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid)) WITH CHECK (tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid))"
     )
+    op.execute("CREATE POLICY operator_access ON users TO dbschema_operator USING (true) WITH CHECK (true)")
     op.execute(
         "CREATE POLICY tenant_isolation ON teams USING (tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid)) WITH CHECK (tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid))"
     )
+    op.execute("CREATE POLICY operator_access ON teams TO dbschema_operator USING (true) WITH CHECK (true)")
     op.execute(
         "CREATE POLICY tenant_isolation ON user_events USING (tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid)) WITH CHECK (tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid))"
+    )
+    op.execute(
+        "CREATE POLICY operator_access ON user_events TO dbschema_operator USING (true) WITH CHECK (true)"
     )
     op.execute(
         "CREATE POLICY tenant_isolation ON user_transactions USING (tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid)) WITH CHECK (tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid))"
     )
     op.execute(
+        "CREATE POLICY operator_access ON user_transactions TO dbschema_operator USING (true) WITH CHECK (true)"
+    )
+    op.execute(
         "CREATE POLICY tenant_isolation ON projects USING (tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid)) WITH CHECK (tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid))"
+    )
+    op.execute(
+        "CREATE POLICY operator_access ON projects TO dbschema_operator USING (true) WITH CHECK (true)"
     )
     op.execute(
         "CREATE POLICY tenant_isolation ON agent_definitions USING (tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid)) WITH CHECK (tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid))"
     )
     op.execute(
+        "CREATE POLICY operator_access ON agent_definitions TO dbschema_operator USING (true) WITH CHECK (true)"
+    )
+    op.execute(
         "CREATE POLICY tenant_isolation ON domain_configurations USING (tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid)) WITH CHECK (tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid))"
+    )
+    op.execute(
+        "CREATE POLICY operator_access ON domain_configurations TO dbschema_operator USING (true) WITH CHECK (true)"
     )
     op.execute(
         "CREATE POLICY tenant_isolation ON orders USING (tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid)) WITH CHECK (tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid))"
     )
+    op.execute("CREATE POLICY operator_access ON orders TO dbschema_operator USING (true) WITH CHECK (true)")
     op.execute(
         "CREATE POLICY tenant_isolation ON fulfillment USING (tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid)) WITH CHECK (tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid))"
+    )
+    op.execute(
+        "CREATE POLICY operator_access ON fulfillment TO dbschema_operator USING (true) WITH CHECK (true)"
     )
     op.execute(
         "CREATE POLICY tenant_isolation ON marketing_campaigns USING (tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid)) WITH CHECK (tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid))"
     )
     op.execute(
+        "CREATE POLICY operator_access ON marketing_campaigns TO dbschema_operator USING (true) WITH CHECK (true)"
+    )
+    op.execute(
         "CREATE POLICY tenant_isolation ON documents USING (tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid)) WITH CHECK (tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid))"
+    )
+    op.execute(
+        "CREATE POLICY operator_access ON documents TO dbschema_operator USING (true) WITH CHECK (true)"
     )
     op.execute(
         "CREATE POLICY tenant_isolation ON conversations USING (tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid)) WITH CHECK (tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid))"
     )
     op.execute(
+        "CREATE POLICY operator_access ON conversations TO dbschema_operator USING (true) WITH CHECK (true)"
+    )
+    op.execute(
         "CREATE POLICY tenant_isolation ON messages USING (tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid)) WITH CHECK (tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid))"
+    )
+    op.execute(
+        "CREATE POLICY operator_access ON messages TO dbschema_operator USING (true) WITH CHECK (true)"
     )
     op.execute(
         "CREATE POLICY tenant_isolation ON role_metric_visibility USING (tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid)) WITH CHECK (tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid))"
     )
     op.execute(
+        "CREATE POLICY operator_access ON role_metric_visibility TO dbschema_operator USING (true) WITH CHECK (true)"
+    )
+    op.execute(
         "CREATE POLICY tenant_isolation ON governance_rules USING (tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid)) WITH CHECK (tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid))"
+    )
+    op.execute(
+        "CREATE POLICY operator_access ON governance_rules TO dbschema_operator USING (true) WITH CHECK (true)"
     )
     op.execute(
         "CREATE POLICY tenant_isolation ON audit_logs USING (tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid)) WITH CHECK (tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid))"
     )
     op.execute(
+        "CREATE POLICY operator_access ON audit_logs TO dbschema_operator USING (true) WITH CHECK (true)"
+    )
+    op.execute(
         "CREATE POLICY tenant_isolation ON incidents USING (tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid)) WITH CHECK (tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid))"
+    )
+    op.execute(
+        "CREATE POLICY operator_access ON incidents TO dbschema_operator USING (true) WITH CHECK (true)"
     )
     op.execute(
         "CREATE POLICY tenant_isolation ON image_evidence USING (tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid)) WITH CHECK (tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid))"
     )
     op.execute(
+        "CREATE POLICY operator_access ON image_evidence TO dbschema_operator USING (true) WITH CHECK (true)"
+    )
+    op.execute(
         "CREATE POLICY tenant_isolation ON onboarding_sessions USING (tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid)) WITH CHECK (tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid))"
     )
     op.execute(
+        "CREATE POLICY operator_access ON onboarding_sessions TO dbschema_operator USING (true) WITH CHECK (true)"
+    )
+    op.execute(
         "CREATE POLICY tenant_isolation ON onboarding_events USING (tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid)) WITH CHECK (tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid))"
+    )
+    op.execute(
+        "CREATE POLICY operator_access ON onboarding_events TO dbschema_operator USING (true) WITH CHECK (true)"
     )
     op.execute(
         "CREATE TRIGGER update_tenants_updated_at BEFORE UPDATE ON tenants FOR EACH ROW EXECUTE FUNCTION update_updated_at_column()"
@@ -1585,95 +1662,139 @@ def upgrade() -> None:
     )
     op.execute("GRANT USAGE ON SCHEMA public TO dbschema_app")
     op.execute("GRANT USAGE ON SCHEMA public TO dbschema_readonly")
+    op.execute("GRANT USAGE ON SCHEMA public TO dbschema_operator")
     op.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE tenants TO dbschema_app")
     op.execute("GRANT SELECT ON TABLE tenants TO dbschema_readonly")
+    op.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE tenants TO dbschema_operator")
     op.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE users TO dbschema_app")
     op.execute("GRANT SELECT ON TABLE users TO dbschema_readonly")
+    op.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE users TO dbschema_operator")
     op.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE teams TO dbschema_app")
     op.execute("GRANT SELECT ON TABLE teams TO dbschema_readonly")
+    op.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE teams TO dbschema_operator")
     op.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE user_events TO dbschema_app")
     op.execute("GRANT SELECT ON TABLE user_events TO dbschema_readonly")
+    op.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE user_events TO dbschema_operator")
     op.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE user_transactions TO dbschema_app")
     op.execute("GRANT SELECT ON TABLE user_transactions TO dbschema_readonly")
+    op.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE user_transactions TO dbschema_operator")
     op.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE projects TO dbschema_app")
     op.execute("GRANT SELECT ON TABLE projects TO dbschema_readonly")
+    op.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE projects TO dbschema_operator")
     op.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE agent_definitions TO dbschema_app")
     op.execute("GRANT SELECT ON TABLE agent_definitions TO dbschema_readonly")
+    op.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE agent_definitions TO dbschema_operator")
     op.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE domain_configurations TO dbschema_app")
     op.execute("GRANT SELECT ON TABLE domain_configurations TO dbschema_readonly")
+    op.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE domain_configurations TO dbschema_operator")
     op.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE orders TO dbschema_app")
     op.execute("GRANT SELECT ON TABLE orders TO dbschema_readonly")
+    op.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE orders TO dbschema_operator")
     op.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE fulfillment TO dbschema_app")
     op.execute("GRANT SELECT ON TABLE fulfillment TO dbschema_readonly")
+    op.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE fulfillment TO dbschema_operator")
     op.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE marketing_campaigns TO dbschema_app")
     op.execute("GRANT SELECT ON TABLE marketing_campaigns TO dbschema_readonly")
+    op.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE marketing_campaigns TO dbschema_operator")
     op.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE documents TO dbschema_app")
     op.execute("GRANT SELECT ON TABLE documents TO dbschema_readonly")
+    op.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE documents TO dbschema_operator")
     op.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE conversations TO dbschema_app")
     op.execute("GRANT SELECT ON TABLE conversations TO dbschema_readonly")
+    op.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE conversations TO dbschema_operator")
     op.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE messages TO dbschema_app")
     op.execute("GRANT SELECT ON TABLE messages TO dbschema_readonly")
+    op.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE messages TO dbschema_operator")
     op.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE role_metric_visibility TO dbschema_app")
     op.execute("GRANT SELECT ON TABLE role_metric_visibility TO dbschema_readonly")
+    op.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE role_metric_visibility TO dbschema_operator")
     op.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE governance_rules TO dbschema_app")
     op.execute("GRANT SELECT ON TABLE governance_rules TO dbschema_readonly")
+    op.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE governance_rules TO dbschema_operator")
     op.execute("GRANT SELECT, INSERT ON TABLE audit_logs TO dbschema_app")
     op.execute("GRANT SELECT ON TABLE audit_logs TO dbschema_readonly")
+    op.execute("GRANT SELECT, INSERT ON TABLE audit_logs TO dbschema_operator")
     op.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE incidents TO dbschema_app")
     op.execute("GRANT SELECT ON TABLE incidents TO dbschema_readonly")
+    op.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE incidents TO dbschema_operator")
     op.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE image_evidence TO dbschema_app")
     op.execute("GRANT SELECT ON TABLE image_evidence TO dbschema_readonly")
+    op.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE image_evidence TO dbschema_operator")
     op.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE onboarding_sessions TO dbschema_app")
     op.execute("GRANT SELECT ON TABLE onboarding_sessions TO dbschema_readonly")
+    op.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE onboarding_sessions TO dbschema_operator")
     op.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE onboarding_events TO dbschema_app")
     op.execute("GRANT SELECT ON TABLE onboarding_events TO dbschema_readonly")
+    op.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE onboarding_events TO dbschema_operator")
     # ### end Alembic commands ###
 
 
 def downgrade() -> None:
     # ### commands auto generated by Alembic - please adjust! ###
+    op.execute("REVOKE SELECT, INSERT, UPDATE, DELETE ON TABLE onboarding_events FROM dbschema_operator")
     op.execute("REVOKE SELECT ON TABLE onboarding_events FROM dbschema_readonly")
     op.execute("REVOKE SELECT, INSERT, UPDATE, DELETE ON TABLE onboarding_events FROM dbschema_app")
+    op.execute("REVOKE SELECT, INSERT, UPDATE, DELETE ON TABLE onboarding_sessions FROM dbschema_operator")
     op.execute("REVOKE SELECT ON TABLE onboarding_sessions FROM dbschema_readonly")
     op.execute("REVOKE SELECT, INSERT, UPDATE, DELETE ON TABLE onboarding_sessions FROM dbschema_app")
+    op.execute("REVOKE SELECT, INSERT, UPDATE, DELETE ON TABLE image_evidence FROM dbschema_operator")
     op.execute("REVOKE SELECT ON TABLE image_evidence FROM dbschema_readonly")
     op.execute("REVOKE SELECT, INSERT, UPDATE, DELETE ON TABLE image_evidence FROM dbschema_app")
+    op.execute("REVOKE SELECT, INSERT, UPDATE, DELETE ON TABLE incidents FROM dbschema_operator")
     op.execute("REVOKE SELECT ON TABLE incidents FROM dbschema_readonly")
     op.execute("REVOKE SELECT, INSERT, UPDATE, DELETE ON TABLE incidents FROM dbschema_app")
+    op.execute("REVOKE SELECT, INSERT ON TABLE audit_logs FROM dbschema_operator")
     op.execute("REVOKE SELECT ON TABLE audit_logs FROM dbschema_readonly")
     op.execute("REVOKE SELECT, INSERT ON TABLE audit_logs FROM dbschema_app")
+    op.execute("REVOKE SELECT, INSERT, UPDATE, DELETE ON TABLE governance_rules FROM dbschema_operator")
     op.execute("REVOKE SELECT ON TABLE governance_rules FROM dbschema_readonly")
     op.execute("REVOKE SELECT, INSERT, UPDATE, DELETE ON TABLE governance_rules FROM dbschema_app")
+    op.execute("REVOKE SELECT, INSERT, UPDATE, DELETE ON TABLE role_metric_visibility FROM dbschema_operator")
     op.execute("REVOKE SELECT ON TABLE role_metric_visibility FROM dbschema_readonly")
     op.execute("REVOKE SELECT, INSERT, UPDATE, DELETE ON TABLE role_metric_visibility FROM dbschema_app")
+    op.execute("REVOKE SELECT, INSERT, UPDATE, DELETE ON TABLE messages FROM dbschema_operator")
     op.execute("REVOKE SELECT ON TABLE messages FROM dbschema_readonly")
     op.execute("REVOKE SELECT, INSERT, UPDATE, DELETE ON TABLE messages FROM dbschema_app")
+    op.execute("REVOKE SELECT, INSERT, UPDATE, DELETE ON TABLE conversations FROM dbschema_operator")
     op.execute("REVOKE SELECT ON TABLE conversations FROM dbschema_readonly")
     op.execute("REVOKE SELECT, INSERT, UPDATE, DELETE ON TABLE conversations FROM dbschema_app")
+    op.execute("REVOKE SELECT, INSERT, UPDATE, DELETE ON TABLE documents FROM dbschema_operator")
     op.execute("REVOKE SELECT ON TABLE documents FROM dbschema_readonly")
     op.execute("REVOKE SELECT, INSERT, UPDATE, DELETE ON TABLE documents FROM dbschema_app")
+    op.execute("REVOKE SELECT, INSERT, UPDATE, DELETE ON TABLE marketing_campaigns FROM dbschema_operator")
     op.execute("REVOKE SELECT ON TABLE marketing_campaigns FROM dbschema_readonly")
     op.execute("REVOKE SELECT, INSERT, UPDATE, DELETE ON TABLE marketing_campaigns FROM dbschema_app")
+    op.execute("REVOKE SELECT, INSERT, UPDATE, DELETE ON TABLE fulfillment FROM dbschema_operator")
     op.execute("REVOKE SELECT ON TABLE fulfillment FROM dbschema_readonly")
     op.execute("REVOKE SELECT, INSERT, UPDATE, DELETE ON TABLE fulfillment FROM dbschema_app")
+    op.execute("REVOKE SELECT, INSERT, UPDATE, DELETE ON TABLE orders FROM dbschema_operator")
     op.execute("REVOKE SELECT ON TABLE orders FROM dbschema_readonly")
     op.execute("REVOKE SELECT, INSERT, UPDATE, DELETE ON TABLE orders FROM dbschema_app")
+    op.execute("REVOKE SELECT, INSERT, UPDATE, DELETE ON TABLE domain_configurations FROM dbschema_operator")
     op.execute("REVOKE SELECT ON TABLE domain_configurations FROM dbschema_readonly")
     op.execute("REVOKE SELECT, INSERT, UPDATE, DELETE ON TABLE domain_configurations FROM dbschema_app")
+    op.execute("REVOKE SELECT, INSERT, UPDATE, DELETE ON TABLE agent_definitions FROM dbschema_operator")
     op.execute("REVOKE SELECT ON TABLE agent_definitions FROM dbschema_readonly")
     op.execute("REVOKE SELECT, INSERT, UPDATE, DELETE ON TABLE agent_definitions FROM dbschema_app")
+    op.execute("REVOKE SELECT, INSERT, UPDATE, DELETE ON TABLE projects FROM dbschema_operator")
     op.execute("REVOKE SELECT ON TABLE projects FROM dbschema_readonly")
     op.execute("REVOKE SELECT, INSERT, UPDATE, DELETE ON TABLE projects FROM dbschema_app")
+    op.execute("REVOKE SELECT, INSERT, UPDATE, DELETE ON TABLE user_transactions FROM dbschema_operator")
     op.execute("REVOKE SELECT ON TABLE user_transactions FROM dbschema_readonly")
     op.execute("REVOKE SELECT, INSERT, UPDATE, DELETE ON TABLE user_transactions FROM dbschema_app")
+    op.execute("REVOKE SELECT, INSERT, UPDATE, DELETE ON TABLE user_events FROM dbschema_operator")
     op.execute("REVOKE SELECT ON TABLE user_events FROM dbschema_readonly")
     op.execute("REVOKE SELECT, INSERT, UPDATE, DELETE ON TABLE user_events FROM dbschema_app")
+    op.execute("REVOKE SELECT, INSERT, UPDATE, DELETE ON TABLE teams FROM dbschema_operator")
     op.execute("REVOKE SELECT ON TABLE teams FROM dbschema_readonly")
     op.execute("REVOKE SELECT, INSERT, UPDATE, DELETE ON TABLE teams FROM dbschema_app")
+    op.execute("REVOKE SELECT, INSERT, UPDATE, DELETE ON TABLE users FROM dbschema_operator")
     op.execute("REVOKE SELECT ON TABLE users FROM dbschema_readonly")
     op.execute("REVOKE SELECT, INSERT, UPDATE, DELETE ON TABLE users FROM dbschema_app")
+    op.execute("REVOKE SELECT, INSERT, UPDATE, DELETE ON TABLE tenants FROM dbschema_operator")
     op.execute("REVOKE SELECT ON TABLE tenants FROM dbschema_readonly")
     op.execute("REVOKE SELECT, INSERT, UPDATE, DELETE ON TABLE tenants FROM dbschema_app")
+    op.execute("REVOKE USAGE ON SCHEMA public FROM dbschema_operator")
     op.execute("REVOKE USAGE ON SCHEMA public FROM dbschema_readonly")
     op.execute("REVOKE USAGE ON SCHEMA public FROM dbschema_app")
     op.execute("DROP TRIGGER update_onboarding_sessions_updated_at ON onboarding_sessions")
@@ -1694,26 +1815,47 @@ def downgrade() -> None:
     op.execute("DROP TRIGGER update_teams_updated_at ON teams")
     op.execute("DROP TRIGGER update_users_updated_at ON users")
     op.execute("DROP TRIGGER update_tenants_updated_at ON tenants")
+    op.execute("DROP POLICY operator_access ON onboarding_events")
     op.execute("DROP POLICY tenant_isolation ON onboarding_events")
+    op.execute("DROP POLICY operator_access ON onboarding_sessions")
     op.execute("DROP POLICY tenant_isolation ON onboarding_sessions")
+    op.execute("DROP POLICY operator_access ON image_evidence")
     op.execute("DROP POLICY tenant_isolation ON image_evidence")
+    op.execute("DROP POLICY operator_access ON incidents")
     op.execute("DROP POLICY tenant_isolation ON incidents")
+    op.execute("DROP POLICY operator_access ON audit_logs")
     op.execute("DROP POLICY tenant_isolation ON audit_logs")
+    op.execute("DROP POLICY operator_access ON governance_rules")
     op.execute("DROP POLICY tenant_isolation ON governance_rules")
+    op.execute("DROP POLICY operator_access ON role_metric_visibility")
     op.execute("DROP POLICY tenant_isolation ON role_metric_visibility")
+    op.execute("DROP POLICY operator_access ON messages")
     op.execute("DROP POLICY tenant_isolation ON messages")
+    op.execute("DROP POLICY operator_access ON conversations")
     op.execute("DROP POLICY tenant_isolation ON conversations")
+    op.execute("DROP POLICY operator_access ON documents")
     op.execute("DROP POLICY tenant_isolation ON documents")
+    op.execute("DROP POLICY operator_access ON marketing_campaigns")
     op.execute("DROP POLICY tenant_isolation ON marketing_campaigns")
+    op.execute("DROP POLICY operator_access ON fulfillment")
     op.execute("DROP POLICY tenant_isolation ON fulfillment")
+    op.execute("DROP POLICY operator_access ON orders")
     op.execute("DROP POLICY tenant_isolation ON orders")
+    op.execute("DROP POLICY operator_access ON domain_configurations")
     op.execute("DROP POLICY tenant_isolation ON domain_configurations")
+    op.execute("DROP POLICY operator_access ON agent_definitions")
     op.execute("DROP POLICY tenant_isolation ON agent_definitions")
+    op.execute("DROP POLICY operator_access ON projects")
     op.execute("DROP POLICY tenant_isolation ON projects")
+    op.execute("DROP POLICY operator_access ON user_transactions")
     op.execute("DROP POLICY tenant_isolation ON user_transactions")
+    op.execute("DROP POLICY operator_access ON user_events")
     op.execute("DROP POLICY tenant_isolation ON user_events")
+    op.execute("DROP POLICY operator_access ON teams")
     op.execute("DROP POLICY tenant_isolation ON teams")
+    op.execute("DROP POLICY operator_access ON users")
     op.execute("DROP POLICY tenant_isolation ON users")
+    op.execute("DROP POLICY operator_access ON tenants")
     op.execute("DROP POLICY tenant_isolation ON tenants")
     op.execute("ALTER TABLE onboarding_events NO FORCE ROW LEVEL SECURITY")
     op.execute("ALTER TABLE onboarding_events DISABLE ROW LEVEL SECURITY")
@@ -1819,6 +1961,19 @@ def downgrade() -> None:
     op.execute("DROP FUNCTION refuse_change()")
     op.execute("DROP FUNCTION raise_version_column()")
     op.execute("DROP FUNCTION update_updated_at_column()")
+    op.execute(
+        "DO $$\n"
+        "BEGIN\n"
+        "    IF NOT EXISTS (SELECT FROM pg_catalog.pg_auth_members m JOIN pg_catalog.pg_roles r ON r.oid = m.roleid\n"
+        "                   JOIN pg_catalog.pg_roles u ON u.oid = m.member\n"
+        "                   WHERE r.rolname = 'dbschema_operator' AND u.rolname <> current_user) THEN\n"
+        "        DROP ROLE IF EXISTS dbschema_operator;\n"
+        "    END IF;\n"
+        "EXCEPTION\n"
+        "    WHEN dependent_objects_still_exist OR insufficient_privilege THEN RAISE NOTICE '%', 'role dbschema_operator stays: it has members, or something still depends on it';\n"
+        "END\n"
+        "$$"
+    )
     op.execute(
         "DO $$\n"
         "BEGIN\n"

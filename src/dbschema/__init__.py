@@ -25,7 +25,27 @@ if TYPE_CHECKING:
     )
     from dbschema.errors import DbSchemaError
     from dbschema.geography import GeoPoint, geography_point
-    from dbschema.mixins import AppendOnly, Created, TenantScoped, Timestamped, Versioned, foreign_key
+    from dbschema.mixins import (
+        AppendOnly,
+        Created,
+        TenantRoot,
+        TenantScoped,
+        Timestamped,
+        Versioned,
+        foreign_key,
+    )
+    from dbschema.sessions import (
+        AsyncOperatorSession,
+        AsyncTenantSession,
+        OperatorSession,
+        TenantSession,
+        async_operator_session,
+        async_tenant_session,
+        create_async_engine,
+        create_engine,
+        operator_session,
+        tenant_session,
+    )
     from dbschema.types import checked_text, json_array, json_object, uuid7
 
 _HOMES = {
@@ -34,7 +54,8 @@ _HOMES = {
     "GeoPoint": "geography",
     "geography_point": "geography",
     **dict.fromkeys(
-        ("AppendOnly", "Created", "TenantScoped", "Timestamped", "Versioned", "foreign_key"), "mixins"
+        ("AppendOnly", "Created", "TenantRoot", "TenantScoped", "Timestamped", "Versioned", "foreign_key"),
+        "mixins",
     ),
     **dict.fromkeys(
         (
@@ -51,12 +72,29 @@ _HOMES = {
         ),
         "ddl",
     ),
+    **dict.fromkeys(
+        (
+            "AsyncOperatorSession",
+            "AsyncTenantSession",
+            "OperatorSession",
+            "TenantSession",
+            "async_operator_session",
+            "async_tenant_session",
+            "create_async_engine",
+            "create_engine",
+            "operator_session",
+            "tenant_session",
+        ),
+        "sessions",
+    ),
     **dict.fromkeys(("checked_text", "json_array", "json_object", "uuid7"), "types"),
 }
 
 __all__ = [
     "AppendOnly",
     "Argument",
+    "AsyncOperatorSession",
+    "AsyncTenantSession",
     "Base",
     "Created",
     "DbSchemaError",
@@ -64,20 +102,29 @@ __all__ = [
     "Function",
     "GeoPoint",
     "Grant",
+    "OperatorSession",
     "Policy",
     "Role",
     "RowSecurity",
+    "TenantRoot",
     "TenantScoped",
+    "TenantSession",
     "Timestamped",
     "Trigger",
     "Versioned",
+    "async_operator_session",
+    "async_tenant_session",
     "checked_text",
+    "create_async_engine",
+    "create_engine",
     "declare",
     "declared",
     "foreign_key",
     "geography_point",
     "json_array",
     "json_object",
+    "operator_session",
+    "tenant_session",
     "uuid7",
 ]
 

@@ -79,6 +79,12 @@ class Versioned:
         }
 
 
+class TenantRoot:
+    """The table of tenants itself: its own `id` is the tenant, and row security shows each tenant its own row."""
+
+    id: Mapped[UUID] = uuid_key()
+
+
 class TenantScoped:
     """A table whose rows belong to a tenant: `tenant_id` and `id`, together the primary key, and row security.
 
@@ -184,6 +190,12 @@ def _isolate(mapper: Mapper[Any], cls: type[TenantScoped]) -> None:
     if reference is not None and not _leads_to_tenant(table, reference):
         table.append_constraint(ForeignKeyConstraint(["tenant_id"], [reference], ondelete="CASCADE"))
     isolate(table, app_privileges=cls.__app_privileges__)
+
+
+@event.listens_for(TenantRoot, "after_mapper_constructed", propagate=True)
+def _isolate_root(mapper: Mapper[Any], _cls: type[TenantRoot]) -> None:
+    if (table := _own_table(mapper)) is not None:
+        isolate(table, column="id", distribution="reference")
 
 
 @event.listens_for(AppendOnly, "after_mapper_constructed", propagate=True)

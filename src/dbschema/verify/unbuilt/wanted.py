@@ -102,7 +102,7 @@ def triggers(standing: Iterable[object]) -> dict[str, Attributes]:
 
 
 def policies(standing: Iterable[object]) -> dict[str, Attributes]:
-    """Command and roles of each policy; and the conditions of those that isolate tenants.
+    """Command and roles of each policy; and the conditions of those that isolate tenants, or let operators in.
 
     Only the spelling of these is known well enough to be compared as text.
     """
@@ -115,7 +115,7 @@ def policies(standing: Iterable[object]) -> dict[str, Attributes]:
                 "roles": tuple(sorted(item.roles)) or ("public",),
             }
             for attribute, expression in (("using", item.using), ("check", item.check)):
-                if expression is not None and TENANT_SETTING in expression:
+                if expression is not None and (TENANT_SETTING in expression or expression == "true"):
                     wanted[item.name][attribute] = squeezed(expression)
     return wanted
 
