@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Double, func, literal, select
+from sqlalchemy import Double, select
 
 from dbschema.ddl.incident_searches import (
     INCIDENTS_BY_DATA,
@@ -12,7 +12,6 @@ from dbschema.ddl.incident_searches import (
     INCIDENTS_IN_BOX,
     INCIDENTS_NEAR,
 )
-from dbschema.geography import GeographyPoint
 from dbschema.models import Incident, IncidentStatus
 from dbschema.queries.cursors import DistanceCursor, TimeCursor
 from dbschema.queries.paging import cursor, newest_first, older_than, page_size
@@ -58,11 +57,11 @@ def near(
         BadSearch, BadCursor: an argument is wrong.
     """
     last = cursor(DistanceCursor, after)
-    point = _point(place)
+    point = place_of(place)
     hits = rows_of(
         Incident,
         INCIDENTS_NEAR,
-        place=point,
+        place=f"SRID=4326;POINT({point.longitude!r} {point.latitude!r})",
         metres=metres_of(within),
         **_filters(domain, status, since, until),
         after_distance=None if last is None else last.metres,
@@ -135,7 +134,7 @@ def in_area(
         INCIDENTS_IN_AREA,
         after,
         limit,
-        area=func.ST_GeogFromText(area_of(area)),
+        area=area_of(area),
         **_filters(domain, status, since, until),
     )
 
@@ -237,10 +236,6 @@ def _newest(
         page_size=page_size(limit),
     )
     return select(hits).order_by(*newest_first(hits))
-
-
-def _point(place: object) -> ColumnElement[Any]:
-    return literal(place_of(place), GeographyPoint())
 
 
 def _between(statement: Select[Incident], since: datetime | None, until: datetime | None) -> Select[Incident]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sqlalchemy import TIMESTAMP, Column, ColumnElement, Double, Integer, Text, Uuid, func, literal, null
+from sqlalchemy import TIMESTAMP, Double, Integer, Text, Uuid, bindparam, text
 from sqlalchemy import inspect as sa_inspect
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import aliased
+
+from dbschema.ddl.objects import quote
 
 if TYPE_CHECKING:
     from sqlalchemy import Select
@@ -19,6 +21,7 @@ T = TypeVar("T")
 
 _TYPES: dict[str, TypeEngine[Any]] = {
     "double precision": Double(),
+    "geography": Text(),
     "integer": Integer(),
     "jsonb": JSONB(),
     "text": Text(),
@@ -28,23 +31,23 @@ _TYPES: dict[str, TypeEngine[Any]] = {
 
 
 def rows_of(model: type[T], function: Function, **arguments: object) -> type[T]:
-    """An alias of `model` whose rows are those that `function` gives; arguments that are not named are NULL.
+    """An alias of `model` whose rows are those that `function` gives; arguments that are None are left out.
 
-    The database works the function out once, with all that is in it; what a statement adds comes afterwards.
+    The database works the function out once, with all that is in it; what a statement adds comes afterwards. Values are
+    parameters of the statement, a geography as the text that PostGIS reads.
     """
-    values = [_argument(argument.type, arguments.pop(argument.name, None)) for argument in function.arguments]
-    if arguments:
-        raise TypeError(f"{function.name} has no argument {', '.join(arguments)}")
-    table = sa_inspect(model).local_table
-    columns = [Column(column.name, column.type) for column in table.columns]
-    rows = getattr(func, function.name)(*values).table_valued(*columns)
-    return aliased(model, rows, adapt_on_names=True)
-
-
-def _argument(kind: str, value: object) -> ColumnElement[Any]:
-    if value is None or isinstance(value, ColumnElement):
-        return null() if value is None else value
-    return literal(value, _TYPES[kind])
+    given = {name: value for name, value in arguments.items() if value is not None}
+    types = {argument.name: argument.type for argument in function.arguments}
+    parameters = [bindparam(name, value, _TYPES[types[name]], unique=True) for name, value in given.items()]
+    call = ", ".join(
+        f"{name} => ST_GeogFromText(:{name})" if types[name] == "geography" else f"{name} => :{name}"
+        for name in given
+    )
+    # As columns of the model's own table, so that its relationships find them.
+    columns = sa_inspect(model).local_table.columns
+    names = ", ".join(quote(column.name) for column in columns)
+    rows = text(f"SELECT {names} FROM {quote(function.name)}({call})").bindparams(*parameters)  # noqa: S608  declared names
+    return aliased(model, rows.columns(*columns).subquery())
 
 
 def entity_of(statement: Select[T, *tuple[Any, ...]]) -> type[T]:
