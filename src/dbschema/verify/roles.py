@@ -32,7 +32,7 @@ _POWERS = (
 _OWNS = """
 SELECT count(*) FROM pg_catalog.pg_shdepend
 WHERE NOT (classid = 'pg_catalog.pg_proc'::regclass AND objid = ANY (ARRAY(
-          SELECT to_regprocedure(signature)::oid FROM unnest(%(functions)s::text[]) signature)))
+          SELECT to_regprocedure(signature)::oid FROM unnest(string_to_array(%(functions)s, '|')) signature)))
   AND refclassid = 'pg_catalog.pg_authid'::regclass AND deptype = 'o'
   AND refobjid = (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = %(role)s)
   AND dbid IN (0, (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database()))
@@ -88,7 +88,7 @@ def check(recorder: Recorder, metadata: MetaData) -> None:
 
 def _role(connection: Connection, role: Role, functions: list[str]) -> Callable[[], str]:
     def ask() -> str:
-        values = {"role": role.name, "functions": functions}
+        values = {"role": role.name, "functions": "|".join(functions)}
         found = execute(connection, _ATTRIBUTES, values).one_or_none()
         if found is None:
             raise Unmet(f"missing; have an administrator run CREATE ROLE {quote(role.name)} NOLOGIN")
