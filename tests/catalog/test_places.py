@@ -279,7 +279,7 @@ class TestSchemas:
             our_models.create_all(connection)
             run(
                 connection,
-                'GRANT USAGE ON SCHEMA "My app" TO dbschema_app, dbschema_operator, dbschema_readonly',
+                'GRANT USAGE ON SCHEMA "My app" TO dbschema_app, dbschema_operator, dbschema_readonly, dbschema_search',
             )
 
             assert told(connection, our_models) == []

@@ -6,7 +6,7 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Any, assert_type
 from uuid import UUID
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, Select, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.orm import Mapped, Session, mapped_column, selectinload
 
@@ -30,6 +30,7 @@ from dbschema.models import (
     AgentDefinition,
     AuditLog,
     Conversation,
+    Document,
     GeoPoint,
     Incident,
     IncidentStatus,
@@ -40,6 +41,7 @@ from dbschema.models import (
     User,
     UserRole,
 )
+from dbschema.queries import TimeCursor, audit, conversations, documents, entity_of, incidents
 
 
 class Invoice(TenantScoped, Timestamped, Base):
@@ -93,6 +95,25 @@ def query(session: Session) -> None:
     assert_type(agents[0].tools, list[Any])
     addresses = session.scalars(select(AuditLog.ip_address)).all()
     assert_type(addresses[0], IPv4Address | IPv6Address | None)
+
+
+def search(session: Session, conversation: UUID) -> None:
+    near = incidents.near(GeoPoint(7.45, 46.95), within=500)
+    assert_type(near, Select[Incident, float])
+    hits = entity_of(near)
+    assert_type(hits, type[Incident])
+    for incident, distance in session.execute(near.where(hits.severity >= 4)):
+        assert_type(incident, Incident)
+        assert_type(distance, float)
+    page = session.scalars(incidents.newest(limit=10)).all()
+    cursor = TimeCursor.of(page[-1])
+    assert_type(incidents.by_domain("roads", after=cursor), Select[Incident])
+    assert_type(incidents.by_data({"code": 7}, after=str(cursor)), Select[Incident])
+    assert_type(entity_of(incidents.newest()), type[Incident])
+    assert_type(documents.with_words("flood"), Select[Document])
+    assert_type(conversations.messages(conversation), Select[Message])
+    assert_type(audit.trail("incident", "7"), Select[AuditLog])
+    TimeCursor.of(session.scalars(documents.with_words("flood")).one())
 
 
 declare(

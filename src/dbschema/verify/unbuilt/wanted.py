@@ -143,12 +143,16 @@ def grant(item: Grant) -> Attributes:
 
 
 def function(item: Function) -> Attributes:
-    """Body and settings of a function."""
-    return {
+    """Body, settings and rights of a function; one that belongs to nobody in particular is everybody's own affair."""
+    pinned = set() if item.pinned_to is None else {"search_path"}
+    attributes: Attributes = {
         "body": item.body,
         "security definer": item.security_definer,
-        "settings": tuple(sorted(name for name, _ in item.settings)),
+        "settings": tuple(sorted({name for name, _ in item.settings} | pinned)),
     }
+    if item.owner is not None:
+        attributes |= {"owner": item.owner, "executable by": tuple(sorted(item.executable_by))}
+    return attributes
 
 
 def _named(table: Table) -> list[tuple[str | None, str]]:
