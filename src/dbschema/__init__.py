@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     )
     from dbschema.errors import DbSchemaError
     from dbschema.geography import GeoPoint, geography_point
+    from dbschema.loading import Loaded, async_bulk_load, bulk_load
     from dbschema.mixins import AppendOnly, Created, TenantScoped, Timestamped, Versioned, foreign_key
     from dbschema.types import checked_text, json_array, json_object, uuid7
 
@@ -33,6 +34,7 @@ _HOMES = {
     "DbSchemaError": "errors",
     "GeoPoint": "geography",
     "geography_point": "geography",
+    **dict.fromkeys(("Loaded", "async_bulk_load", "bulk_load"), "loading"),
     **dict.fromkeys(
         ("AppendOnly", "Created", "TenantScoped", "Timestamped", "Versioned", "foreign_key"), "mixins"
     ),
@@ -64,6 +66,7 @@ __all__ = [
     "Function",
     "GeoPoint",
     "Grant",
+    "Loaded",
     "Policy",
     "Role",
     "RowSecurity",
@@ -71,6 +74,8 @@ __all__ = [
     "Timestamped",
     "Trigger",
     "Versioned",
+    "async_bulk_load",
+    "bulk_load",
     "checked_text",
     "declare",
     "declared",

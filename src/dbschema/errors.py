@@ -72,3 +72,7 @@ class CatalogError(DbSchemaError):
 
 class SeedError(DbSchemaError):
     """Data cannot be written into the database."""
+
+
+class LoadError(DbSchemaError):
+    """Rows cannot be loaded in bulk."""
