@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
 from psycopg.adapt import PyFormat, Transformer
 from sqlalchemy import types as sa
@@ -144,7 +143,7 @@ def _of_kind(kind: str, wire: Wire) -> Encoder:
 
 
 _KINDS: dict[str, Encoder] = {
-    "uuid": Encoder("uuid", values.uuid, frozenset({UUID})),
+    "uuid": Encoder("bytea", values.uuid),
     "int2": Encoder("int2", values.integer(16)),
     "int4": Encoder("int4", values.integer(32)),
     "int8": Encoder("int8", values.integer(64)),

@@ -20,7 +20,7 @@ from dbschema.loading.fields import mapped, shape_of
 from dbschema.loading.packing import Packer
 from dbschema.loading.progress import Listener, Progress, telling
 from dbschema.loading.reading import Reader
-from dbschema.loading.staging import Staging
+from dbschema.loading.staging import Staging, driver_of
 from dbschema.loading.target import find
 from dbschema.loading.writing import OnConflict, Writing, key_of
 
@@ -87,6 +87,7 @@ def bulk_load(
         raise WrongCall("'block' and 'max_problems' count from 1", "Give larger numbers")
     mapper, table = mapped(model)
     connection = _connection(session, mapper)
+    driver_of(connection)
     blocks = _blocks(rows, block)
     total = len(rows) if isinstance(rows, Sequence) else None
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from uuid_utils import uuid7
+
 from dbschema.ddl.tenancy import TENANT_SETTING
 from dbschema.loading.errors import BadRows, Problem
-from dbschema.loading.fields import OMITTED, TENANT, Context, Field, Omitted, Shape
+from dbschema.loading.fields import OMITTED, TENANT, Context, Field, Maker, Omitted, Shape
 from dbschema.loading.values import Refused
 
 if TYPE_CHECKING:
@@ -91,47 +93,44 @@ class Packer:
         self._problems += problems
         if self._same_columns:
             self._check_same(columns, first)
+        self._stage(columns, first)
+        self._check_tenant(columns, len(rows), first)
+        context = Context(columns)
+        marks = _Marks(len(rows), len(self._shape.fields))
+        encoded: list[Iterable[Any]] = [range(first, first + len(rows))]
+        for item in self._staged:
+            values = columns.get(item)
+            if values is None and item.makes_ids:
+                encoded.append([uuid7().bytes for _ in rows])
+                continue
+            if values is None:
+                values = (OMITTED,) * len(rows)
+            omits = Omitted in set(map(type, values))
+            if omits and item.maker is not None:
+                values, omits = _made(item.maker, values, context), False
+            if omits and item.sql_default is not None:
+                marks.add(item, values)
+            encoded.append(self._encoded(item, values, first, omits=omits))
+        self._marks_omissions = self._marks_omissions or marks.there
+        if self._marks_omissions:
+            encoded.append(marks.encoded())
+        if self._problems:
+            return None
+        return Packed(
+            fields=tuple(self._staged),
+            marks_omissions=self._marks_omissions,
+            rows=zip(*encoded, strict=True),
+            first=first,
+            last=self.count,
+        )
+
+    def _stage(self, columns: Columns, first: int) -> None:
+        """Take columns along that no row before `first` has brought."""
         for item in columns:
             item.given = True
             if not item.staged_from and not self._shape.is_fixed(item):
                 item.staged_from = first
                 self._staged.append(item)
-        self._check_tenant(columns, len(rows), first)
-        context = Context(columns)
-        marks: list[int] | None = None
-        encoded: list[Iterable[Any]] = [range(first, first + len(rows))]
-        for item in self._staged:
-            values = columns.get(item)
-            omits = values is None or Omitted in set(map(type, values))
-            if values is None:
-                values = (OMITTED,) * len(rows)
-            if omits and item.maker is not None:
-                values = _made(item, values, context)
-                omits = False
-            if omits and item.sql_default is not None:
-                marks = marks or [0] * len(rows)
-                item.omitted = True
-                for index, value in enumerate(values):
-                    if value is OMITTED:
-                        marks[index] |= 1 << item.number
-            encoded.append(self._encoded(item, values, first, omits=omits))
-        if marks is not None:
-            self._marks_omissions = True
-        if self._marks_omissions:
-            encoded.append([None] * len(rows) if marks is None else list(map(self._mark, marks)))
-        if self._problems:
-            return None
-        return Packed(
-            tuple(self._staged),
-            self._marks_omissions,
-            zip(*encoded, strict=True),
-            first,
-            first + len(rows) - 1,
-        )
-
-    def _mark(self, bits: int) -> bytes | None:
-        """The bits as PostgreSQL's get_bit() counts them."""
-        return bits.to_bytes((len(self._shape.fields) + 7) // 8, "little") if bits else None
 
     def _encoded(self, item: Field, values: Sequence[Any], first: int, *, omits: bool) -> Sequence[Any]:
         try:
@@ -167,7 +166,7 @@ class Packer:
                 continue
             else:
                 try:
-                    reason = "" if item.encoder.one(named) == tenant else "is not the session's tenant"
+                    reason = "" if item.encoder.one(named) == tenant.bytes else "is not the session's tenant"
                 except Refused as refused:
                     reason = str(refused)
             if reason:
@@ -187,10 +186,8 @@ class Packer:
                 self._problems.append(Problem(first + index, item.name, "is missing, and another row has it"))
 
 
-def _made(item: Field, values: Sequence[Any], context: Context) -> list[Any]:
+def _made(maker: Maker, values: Sequence[Any], context: Context) -> list[Any]:
     """The column with the model's default where a row brings nothing."""
-    maker = item.maker
-    assert maker is not None  # noqa: S101  the caller has looked
     made = []
     for index, value in enumerate(values):
         if value is OMITTED:
@@ -199,3 +196,23 @@ def _made(item: Field, values: Sequence[Any], context: Context) -> list[Any]:
         else:
             made.append(value)
     return made
+
+
+class _Marks:
+    """Which columns the rows of a block leave to the database's defaults: a bit for each column of the table."""
+
+    def __init__(self, rows: int, columns: int) -> None:
+        self._bits = [0] * rows
+        self._length = (columns + 7) // 8
+        self.there = False
+
+    def add(self, item: Field, values: Sequence[Any]) -> None:
+        """Mark the rows that bring nothing for a column."""
+        item.omitted = self.there = True
+        for index, value in enumerate(values):
+            if value is OMITTED:
+                self._bits[index] |= 1 << item.number
+
+    def encoded(self) -> list[bytes | None]:
+        """The bits of each row as PostgreSQL's get_bit() counts them."""
+        return [bits.to_bytes(self._length, "little") if bits else None for bits in self._bits]

@@ -99,13 +99,13 @@ def lower_text(encoding: str) -> Callable[[Any], str]:
     return one
 
 
-def uuid(value: Any) -> UUID:
+def uuid(value: Any) -> bytes:
     """A UUID, or its text."""
     if isinstance(value, UUID):
-        return value
+        return value.bytes
     if isinstance(value, str) or type(value).__name__ == "UUID":
         try:
-            return UUID(str(value))
+            return UUID(str(value)).bytes
         except ValueError:
             raise Refused("is no UUID") from None
     raise _wanted("UUID", value)
@@ -249,6 +249,8 @@ def inet(value: Any) -> bytes:
         interface = ipaddress.ip_interface(value)
     except ValueError:
         raise Refused("is no address of the Internet") from None
+    if "%" in str(value):
+        raise Refused("names a zone, which PostgreSQL does not keep")
     return _address(interface.ip, interface.network.prefixlen, is_network=False)
 
 
@@ -260,12 +262,12 @@ def cidr(value: Any) -> bytes:
         network = ipaddress.ip_network(value)
     except ValueError:
         raise Refused("is no network, or has bits set beyond its length") from None
+    if "%" in str(value):
+        raise Refused("names a zone, which PostgreSQL does not keep")
     return _address(network.network_address, network.prefixlen, is_network=True)
 
 
 def _address(address: Any, length: int, *, is_network: bool) -> bytes:
-    if getattr(address, "scope_id", None) is not None:
-        raise Refused("names a zone, which PostgreSQL does not keep")
     packed: bytes = address.packed
     return struct.pack("4B", 2 if address.version == 4 else 3, length, is_network, len(packed)) + packed
 

@@ -107,6 +107,9 @@ class Writing:
                 values[item.name] = self._staged(item)
             elif item.is_default_of_model and item.sql_default is not None:
                 values[item.name] = item.sql_default
+        if not values:  # rows that bring nothing at all
+            column = next(column for column in self.target.columns.values() if not column.always)
+            values[column.name] = column.default or "NULL"
         return values
 
     def _staged(self, item: Field) -> str:
