@@ -13,8 +13,8 @@ from sqlalchemy import func, select, text
 from sqlalchemy.exc import DBAPIError
 
 from dbschema import bulk_load
-from dbschema.loading import BadRows
-from dbschema.loading.errors import NoTemporaryTables, NotMigrated
+from dbschema.loading import BadRows, culprits
+from dbschema.loading.errors import NoTemporaryTables, NotMigrated, WrongCall
 from dbschema.models import Fulfillment, Incident, MarketingCampaign, Order, User
 
 if TYPE_CHECKING:
@@ -325,6 +325,35 @@ def test_a_statement_that_is_stopped_is_no_fault_of_a_row(connection: Connection
         bulk_load(session, Incident, [GOOD])
 
     assert getattr(raised.value.orig, "sqlstate", None) == "57014"
+    assert session.scalar(select(func.count()).select_from(Incident)) == 0
+
+
+def test_a_search_that_is_stopped_is_told_as_such(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As by a statement timeout, which counts for the search as for the load."""
+
+    def stopped(search: culprits.Search, *_: Any) -> None:
+        search.connection.execute(text("SET LOCAL statement_timeout = '100ms'"))
+        search.connection.execute(text("SELECT pg_sleep(60)"))
+
+    monkeypatch.setattr(culprits.Search, "_by_constraint", stopped)
+
+    error = load(session, [{**GOOD, "severity": 9}])
+
+    assert (error.problems, error.more, error.constraint) == ((), True, "ck_incidents_severity")
+    assert "could not be found in time" in str(error)
+
+
+def test_rows_that_are_read_from_the_session_itself_are_an_error(session: Session) -> None:
+    """And not two that wait for each other for ever."""
+
+    def rows() -> Any:
+        yield GOOD
+        for domain in session.scalars(text("SELECT 'd' FROM generate_series(1, 3)")):
+            yield {"domain_id": domain}
+
+    with pytest.raises(WrongCall, match="read from the session that loads them"):
+        bulk_load(session, Incident, rows(), block=1)
+
     assert session.scalar(select(func.count()).select_from(Incident)) == 0
 
 

@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import event, func, select, text
+from sqlalchemy.orm import Session
 
 from dbschema import bulk_load
 from dbschema.loading import BadRows
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sqlalchemy import Connection
-    from sqlalchemy.orm import Session
 
 
 def count(connection: Connection) -> int:
@@ -158,3 +158,22 @@ def test_errors_do_not_tell_of_rows_of_another_tenant(
 
     assert str(of_another.value) == str(of_nobody.value)
     assert session.scalar(select(func.count()).select_from(User)) == 0
+
+
+class SessionOfOneTenant(Session):
+    """A session that knows its tenant, as `dbschema.sessions` makes them."""
+
+    tenant_id: UUID
+
+
+def test_a_session_of_a_tenant_does_not_follow_a_setting_that_was_changed(
+    connection: Connection, session: Session, mine: UUID, theirs: UUID
+) -> None:
+    with SessionOfOneTenant(connection, join_transaction_mode="create_savepoint") as of_mine:
+        of_mine.tenant_id = mine
+        of_mine.execute(select(func.set_config("app.tenant_id", str(theirs), True)))
+
+        with pytest.raises(BadRows, match="row-level security"):
+            bulk_load(of_mine, Incident, [{"domain_id": "d"}])
+
+    assert count(connection) == 0

@@ -71,20 +71,30 @@ class Search:
             if _state(without) == INSUFFICIENT_PRIVILEGE:
                 return MayNotWrite(self.writing.target.name, str(_orig(without).diag.message_primary))
             return without
-        self.writing.staging.index()
-        if state == TWICE:
-            problems = self._twice(list(self.writing.key or ()))
-        else:
-            problems = self._by_constraint(_orig(error))
-        problems = problems or self._by_halves(error)
+        problems = self._find(error)
         problems.sort(key=lambda problem: problem.row)
         return BadRows(
             self.writing.target.name,
             problems[: self.limit],
-            more=len(problems) > self.limit or self.attempts >= _ATTEMPTS,
+            more=len(problems) > self.limit or self.attempts >= _ATTEMPTS or not problems,
             sqlstate=state,
             constraint=_orig(error).diag.constraint_name,
+            unfound=reason_of(_orig(error)),
         )
+
+    def _find(self, error: DBAPIError) -> list[Problem]:
+        """The rows; none where the search was stopped, as by a statement timeout."""
+        try:
+            self.writing.staging.index()
+            if _state(error) == TWICE:
+                problems = self._twice(list(self.writing.key or ()))
+            else:
+                problems = self._by_constraint(_orig(error))
+            return problems or self._by_halves(error)
+        except DBAPIError as stopped:
+            if stopped.connection_invalidated:
+                raise
+            return []
 
     def _by_constraint(self, error: psycopg.Error) -> list[Problem]:
         """The rows that violate what the error names; none where it cannot be asked."""

@@ -35,7 +35,7 @@ class BadRows(LoadError):
 
     Attributes:
         table: the table.
-        problems: the first of them, by row.
+        problems: the first of them, by row; none, if the search for them was stopped (`statement_timeout`).
         more: whether there are, or may be, further ones.
         sqlstate: PostgreSQL's code, where the database refused them.
         constraint: the constraint that they violate, where the database named one.
@@ -49,10 +49,12 @@ class BadRows(LoadError):
         more: bool = False,
         sqlstate: str | None = None,
         constraint: str | None = None,
+        unfound: str = "",
     ) -> None:
         self.table, self.problems, self.more = table, tuple(problems), more
         self.sqlstate, self.constraint = sqlstate, constraint
-        told = "; ".join(map(str, problems)) + ("; and more" if more else "")
+        told = "; ".join(map(str, problems)) or f"a row that could not be found in time {unfound}"
+        told += "; and more" if more and problems else ""
         super().__init__(f"No row was loaded into table {table}: {told}", "Correct these rows and load again")
 
 

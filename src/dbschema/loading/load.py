@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
@@ -93,6 +94,9 @@ def bulk_load(
 
     with _all_or_nothing(connection), telling(table.name, on_progress, show=progress) as tell:
         target = find(connection, table)
+        if isinstance(own := getattr(session, "tenant_id", None), UUID):
+            # A session of one tenant stays that tenant's, whatever the setting has been changed to since.
+            target = replace(target, tenant=own)
         staging = Staging(connection, target)
         wire = Wire(staging.raw, connection.dialect, staging.raw.info.encoding)
         shape = shape_of(mapper, table, target, wire)

@@ -10,12 +10,13 @@ from uuid import uuid4
 
 import psycopg
 from psycopg.errors import InsufficientPrivilege
+from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError, ProgrammingError
 from sqlalchemy.util import await_only
 
 from dbschema.ddl.objects.base import quote
 from dbschema.ddl.registry import executable
-from dbschema.loading.errors import BadRows, NoTemporaryTables, Problem, UnsupportedDriver
+from dbschema.loading.errors import BadRows, NoTemporaryTables, Problem, UnsupportedDriver, WrongCall
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -128,13 +129,29 @@ class Staging:
         statement = f"COPY {self.sql} ({', '.join(names)}) FROM STDIN (FORMAT binary)"
         begun = 0
         try:
-            with _copying(self.raw, statement, types) as write:
+            with self._occupied(), _copying(self.raw, statement, types) as write:
                 for block in blocks:
                     begun = begun or block.first
                     write(block.rows)
                     sent(block.last)
         except psycopg.Error as error:
             self._translate(error, statement, fields, begun)
+
+    @contextmanager
+    def _occupied(self) -> Iterator[None]:
+        """Refuse statements on this connection meanwhile; psycopg would wait for the end of the COPY, and so for itself."""
+
+        def refuse(*_: Any) -> None:
+            raise WrongCall(
+                "The rows are read from the session that loads them, whose connection is busy with that",
+                "Read them from another session, or into a list before",
+            )
+
+        event.listen(self._connection, "before_cursor_execute", refuse)
+        try:
+            yield
+        finally:
+            event.remove(self._connection, "before_cursor_execute", refuse)
 
     def _translate(self, error: psycopg.Error, statement: str, fields: Sequence[Field], begun: int) -> None:
         """Raise what a failed COPY means; `begun` is the number of its first row."""
