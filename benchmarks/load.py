@@ -29,7 +29,6 @@ from psycopg.types.json import Jsonb
 from sqlalchemy import NullPool, create_engine, insert, text
 from sqlalchemy.orm import Session
 
-from dbschema.geography import as_point
 from dbschema.loading import bulk_load
 from dbschema.loading.values import place
 from dbschema.migrations import runner
@@ -197,7 +196,6 @@ def measure(engine: Engine, folder: Path, size: int, rounds: int, others: bool) 
     file = folder / f"{size}.copy"
     file.unlink(missing_ok=True)
     write_file(file, engine, rows)
-    as_point(rows[0]["location"])
     loads = [by_copy_from, by_bulk_load]
     if others:
         loads += [by_client_copy, by_executemany, by_flush]

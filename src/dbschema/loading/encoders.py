@@ -15,7 +15,7 @@ from sqlalchemy import types as sa
 from sqlalchemy.dialects import postgresql as pg
 
 from dbschema.geography import GeographyPoint
-from dbschema.loading import values
+from dbschema.loading import documents, values
 from dbschema.loading.values import Refused
 from dbschema.types import CheckedText, JsonShape, LowerText, Pattern
 
@@ -178,7 +178,7 @@ def _closed_set(declared: CheckedText[Any]) -> Encoder:
 
 def _json(declared: Any, kind: str, wire: Wire) -> Encoder:
     serializer = getattr(wire.dialect, "_json_serializer", None)
-    one = values.json(serializer, wire.encoding, version=b"\x01" if kind == "jsonb" else b"")
+    one = documents.json(serializer, wire.encoding, version=b"\x01" if kind == "jsonb" else b"")
     # As the ORM: None is JSON's null, unless the type says that it is SQL's.
     as_null = getattr(getattr(declared, "impl_instance", declared), "none_as_null", False)
     return Encoder("bytea", one, none_is_data=not as_null)

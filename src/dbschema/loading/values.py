@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import ipaddress
 import operator
-import re
 import struct
 from datetime import UTC
 from datetime import date as Date  # noqa: N812  the functions here are named after the types of PostgreSQL
 from datetime import datetime as DateTime  # noqa: N812  as above
 from decimal import Decimal, InvalidOperation
-from json import JSONEncoder, loads
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from sqlalchemy import JSON, ClauseElement, null
+from sqlalchemy import ClauseElement
 
 from dbschema.geography import WGS84, GeoPoint, as_point
 
@@ -34,16 +32,13 @@ _INFINITY = {"infinity": 1, "-infinity": -1}
 _EWKB_POINT = struct.Struct("<BIIdd")
 _EWKB_KIND = 0x20000001  # a point that names its SRID
 _FLOAT4 = struct.Struct(">f")
-# An even number of backslashes before it, or it is itself escaped.
-_JSON_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
-_JSON_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 class Refused(ValueError):
     """A value that the column cannot take; the message is the reason."""
 
 
-def _wanted(what: str, value: Any) -> Refused:
+def wanted(what: str, value: Any) -> Refused:
     if isinstance(value, ClauseElement) or hasattr(value, "__clause_element__"):
         return Refused("is an SQL expression, and rows bring data")
     return Refused(f"is no {what} but of type {type(value).__name__}")
@@ -54,7 +49,7 @@ def text(encoding: str) -> Callable[[Any], str]:
 
     def one(value: Any) -> str:
         if not isinstance(value, str):
-            raise _wanted("text", value)
+            raise wanted("text", value)
         if "\0" in value:
             raise Refused(NUL)
         if not value.isascii():
@@ -108,7 +103,7 @@ def uuid(value: Any) -> bytes:
             return UUID(str(value)).bytes
         except ValueError:
             raise Refused("is no UUID") from None
-    raise _wanted("UUID", value)
+    raise wanted("UUID", value)
 
 
 def integer(bits: int) -> Callable[[Any], int]:
@@ -132,18 +127,18 @@ def _whole(value: Any) -> int:
         except ValueError:
             raise Refused("is no whole number") from None
     if isinstance(value, bool):
-        raise _wanted("whole number", value)
+        raise wanted("whole number", value)
     try:
         return operator.index(value)
     except TypeError:
-        raise _wanted("whole number", value) from None
+        raise wanted("whole number", value) from None
 
 
 def boolean(value: Any) -> bool:
     """True or False, and nothing that only behaves like it."""
     if isinstance(value, bool):
         return value
-    raise _wanted("True or False", value)
+    raise wanted("True or False", value)
 
 
 def timestamptz(value: Any) -> int:
@@ -153,7 +148,7 @@ def timestamptz(value: Any) -> int:
         if isinstance(value, int):
             return value
     if not isinstance(value, DateTime):
-        raise _wanted("datetime", value)
+        raise wanted("datetime", value)
     # Without one the database would take the session's, and the same file would mean other moments elsewhere.
     if value.tzinfo is None or value.utcoffset() is None:
         raise Refused("has no time zone")
@@ -167,7 +162,7 @@ def timestamp(value: Any) -> int:
         if isinstance(value, int):
             return value
     if not isinstance(value, DateTime):
-        raise _wanted("datetime", value)
+        raise wanted("datetime", value)
     if value.tzinfo is not None:
         raise Refused("has a time zone, and the column has none")
     return _microseconds(value, _NAIVE_EPOCH)
@@ -185,7 +180,7 @@ def date(value: Any) -> int:
         if isinstance(value, int):
             return value
     if not isinstance(value, Date) or isinstance(value, DateTime):
-        raise _wanted("date", value)
+        raise wanted("date", value)
     return value.toordinal() - _DATE_EPOCH
 
 
@@ -201,7 +196,7 @@ def _from_iso(kind: type[DateTime] | type[Date], value: str, bits: int) -> Any:
 def float8(value: Any) -> float:
     """A number in double precision."""
     if isinstance(value, bool) or not isinstance(value, (int, float, str, Decimal)):
-        raise _wanted("number", value)
+        raise wanted("number", value)
     try:
         return float(value)
     except (ValueError, OverflowError):
@@ -219,7 +214,7 @@ def float4(value: Any) -> bytes:
 def numeric(value: Any) -> Decimal:
     """An exact number; a float counts as what it prints."""
     if isinstance(value, bool) or not isinstance(value, (Decimal, int, float, str)):
-        raise _wanted("number", value)
+        raise wanted("number", value)
     try:
         exact = (
             value
@@ -238,13 +233,13 @@ def binary(value: Any) -> bytes:
     """Bytes."""
     if isinstance(value, (bytes, bytearray, memoryview)):
         return bytes(value)
-    raise _wanted("bytes", value)
+    raise wanted("bytes", value)
 
 
 def inet(value: Any) -> bytes:
     """An address, with or without the length of its network."""
     if not isinstance(value, str) and not hasattr(value, "version"):  # a number is an address to Python
-        raise _wanted("address of the Internet", value)
+        raise wanted("address of the Internet", value)
     try:
         interface = ipaddress.ip_interface(value)
     except ValueError:
@@ -257,7 +252,7 @@ def inet(value: Any) -> bytes:
 def cidr(value: Any) -> bytes:
     """A network."""
     if not isinstance(value, str) and not hasattr(value, "version"):
-        raise _wanted("network", value)
+        raise wanted("network", value)
     try:
         network = ipaddress.ip_network(value)
     except ValueError:
@@ -294,51 +289,3 @@ def place(value: Any) -> bytes:
             "is no place: longitude -180 to 180 and latitude -90 to 90 as a pair, GeoJSON, WKT or a geometry"
         ) from None
     return _EWKB_POINT.pack(1, _EWKB_KIND, WGS84, *point)
-
-
-def json(
-    serializer: Callable[[Any], str] | None, encoding: str, *, version: bytes
-) -> Callable[[Any], bytes | None]:
-    """A JSON document, by the application's serializer if it has one.
-
-    Args:
-        serializer: the engine's `json_serializer`.
-        encoding: the client's encoding.
-        version: what JSONB has before the document.
-    """
-    wide = encoding in {"utf-8", "utf8"}
-    # NaN is no JSON, and PostgreSQL refuses it.
-    write = serializer or JSONEncoder(allow_nan=False, ensure_ascii=not wide, separators=(",", ":")).encode
-
-    def one(value: Any) -> bytes | None:
-        if isinstance(value, ClauseElement):
-            if value.compare(null()):
-                return None
-            raise _wanted("JSON", value)
-        if value is JSON.NULL:
-            value = None
-        try:
-            document = write(value).encode(encoding)
-        except UnicodeEncodeError:
-            raise Refused(SURROGATE) from None
-        except RecursionError:
-            raise Refused("is nested too deeply, or holds itself") from None
-        except (TypeError, ValueError):
-            raise Refused("cannot be written as JSON") from None
-        if b"\\u" in document:
-            if _JSON_NUL.search(document):
-                raise Refused(NUL)
-            if _JSON_SURROGATE.search(document) and _has_half_a_pair(document.decode(encoding)):
-                raise Refused(SURROGATE)
-        return version + document
-
-    return one
-
-
-def _has_half_a_pair(document: str) -> bool:
-    """Whether escapes in a document, which may also be whole pairs, stand for half of one."""
-    try:
-        JSONEncoder(ensure_ascii=False).encode(loads(document)).encode()
-    except UnicodeEncodeError:
-        return True
-    return False
