@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     )
     from dbschema.errors import DbSchemaError
     from dbschema.geography import GeoPoint, geography_point
+    from dbschema.loading import Loaded, async_bulk_load, bulk_load
     from dbschema.mixins import (
         AppendOnly,
         Created,
@@ -53,6 +54,7 @@ _HOMES = {
     "DbSchemaError": "errors",
     "GeoPoint": "geography",
     "geography_point": "geography",
+    **dict.fromkeys(("Loaded", "async_bulk_load", "bulk_load"), "loading"),
     **dict.fromkeys(
         ("AppendOnly", "Created", "TenantRoot", "TenantScoped", "Timestamped", "Versioned", "foreign_key"),
         "mixins",
@@ -102,6 +104,7 @@ __all__ = [
     "Function",
     "GeoPoint",
     "Grant",
+    "Loaded",
     "OperatorSession",
     "Policy",
     "Role",
@@ -112,8 +115,10 @@ __all__ = [
     "Timestamped",
     "Trigger",
     "Versioned",
+    "async_bulk_load",
     "async_operator_session",
     "async_tenant_session",
+    "bulk_load",
     "checked_text",
     "create_async_engine",
     "create_engine",

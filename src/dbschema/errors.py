@@ -76,3 +76,7 @@ class SeedError(DbSchemaError):
 
 class SessionError(DbSchemaError):
     """A session cannot do what is asked of it: another tenant's row, or no transaction, or a role that was not granted."""
+
+
+class LoadError(DbSchemaError):
+    """Rows cannot be loaded in bulk."""
