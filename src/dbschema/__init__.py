@@ -25,7 +25,23 @@ if TYPE_CHECKING:
     )
     from dbschema.errors import DbSchemaError
     from dbschema.geography import GeoPoint, geography_point
-    from dbschema.mixins import AppendOnly, Created, TenantScoped, Timestamped, Versioned, foreign_key
+    from dbschema.lifecycle import (
+        Removed,
+        create_tenant,
+        export_tenant,
+        import_tenant,
+        list_tenants,
+        remove_tenant,
+    )
+    from dbschema.mixins import (
+        AppendOnly,
+        Audited,
+        Created,
+        TenantScoped,
+        Timestamped,
+        Versioned,
+        foreign_key,
+    )
     from dbschema.types import checked_text, json_array, json_object, uuid7
 
 _HOMES = {
@@ -34,7 +50,19 @@ _HOMES = {
     "GeoPoint": "geography",
     "geography_point": "geography",
     **dict.fromkeys(
-        ("AppendOnly", "Created", "TenantScoped", "Timestamped", "Versioned", "foreign_key"), "mixins"
+        ("AppendOnly", "Audited", "Created", "TenantScoped", "Timestamped", "Versioned", "foreign_key"),
+        "mixins",
+    ),
+    **dict.fromkeys(
+        (
+            "Removed",
+            "create_tenant",
+            "export_tenant",
+            "import_tenant",
+            "list_tenants",
+            "remove_tenant",
+        ),
+        "lifecycle",
     ),
     **dict.fromkeys(
         (
@@ -57,6 +85,7 @@ _HOMES = {
 __all__ = [
     "AppendOnly",
     "Argument",
+    "Audited",
     "Base",
     "Created",
     "DbSchemaError",
@@ -65,6 +94,7 @@ __all__ = [
     "GeoPoint",
     "Grant",
     "Policy",
+    "Removed",
     "Role",
     "RowSecurity",
     "TenantScoped",
@@ -72,12 +102,17 @@ __all__ = [
     "Trigger",
     "Versioned",
     "checked_text",
+    "create_tenant",
     "declare",
     "declared",
+    "export_tenant",
     "foreign_key",
     "geography_point",
+    "import_tenant",
     "json_array",
     "json_object",
+    "list_tenants",
+    "remove_tenant",
     "uuid7",
 ]
 
