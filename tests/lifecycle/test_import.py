@@ -9,7 +9,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
@@ -37,6 +36,7 @@ from dbschema.models import metadata as models
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 Rows = dict[str, list[str]]
 
@@ -82,7 +82,7 @@ def test_a_changed_file_is_refused(engine: Engine, export: Path, rows_of: Callab
     path = next(export.glob("*_agent_definitions.copy"))
     path.write_bytes(path.read_bytes().replace(b"dispatcher", b"dispatchem"))
 
-    with pytest.raises(BadExport, match="agent_definitions.copy: it is not what was exported: its SHA-256"):
+    with pytest.raises(BadExport, match=r"agent_definitions\.copy: it is not what was exported: its SHA-256"):
         import_tenant(engine, export)
 
     assert rows_of(engine) == before
@@ -148,7 +148,7 @@ def test_an_export_without_a_tenant_is_refused(engine: Engine, export: Path) -> 
 
 @pytest.mark.parametrize("what", ["id", "slug"])
 @pytest.mark.parametrize("kind", ["superuser", "member"])
-def test_a_tenant_that_is_there_is_never_overwritten(
+def test_a_tenant_that_is_there_is_never_overwritten(  # noqa: PLR0917  fixtures and parameters
     engine: Engine,
     tenant: UUID,
     export: Path,
@@ -178,7 +178,7 @@ def test_a_tenant_that_is_there_is_never_overwritten(
         ("T", "never", "."),
     ],
 )
-def test_rows_that_postgresql_cannot_read_are_refused_with_their_line(
+def test_rows_that_postgresql_cannot_read_are_refused_with_their_line(  # noqa: PLR0917  fixtures and parameters
     engine: Engine, export: Path, rows_of: Callable[..., Rows], old: str, new: str, reason: str
 ) -> None:
     before = rows_of(engine)
@@ -199,7 +199,7 @@ def test_rows_that_contradict_each_other_are_refused(
     data = next(export.glob("*_role_metric_visibility.copy")).read_text()
     change(export, "role_metric_visibility", data, data + data.splitlines(keepends=True)[0])
 
-    with pytest.raises(BadRows, match="role_metric_visibility.*duplicate key"):
+    with pytest.raises(BadRows, match=r"role_metric_visibility.*duplicate key"):
         import_tenant(engine, export)
 
     assert rows_of(engine) == before

@@ -110,7 +110,8 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
     max_leaves=6,
 )
-MOMENT = st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30)).map(lambda value: value.replace(tzinfo=UTC))
+_FIRST, _LAST = (datetime(year, 12, 30, tzinfo=UTC).replace(tzinfo=None) for year in (1, 9999))
+MOMENT = st.datetimes(_FIRST, _LAST, timezones=st.just(UTC))
 THING = st.fixed_dictionaries(
     {
         "words": st.none() | TEXT,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 UNIQUE_VIOLATION = "23505"
 FOREIGN_KEY_VIOLATION = "23503"
 _UNDEFINED = ("42P01", "42703", "3F000")
-_NOT_PRIVILEGED = "42501"
+NOT_PRIVILEGED = "42501"
 _DATA = ("22", "23")
 
 
@@ -145,7 +145,7 @@ class BadRows(LifecycleError):
 
     def __init__(self, table: str, message: str) -> None:
         self.table = table
-        super().__init__(f"The rows of table {table} are refused: {message}", "Nothing was imported")
+        super().__init__(f"The rows of table {table} are refused: {message}", "Nothing was written")
 
 
 class MustOwnTables(LifecycleError):
@@ -219,6 +219,6 @@ def translating(table: str) -> Iterator[None]:
             raise BadRows(table, message_of(error)) from error
         if state in _UNDEFINED:
             raise MissingTable(table) from error
-        if state == _NOT_PRIVILEGED:
+        if state == NOT_PRIVILEGED:
             raise Refused(table, message_of(error)) from error
         raise

@@ -17,12 +17,13 @@ from dbschema.lifecycle.columns import refuse_undeclared
 from dbschema.lifecycle.counting import counts
 from dbschema.lifecycle.errors import (
     FOREIGN_KEY_VIOLATION,
+    NOT_PRIVILEGED,
     NoSuchTenant,
+    Refused,
     RowsLeft,
     StillWritten,
     message_of,
     state_of,
-    translating,
 )
 from dbschema.lifecycle.progress import Progress
 from dbschema.lifecycle.session import become, run, scope_for, slug_and_name
@@ -176,11 +177,13 @@ class _Removal:
         while True:
             try:
                 with self._engine.connect() as connection, connection.begin():
-                    run(connection, f"SET LOCAL lock_timeout = {max(1, round(self._lock_timeout * 1000))}")
+                    run(connection, f"SET LOCAL lock_timeout = {_milliseconds(self._lock_timeout)}")
                     run(connection, "SET LOCAL row_security = on")
                     become(connection, self._tenant)
                     return work(connection)
             except DBAPIError as error:
+                if state_of(error) == NOT_PRIVILEGED:
+                    raise Refused(self._scope.root.name, message_of(error)) from error
                 if state_of(error) not in _LOCKED:
                     raise
                 if time.monotonic() >= until:
@@ -192,13 +195,12 @@ class _Removal:
         root = self._scope.root
         slug, _ = slug_and_name(connection, root, self._tenant)
         refuse_undeclared(connection, self._scope)
-        with translating(root.name):
-            connection.execute(
-                text(
-                    f"UPDATE {root.sql} SET status = :status WHERE {root.of(self._tenant)} AND status <> :status"
-                ),
-                {"status": TenantStatus.SUSPENDED.value},
-            )
+        connection.execute(
+            text(
+                f"UPDATE {root.sql} SET status = :status WHERE {root.of(self._tenant)} AND status <> :status"
+            ),
+            {"status": TenantStatus.SUSPENDED.value},
+        )
         self._totals = counts(connection, self._tenant, self._scope.tables)
         return slug
 
@@ -218,6 +220,9 @@ class _Removal:
     def finish(self, connection: Connection) -> dict[str, int]:
         """Remove the tenant's own row, and with it all that is left; gives how many rows of each table that was."""
         root = self._scope.root
+        # Whoever waits behind these locks works for this tenant. A session that inserts for it has locked a row that we
+        # need, and waits for ours: the server ends one of the two after deadlock_timeout, if we have that much time.
+        run(connection, f"SET LOCAL lock_timeout = {_milliseconds(max(self._lock_timeout, self._patience))}")
         # No new row can point to the tenant from here on, so that what is counted is what goes.
         locked = connection.scalar(
             text(f"SELECT count(*) FROM (SELECT FROM {root.sql} WHERE {root.of(self._tenant)} FOR UPDATE) t")
@@ -226,8 +231,7 @@ class _Removal:
             raise NoSuchTenant(self._tenant)
         left = counts(connection, self._tenant, self._scope.tables)
         run(connection, "SET LOCAL statement_timeout = 0")
-        with translating(root.name):
-            run(connection, f"DELETE FROM {root.sql} WHERE {root.of(self._tenant)}")
+        run(connection, f"DELETE FROM {root.sql} WHERE {root.of(self._tenant)}")
         staying = [
             name for name, count in counts(connection, self._tenant, self._scope.tables).items() if count
         ]
@@ -255,6 +259,10 @@ class _Removal:
             f" LIMIT {self._batch} FOR UPDATE SKIP LOCKED)"
             f" DELETE FROM {table.sql} d USING batch WHERE d.ctid = batch.ctid AND {table.of(self._tenant, 'd')}"
         )
+
+
+def _milliseconds(seconds: float) -> int:
+    return max(1, round(seconds * 1000))  # 0 would be for ever
 
 
 def _inner_keys(table: TenantTable) -> list[str]:
