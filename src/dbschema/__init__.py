@@ -25,9 +25,18 @@ if TYPE_CHECKING:
     )
     from dbschema.errors import DbSchemaError
     from dbschema.geography import GeoPoint, geography_point
+    from dbschema.lifecycle import (
+        Removed,
+        create_tenant,
+        export_tenant,
+        import_tenant,
+        list_tenants,
+        remove_tenant,
+    )
     from dbschema.loading import Loaded, async_bulk_load, bulk_load
     from dbschema.mixins import (
         AppendOnly,
+        Audited,
         Created,
         TenantRoot,
         TenantScoped,
@@ -56,8 +65,28 @@ _HOMES = {
     "geography_point": "geography",
     **dict.fromkeys(("Loaded", "async_bulk_load", "bulk_load"), "loading"),
     **dict.fromkeys(
-        ("AppendOnly", "Created", "TenantRoot", "TenantScoped", "Timestamped", "Versioned", "foreign_key"),
+        (
+            "AppendOnly",
+            "Audited",
+            "Created",
+            "TenantRoot",
+            "TenantScoped",
+            "Timestamped",
+            "Versioned",
+            "foreign_key",
+        ),
         "mixins",
+    ),
+    **dict.fromkeys(
+        (
+            "Removed",
+            "create_tenant",
+            "export_tenant",
+            "import_tenant",
+            "list_tenants",
+            "remove_tenant",
+        ),
+        "lifecycle",
     ),
     **dict.fromkeys(
         (
@@ -97,6 +126,7 @@ __all__ = [
     "Argument",
     "AsyncOperatorSession",
     "AsyncTenantSession",
+    "Audited",
     "Base",
     "Created",
     "DbSchemaError",
@@ -107,6 +137,7 @@ __all__ = [
     "Loaded",
     "OperatorSession",
     "Policy",
+    "Removed",
     "Role",
     "RowSecurity",
     "TenantRoot",
@@ -122,13 +153,18 @@ __all__ = [
     "checked_text",
     "create_async_engine",
     "create_engine",
+    "create_tenant",
     "declare",
     "declared",
+    "export_tenant",
     "foreign_key",
     "geography_point",
+    "import_tenant",
     "json_array",
     "json_object",
+    "list_tenants",
     "operator_session",
+    "remove_tenant",
     "tenant_session",
     "uuid7",
 ]

@@ -26,6 +26,7 @@ from sqlalchemy.orm import Mapped, declared_attr, mapped_column
 from sqlalchemy.orm.attributes import set_committed_value
 
 from dbschema.ddl.append_only import keep_append_only
+from dbschema.ddl.audit import keep_audited
 from dbschema.ddl.tenancy import READ_APPEND, READ_WRITE, isolate
 from dbschema.ddl.timestamps import keep_updated_at
 from dbschema.ddl.versions import keep_version
@@ -108,6 +109,16 @@ class AppendOnly(TenantScoped):
     """Rows are added and never changed; they go only with their tenant."""
 
     __app_privileges__ = READ_APPEND
+
+
+class Audited:
+    """Each change of a row is recorded in `audit_logs` by the database: who, what, the old and the new values.
+
+    For models that are `TenantScoped`, beside the tables of `dbschema.models`. Who acts is the setting `app.user_id`.
+    """
+
+    __audit_exclude__: ClassVar[tuple[str, ...]] = ()
+    """Columns, by their names in the database, whose values are never recorded; that they changed is."""
 
 
 def foreign_key(column: str, table: str, *, cascade: bool = False) -> ForeignKeyConstraint:
@@ -202,3 +213,10 @@ def _isolate_root(mapper: Mapper[Any], _cls: type[TenantRoot]) -> None:
 def _keep_append_only(mapper: Mapper[Any], _cls: type[AppendOnly]) -> None:
     if (table := _own_table(mapper)) is not None:
         keep_append_only(table)
+
+
+@event.listens_for(Audited, "after_mapper_constructed", propagate=True)
+def _keep_audited(mapper: Mapper[Any], cls: type[Audited]) -> None:
+    if (table := _own_table(mapper)) is not None:
+        unremarkable = ("updated_at",) if issubclass(cls, Timestamped) else ()
+        keep_audited(table, hidden=cls.__audit_exclude__, unremarkable=unremarkable)
