@@ -8,9 +8,10 @@ from uuid import UUID
 
 import typer
 
-from dbschema.cli.commands import CallRefused
-from dbschema.cli.options import Json, Url, database
+from dbschema.cli.ending import CallRefused
+from dbschema.cli.options import Json, Url
 from dbschema.cli.output import Screen, is_terminal, plural
+from dbschema.cli.place import database
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
