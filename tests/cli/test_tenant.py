@@ -126,8 +126,8 @@ def test_on_a_terminal_the_slug_has_to_be_typed(
         (("create", "Corner Bakery", "Not A Slug"), "ck_tenants_slug"),
         (("import", "nowhere"), "manifest.json: it cannot be read"),
         (("remove", "nobody", "--batch", "0"), "greater than or equal to 1"),
-        (("export", "nobody", "x", "--metadata", "no.such"), "module 'no.such' cannot be imported"),
-        (("export", "nobody", "x", "--metadata", "json"), "'metadata' of module 'json' is no MetaData"),
+        (("export", "nobody", "x", "--models", "no.such"), "The models 'no.such' cannot be imported"),
+        (("export", "nobody", "x", "--models", "json"), "There is no MetaData and no base class of models under the name 'metadata' or 'Base' in json"),
     ],
 )
 def test_a_wrong_call_is_one_line_and_exit_code_2(
@@ -161,10 +161,10 @@ def test_the_applications_own_tables_are_found_by_the_name_of_their_module(
 
     without = program("tenant", "remove", "corner-bakery", "--yes", "--url", database)
     counted = program(
-        "tenant", "remove", "corner-bakery", "--dry-run", "--json", "--url", database, "--metadata", "shop"
+        "tenant", "remove", "corner-bakery", "--dry-run", "--json", "--url", database, "--models", "shop"
     )
 
-    assert (without.returncode, "receipts" in without.stderr, "--metadata" in without.stderr) == (
+    assert (without.returncode, "receipts" in without.stderr, "--models" in without.stderr) == (
         2,
         True,
         True,

@@ -42,6 +42,7 @@ from dbschema.models import (
     UserRole,
 )
 from dbschema.queries import TimeCursor, audit, conversations, documents, entity_of, incidents
+from dbschema.testing import Factory
 
 
 class Invoice(TenantScoped, Timestamped, Base):
@@ -160,3 +161,8 @@ async def async_sessions(tenant: UUID, key: UUID) -> None:
     async with async_operator_session(engine, reason="ticket") as operator:
         assert_type(operator, AsyncOperatorSession)
     assert_type(dbschema.create_engine(), Engine)
+
+
+def test(factory: Factory) -> None:
+    assert_type(factory.make(Incident, title="Pothole"), Incident)
+    assert_type(factory.many(3, Invoice), list[Invoice])

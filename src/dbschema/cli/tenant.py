@@ -9,6 +9,7 @@ from uuid import UUID
 import typer
 
 from dbschema.cli.ending import CallRefused
+from dbschema.cli.models import Models, load
 from dbschema.cli.options import Json, Url
 from dbschema.cli.output import Screen, is_terminal, plural
 from dbschema.cli.place import database
@@ -16,24 +17,13 @@ from dbschema.cli.place import database
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from sqlalchemy import Engine, MetaData
+    from sqlalchemy import Engine
 
     from dbschema.lifecycle import Progress
     from dbschema.models import Tenant
 
 PANEL = "Data"
 Name = Annotated[str, typer.Argument(metavar="TENANT", show_default=False, help="Its slug or its id.")]
-Models = Annotated[
-    str | None,
-    typer.Option(
-        "--metadata",
-        metavar="MODULE[:NAME]",
-        envvar="DBSCHEMA_METADATA",
-        show_default=False,
-        help="Where the application's own tables are declared: the module that holds their MetaData; NAME is 'metadata' unless given.",
-    ),
-]
-
 tenant = typer.Typer(no_args_is_help=True, help="Create, list, export, import and remove tenants.")
 
 
@@ -98,7 +88,7 @@ def list_(url: Url = None, as_json: Json = False) -> None:
 def export(
     name: Name,
     folder: Annotated[Path, typer.Argument(show_default=False, help="A folder that does not exist yet.")],
-    metadata: Models = None,
+    models: Models = None,
     url: Url = None,
     as_json: Json = False,
 ) -> None:
@@ -109,11 +99,11 @@ def export(
     from dbschema import lifecycle  # noqa: PLC0415  imports SQLAlchemy
 
     screen = Screen(as_json=as_json)
-    models = _metadata(metadata)
+    metadata = load(models)
     with _engine(url, screen) as (place, engine):
         found = lifecycle.find_tenant(engine, name)
         with _progress() as tell:
-            manifest = lifecycle.export_tenant(engine, found.id, folder, metadata=models, on_progress=tell)
+            manifest = lifecycle.export_tenant(engine, found.id, folder, metadata=metadata, on_progress=tell)
     _show_counts(screen, manifest.counts)
     screen.line(
         f"Tenant {found.slug} is exported to {folder}: {plural(sum(manifest.counts.values()), 'row')}."
@@ -132,7 +122,7 @@ def export(
 @tenant.command(name="import")
 def import_(
     folder: Annotated[Path, typer.Argument(show_default=False, help="What 'tenant export' has written.")],
-    metadata: Models = None,
+    models: Models = None,
     url: Url = None,
     as_json: Json = False,
 ) -> None:
@@ -143,9 +133,9 @@ def import_(
     from dbschema import lifecycle  # noqa: PLC0415  imports SQLAlchemy
 
     screen = Screen(as_json=as_json)
-    models = _metadata(metadata)
+    metadata = load(models)
     with _engine(url, screen) as (place, engine), _progress() as tell:
-        manifest = lifecycle.import_tenant(engine, folder, metadata=models, on_progress=tell)
+        manifest = lifecycle.import_tenant(engine, folder, metadata=metadata, on_progress=tell)
     _show_counts(screen, manifest.counts)
     screen.line(f"Tenant {manifest.slug} is imported: {plural(sum(manifest.counts.values()), 'row')}.")
     screen.data(
@@ -165,7 +155,7 @@ def remove(  # noqa: PLR0917  Typer gives them by name
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Count its rows and remove nothing.")] = False,
     batch: Annotated[int, typer.Option(min=1, help="Rows a transaction.")] = 5_000,
-    metadata: Models = None,
+    models: Models = None,
     url: Url = None,
     as_json: Json = False,
 ) -> None:
@@ -178,17 +168,17 @@ def remove(  # noqa: PLR0917  Typer gives them by name
     from dbschema import lifecycle  # noqa: PLC0415  imports SQLAlchemy
 
     screen = Screen(as_json=as_json)
-    models = _metadata(metadata)
+    metadata = load(models)
     with _engine(url, screen) as (place, engine):
         found = lifecycle.find_tenant(engine, name)
         if dry_run:
-            counts = lifecycle.count_rows(engine, found.id, metadata=models)
+            counts = lifecycle.count_rows(engine, found.id, metadata=metadata)
         else:
             if not yes:
                 _ask(found, place)
             with _progress() as tell:
                 counts = lifecycle.remove_tenant(
-                    engine, found.id, batch=batch, metadata=models, on_progress=tell
+                    engine, found.id, batch=batch, metadata=metadata, on_progress=tell
                 ).counts
     _show_counts(screen, counts)
     total = plural(sum(counts.values()), "row")
@@ -230,29 +220,6 @@ def _engine(url: str | None, screen: Screen) -> "Iterator[tuple[str, Engine]]":
     settings = database(url, screen)
     with connect.translating(settings):
         yield settings.place, connect.create_engine(settings)
-
-
-def _metadata(name: str | None) -> "MetaData | None":
-    """The MetaData that `module:name` leads to, the module also from the working folder, as with `python -m`."""
-    if name is None:
-        return None
-    from importlib import import_module  # noqa: PLC0415  seldom needed
-
-    from sqlalchemy import MetaData  # noqa: PLC0415  costs time
-
-    module, _, attribute = name.partition(":")
-    if "" not in sys.path and str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))
-    try:
-        found = getattr(import_module(module), attribute or "metadata", None)
-    except (ImportError, ValueError) as error:
-        raise CallRefused(f"The module {module!r} cannot be imported: {error}", "Name another one") from error
-    if not isinstance(found, MetaData):
-        raise CallRefused(
-            f"{attribute or 'metadata'!r} of module {module!r} is no MetaData",
-            "Name one with --metadata, as in app.models:metadata",
-        )
-    return found
 
 
 @contextmanager

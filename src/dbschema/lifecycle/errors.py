@@ -89,7 +89,7 @@ class UndeclaredTables(LifecycleError):
         self.tables = tuple(tables)
         super().__init__(
             f"The database keeps tenants' rows in tables that the metadata does not declare: {', '.join(tables)}",
-            "Give the metadata of the application that declares them (--metadata on the command line)",
+            "Give the metadata of the application that declares them (--models on the command line)",
         )
 
 

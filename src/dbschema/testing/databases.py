@@ -9,9 +9,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import shutil
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import psycopg
@@ -22,6 +20,7 @@ from dbschema.testing.errors import MayNotCreateDatabases
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 # Nothing of a test run has to survive a power cut.
 _FAST: Final = {
@@ -39,16 +38,13 @@ class Databases:
 
     Args:
         run: names the run; part of the name of each of its databases.
+        folder: what the workers share; made by the first that needs a database.
         url: a server that is there already; None: a private one of the run's own.
     """
 
     run: str
+    folder: Path
     url: str | None = None
-
-    @property
-    def folder(self) -> Path:
-        """What the workers share; made by the first that needs a database."""
-        return Path(tempfile.gettempdir()) / f"dbschema-pytest-{self.run}"
 
     @property
     def prefix(self) -> str:
@@ -89,8 +85,6 @@ class Databases:
 
     def remove(self) -> None:
         """Remove all that the run has made; called once, by the process that began it."""
-        if not self.folder.exists():
-            return
         if self.url is None:
             from dbschema.server import PrivateServer  # noqa: PLC0415  costs time, and most runs need no database
 

@@ -62,7 +62,9 @@ class Factory:
 
     def _complete(self, mapper: Mapper[Any], values: dict[str, Any]) -> dict[str, Any]:
         complete = dict(values)
-        known = {column.key for name in values if name in mapper.columns for column in [mapper.columns[name]]}
+        known: set[str | None] = {
+            column.key for name in values if name in mapper.columns for column in [mapper.columns[name]]
+        }
         for relationship in mapper.relationships:
             if relationship.key in values:
                 known |= {column.key for column in relationship.local_columns}

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import secrets
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 
 _RUN = "dbschema_run"
 _INI = "dbschema_alembic_ini"
-_KEY: pytest.StashKey[Databases] = pytest.StashKey()
+_KEY: pytest.StashKey[str] = pytest.StashKey()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -47,23 +49,29 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Name the run; the workers of pytest-xdist are given the name by the process that starts them."""
-    from dbschema.testing.databases import Databases  # noqa: PLC0415  pytest imports this module in every run
-
-    run: str = getattr(config, "workerinput", {}).get(_RUN) or secrets.token_hex(5)
-    config.stash[_KEY] = Databases(run, config.getoption("--dbschema-url"))
+    config.stash[_KEY] = getattr(config, "workerinput", {}).get(_RUN) or secrets.token_hex(5)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
     """Called by pytest-xdist for each worker."""
-    node.workerinput[_RUN] = node.config.stash[_KEY].run
+    node.workerinput[_RUN] = node.config.stash[_KEY]
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Remove what the run has made, when the last worker has ended."""
-    databases = config.stash.get(_KEY, None)
-    if databases is not None and not hasattr(config, "workerinput"):
-        databases.remove()
+    if not hasattr(config, "workerinput") and _KEY in config.stash and _folder(config).exists():
+        _databases(config).remove()
+
+
+def _folder(config: pytest.Config) -> Path:
+    return Path(tempfile.gettempdir()) / f"dbschema-pytest-{config.stash[_KEY]}"
+
+
+def _databases(config: pytest.Config) -> Databases:
+    from dbschema.testing.databases import Databases  # noqa: PLC0415  pytest imports this module in every run
+
+    return Databases(config.stash[_KEY], _folder(config), config.getoption("--dbschema-url"))
 
 
 @pytest.fixture(scope="session")
@@ -87,13 +95,13 @@ def db_template(pytestconfig: pytest.Config, db_alembic_config: Config) -> str:
     """The name of the migrated database that clones are made of."""
     from dbschema.testing.revisions import upgrade  # noqa: PLC0415  imports Alembic
 
-    return pytestconfig.stash[_KEY].template(lambda url: upgrade(db_alembic_config, url))
+    return _databases(pytestconfig).template(lambda url: upgrade(db_alembic_config, url))
 
 
 @pytest.fixture(scope="session")
 def db_url(pytestconfig: pytest.Config, db_template: str) -> Iterator[str]:
     """The address of this worker's migrated database, for SQLAlchemy."""
-    databases = pytestconfig.stash[_KEY]
+    databases = _databases(pytestconfig)
     name = os.environ.get("PYTEST_XDIST_WORKER", "main")
     yield databases.create(name, db_template)
     databases.drop(name)
@@ -102,7 +110,7 @@ def db_url(pytestconfig: pytest.Config, db_template: str) -> Iterator[str]:
 @pytest.fixture
 def db_new_url(pytestconfig: pytest.Config, db_template: str) -> Iterator[str]:
     """The address of a migrated database for one test alone, which may commit and change the schema."""
-    databases = pytestconfig.stash[_KEY]
+    databases = _databases(pytestconfig)
     name = f"{os.environ.get('PYTEST_XDIST_WORKER', 'main')}_new"
     yield databases.create(name, db_template)
     databases.drop(name)
@@ -111,7 +119,7 @@ def db_new_url(pytestconfig: pytest.Config, db_template: str) -> Iterator[str]:
 @pytest.fixture
 def db_empty_url(pytestconfig: pytest.Config) -> Iterator[str]:
     """The address of an empty database for one test alone."""
-    databases = pytestconfig.stash[_KEY]
+    databases = _databases(pytestconfig)
     name = f"{os.environ.get('PYTEST_XDIST_WORKER', 'main')}_empty"
     yield databases.create(name)
     databases.drop(name)

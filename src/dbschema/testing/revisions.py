@@ -60,10 +60,10 @@ def heads(config: Config) -> dict[str, list[str]]:
 
 @dataclass(frozen=True)
 class Move:
-    """One revision, and what it stands on (None: an empty database) on its own line of history."""
+    """One revision, where a downgrade of it alone ends, and what it is called."""
 
     revision: str
-    below: str | None
+    target: str
     label: str
 
 
@@ -72,11 +72,9 @@ def moves(config: Config) -> Iterator[Move]:
     scripts = ScriptDirectory.from_config(config)
     for script in reversed(list(scripts.walk_revisions())):
         below = script.down_revision
-        yield Move(
-            script.revision,
-            below if isinstance(below, str) else None,
-            f"{script.revision} ({script.doc})",
-        )
+        # The first of a line: its own line goes to base, and not what it depends on.
+        target = below if isinstance(below, str) else f"{script.revision}@base"
+        yield Move(script.revision, target, f"{script.revision} ({script.doc})")
 
 
 def found(url: str, metadata: MetaData) -> Catalog:

@@ -43,7 +43,7 @@ def test_each_revision_goes_up_and_down_and_up_again(
         revisions.upgrade(db_alembic_config, db_empty_url, move.revision)
         after = revisions.found(db_empty_url, db_metadata)
 
-        revisions.downgrade(db_alembic_config, db_empty_url, f"{move.revision}-1")
+        revisions.downgrade(db_alembic_config, db_empty_url, move.target)
         down = compare(before, revisions.found(db_empty_url, db_metadata))
         revisions.upgrade(db_alembic_config, db_empty_url, move.revision)
         up = compare(after, revisions.found(db_empty_url, db_metadata))
