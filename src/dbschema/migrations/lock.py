@@ -47,11 +47,11 @@ _HOLDER: Final = """
       AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
       AND l.classid = %s AND l.objid = %s
     """
+# Our own are those of this database. It is not looked up: even that takes a lock, and could be refused in 50 ms.
 _OWN: Final = """
     SELECT EXISTS (
         SELECT FROM pg_catalog.pg_locks AS l
         WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 AND l.pid = pg_backend_pid()
-          AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
           AND l.classid = %s AND l.objid = %s)
     """
 _PID: Final = "SELECT pg_backend_pid()"
