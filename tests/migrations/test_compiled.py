@@ -268,6 +268,35 @@ def test_a_revision_that_binds_values_is_left_to_alembic_with_its_reason(
     assert reason in index
 
 
+def test_statements_that_are_sent_together_are_still_statements_of_their_own(
+    new_database: Callable[..., str], write_history: Callable[..., Path]
+) -> None:
+    """Comments and semicolons at their ends, several in one, settings between them, and what one makes for the next."""
+    folder = write_history(
+        one="""
+op.execute("CREATE SCHEMA s -- a comment")
+op.execute("SET LOCAL search_path = s, public;")
+op.execute("CREATE TABLE t (n int); INSERT INTO t VALUES (1)")
+op.execute("CREATE TABLE u AS TABLE t")
+""",
+        two='op.execute("CREATE TABLE half ()")\nop.execute("SELECT 1 / 0")\nop.execute("CREATE TABLE never ()")',
+    )
+    compilation.write(folder)
+    url = new_database()
+
+    with pytest.raises(errors.RevisionFailed) as caught:
+        runner.upgrade(url, location=folder)
+
+    assert (caught.value.revision, caught.value.reason, caught.value.sqlstate) == (
+        "two",
+        "division by zero",
+        "22012",
+    )
+    with closing(connect.open(connect.resolve(url))) as connection:
+        assert connection.execute("TABLE s.u").fetchall() == [(1,)]
+        assert connection.execute("SELECT to_regclass('half')").fetchone() == (None,)
+
+
 def test_a_run_with_one_such_revision_goes_by_alembic_as_a_whole(
     new_database: Callable[..., str], write_history: Callable[..., Path]
 ) -> None:

@@ -7,6 +7,7 @@ revision, parts of it outside of one where it says so, the version last.
 from __future__ import annotations
 
 from contextlib import suppress
+from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
 import psycopg
@@ -96,13 +97,13 @@ def _ensure_version_table(work: psycopg.Connection) -> None:
 
 def _apply(work: psycopg.Connection, task: Task, below: str | None, patience: Patience) -> None:
     """Execute one revision and note its version; what is in a transaction is left to be committed."""
-    for statement in task.work:
-        if statement.alone != work.autocommit:
+    for alone, sql in _messages(task.work):
+        if alone != work.autocommit:
             work.commit()
-            work.autocommit = statement.alone
-        patience.before(work, statement.sql)
-        work.execute(statement.sql.encode())
-        patience.after(work, statement.sql)
+            work.autocommit = alone
+        patience.before(work, sql)
+        work.execute(sql.encode())
+        patience.after(work, sql)
     if work.autocommit:
         work.autocommit = False
     if below is None:
@@ -113,6 +114,19 @@ def _apply(work: psycopg.Connection, task: Task, below: str | None, patience: Pa
         raise VersionMoved(
             f"{VERSION_TABLE} was to be moved from {below} to {task.revision}, and {moved} rows of it match"
         )
+
+
+def _messages(statements: Sequence[Statement]) -> Iterator[tuple[bool, str]]:
+    """What is sent at once: all that follows one another in a transaction, for each answer costs a wait.
+
+    The server executes them one by one, each with its own time limits, as if they came alone. The line break ends a
+    comment at the end of one.
+    """
+    for alone, group in groupby(statements, key=lambda statement: statement.alone):
+        if alone:
+            yield from ((True, statement.sql) for statement in group)
+        else:
+            yield False, "\n;\n".join(statement.sql for statement in group)
 
 
 def _refuse_invalid_index(work: psycopg.Connection, database: str, revision: str) -> None:
