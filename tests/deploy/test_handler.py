@@ -21,6 +21,7 @@ from dbschema.deploy import handler as entry
 from dbschema.deploy.answers import cut
 from dbschema.deploy.errors import CallFailed
 from dbschema.deploy.telemetry import Telemetry
+from dbschema.migrations.history import History
 from lambda_runtime import ROOT
 
 if TYPE_CHECKING:
@@ -219,5 +220,9 @@ def test_what_was_answered_as_complete_is_not_asked_again() -> None:
     assert imported_by(event, "is_complete") == set()
 
 
-def test_an_upgrade_with_nothing_to_do_imports_psycopg_alone(database: str) -> None:
-    assert imported_by({}, DATABASE_URL=database) <= {"psycopg", "ssl"}
+@pytest.mark.parametrize(
+    "event",
+    [{}, cloudformation("Update"), cloudformation("Update", properties={"HeadRevision": History().head})],
+)
+def test_an_upgrade_with_nothing_to_do_imports_psycopg_alone(event: object, database: str) -> None:
+    assert imported_by(event, DATABASE_URL=database) <= {"psycopg", "ssl"}

@@ -54,6 +54,26 @@ def test_a_process_that_is_killed_in_a_revision_loses_nothing(
     assert rows(plain_url, "SELECT id FROM runs") == [("1",)]
 
 
+@pytest.mark.parametrize("compiles", [False, True])
+def test_a_statement_that_runs_when_the_time_is_over_is_cancelled_and_its_revision_undone(
+    start_function: Callable[..., Function], plain_url: str, write_history: Callable[..., Path]
+) -> None:
+    """By Alembic, and by the compiled statements alone."""
+    endless = "op.execute('CREATE TABLE half (id int)')\nop.execute('SELECT pg_sleep(600)')"
+    scripts = write_history(one="op.execute('CREATE TABLE whole (id int)')", two=endless)
+    function = start_function(DATABASE_URL=plain_url, DBSCHEMA_SCRIPT_LOCATION=str(scripts))
+    function.invoke({"action": "status"})  # now the process is warm
+
+    answer = function.invoke({}, seconds=6)
+
+    assert answer.error == "WorkLeft"
+    assert "The time of this call was over" in answer.text
+    assert "one done; left: two" in answer.text
+    assert "whole" in tables(plain_url)
+    assert "half" not in tables(plain_url)
+    assert rows(plain_url, "SELECT version_num FROM alembic_version") == [("one",)]
+
+
 def test_the_server_stops_too_when_the_time_is_over(
     start_function: Callable[..., Function], plain_url: str, write_history: Callable[..., Path]
 ) -> None:
