@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import pytest
-from sqlalchemy import text
+import sqlalchemy
+from sqlalchemy import make_url, text
 from sqlalchemy.pool import AsyncAdaptedQueuePool, NullPool, QueuePool
 
 import dbschema
 from dbschema.connect.errors import NoAddress, NoAddressInLambda
 from dbschema.errors import BadAddress
-from dbschema.sessions import create_async_engine, create_engine
+from dbschema.sessions import create_async_engine, create_engine, tenant_session
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -111,6 +113,24 @@ def test_rds_proxy_is_seen_by_its_name() -> None:
 
     assert noted["prepare_threshold"] is None
     assert noted["options"] == ""
+
+
+def test_sessions_work_with_the_failover_driver_of_aws(place: Any) -> None:
+    """The extra `dbschema[failover]`; the two settings are then two statements."""
+    import aws_advanced_python_wrapper  # noqa: F401, PLC0415  takes a second to import; registers the dialect
+
+    url = make_url(place.url()).set(drivername="postgresql+aws_wrapper_psycopg")
+    engine = sqlalchemy.create_engine(
+        url.update_query_dict({"plugins": "", "wrapper_dialect": "pg"}), use_native_hstore=False
+    )
+    tenant_id = uuid4()
+
+    with tenant_session(engine, tenant_id) as session:
+        standing = session.execute(text("SELECT current_user::text, current_setting('app.tenant_id')")).one()
+        assert tuple(standing) == ("dbschema_app", str(tenant_id))
+    with engine.connect() as connection:
+        assert connection.scalar(text("SELECT current_setting('app.tenant_id')")) == ""
+    engine.dispose()
 
 
 @pytest.mark.asyncio

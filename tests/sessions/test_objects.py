@@ -126,6 +126,13 @@ def test_one_that_comes_along_is_refused(engine: Engine, mine: Any, theirs: Any)
         session.add(Incident(domain_id="roads", title="new", images=[image]))
 
 
+def test_another_tenant_that_it_is_linked_to_is_refused(engine: Engine, mine: Any) -> None:
+    incident = Incident(domain_id="roads", title="x", tenant=Tenant(id=uuid4(), tenant_name="B", slug="b"))
+
+    with tenant_session(engine, mine.id) as session, pytest.raises(ForeignTenant, match="Tenant belongs"):
+        session.add(incident)
+
+
 @pytest.mark.parametrize("disguised", [False, True], ids=["as it is", "with its tenant written over"])
 def test_a_stored_object_of_another_session_is_refused_for_another_tenant(
     engine: Engine, mine: Any, theirs: Any, disguised: bool, statements: list[str]

@@ -130,7 +130,7 @@ def _execute(session: Session, connection: Connection, statements: str) -> None:
             for statement in statements.split(_SEPARATOR):
                 connection.exec_driver_sql(statement)
     except psycopg.OperationalError:
-        if driver.closed:
+        if getattr(driver, "closed", False):
             # Once more, so that SQLAlchemy sees that the connection is lost, empties the pool and raises its own error.
             connection.exec_driver_sql(statements)
         raise
