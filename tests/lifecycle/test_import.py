@@ -9,13 +9,15 @@ import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Engine, MetaData, text
+from pytest_postgresql.janitor import DatabaseJanitor
+from sqlalchemy import Engine, MetaData, NullPool, create_engine, text
 
 from dbschema import create_tenant
 from dbschema.lifecycle import export_tenant, import_tenant, remove_tenant
@@ -35,31 +37,70 @@ from dbschema.lifecycle.manifest import MANIFEST, parse
 from dbschema.models import metadata as models
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
+
+    from pytest_postgresql.executors import NoopExecutor
+
 
 Rows = dict[str, list[str]]
 
 
-@pytest.fixture
-def engine(a_database: Callable[..., Engine]) -> Engine:
-    """A database with two small tenants."""
-    return a_database()
+Standing = tuple[Engine, UUID, Path]
 
 
-@pytest.fixture
-def tenant(engine: Engine) -> UUID:
+def stand(engine: Engine, folder: Path) -> Standing:
+    """Two tenants, one of which is exported and removed."""
     with engine.begin() as connection:
         create_tenant(connection, "Neighbour", "neighbour")
-        return create_tenant(connection, "Corner Bakery", "corner-bakery").id
+        tenant = create_tenant(connection, "Corner Bakery", "corner-bakery").id
+    export_tenant(engine, tenant, folder)
+    remove_tenant(engine, tenant)
+    return engine, tenant, folder
+
+
+@pytest.fixture(scope="module")
+def standing(
+    server: Any, migrated: NoopExecutor, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Standing]:
+    """One database for all tests that leave it as it was, as they say themselves."""
+    janitor = DatabaseJanitor(
+        user=server.user,
+        password=server.password,
+        host=server.host,
+        port=server.port,
+        dbname=f"import_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}",
+        template_dbname=migrated.template_dbname,
+    )
+    with janitor:
+        engine = create_engine(server.url(janitor.dbname), poolclass=NullPool)
+        yield stand(engine, tmp_path_factory.mktemp("exports") / "export")
+        engine.dispose()
 
 
 @pytest.fixture
-def export(engine: Engine, tenant: UUID, tmp_path: Path) -> Path:
-    """The export of a tenant that is no longer in the database."""
-    export_tenant(engine, tenant, tmp_path / "export")
-    remove_tenant(engine, tenant)
+def engine(standing: Standing, rows_of: Callable[..., Rows]) -> Iterator[Engine]:
+    before = rows_of(standing[0])
+    yield standing[0]
+    assert rows_of(standing[0]) == before
+
+
+@pytest.fixture
+def tenant(standing: Standing) -> UUID:
+    """The tenant that was exported."""
+    return standing[1]
+
+
+@pytest.fixture
+def export(standing: Standing, tmp_path: Path) -> Path:
+    """A copy of its export, to be spoilt."""
+    shutil.copytree(standing[2], tmp_path / "export")
     return tmp_path / "export"
+
+
+@pytest.fixture
+def alone(a_database: Callable[..., Engine], tmp_path: Path) -> Standing:
+    """The same in a database of the test's own, which it may change."""
+    return stand(a_database(), tmp_path / "export")
 
 
 def change(folder: Path, file: str, old: str, new: str) -> None:
@@ -148,15 +189,14 @@ def test_an_export_without_a_tenant_is_refused(engine: Engine, export: Path) -> 
 
 @pytest.mark.parametrize("what", ["id", "slug"])
 @pytest.mark.parametrize("kind", ["superuser", "member"])
-def test_a_tenant_that_is_there_is_never_overwritten(  # noqa: PLR0917  fixtures and parameters
-    engine: Engine,
-    tenant: UUID,
-    export: Path,
+def test_a_tenant_that_is_there_is_never_overwritten(
+    alone: Standing,
     acting_as: Callable[[Engine, str], Engine],
     rows_of: Callable[..., Rows],
     what: str,
     kind: str,
 ) -> None:
+    engine, tenant, export = alone
     role = engine if kind == "superuser" else acting_as(engine, kind)
     with engine.begin() as connection:
         slug = "corner-bakery" if what == "slug" else "renamed"
@@ -232,7 +272,8 @@ def test_a_file_name_that_leads_elsewhere_is_refused(engine: Engine, export: Pat
         import_tenant(engine, export)
 
 
-def test_another_revision_is_refused(engine: Engine, export: Path) -> None:
+def test_another_revision_is_refused(alone: Standing) -> None:
+    engine, _, export = alone
     with engine.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = 'other'"))
 
@@ -240,7 +281,8 @@ def test_another_revision_is_refused(engine: Engine, export: Path) -> None:
         import_tenant(engine, export)
 
 
-def test_other_columns_are_refused_by_their_names(engine: Engine, export: Path) -> None:
+def test_other_columns_are_refused_by_their_names(alone: Standing) -> None:
+    engine, _, export = alone
     with engine.begin() as connection:
         connection.execute(text("ALTER TABLE projects ADD COLUMN extra int"))
 
@@ -288,23 +330,27 @@ def test_an_import_that_would_be_recorded_is_refused(
 
 
 def test_a_role_that_may_not_read_is_told_what(
-    engine: Engine, tenant: UUID, acting_as: Callable[[Engine, str], Engine], tmp_path: Path
+    engine: Engine, acting_as: Callable[[Engine, str], Engine], tmp_path: Path
 ) -> None:
+    with engine.connect() as connection:
+        neighbour = connection.execute(text("SELECT id FROM tenants")).scalar_one()
     role = acting_as(engine, "member")
     with engine.begin() as connection:
         connection.execute(text(f"REVOKE SELECT ON alembic_version FROM {role.url.username}"))
 
     with pytest.raises(Refused, match="alembic_version: permission denied"):
-        export_tenant(role, tenant, tmp_path / "export")
+        export_tenant(role, neighbour, tmp_path / "export")
 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_export_overwrites_nothing(engine: Engine, tenant: UUID, tmp_path: Path) -> None:
+def test_an_export_overwrites_nothing(engine: Engine, tmp_path: Path) -> None:
+    with engine.connect() as connection:
+        neighbour = connection.execute(text("SELECT id FROM tenants")).scalar_one()
     (tmp_path / "there").mkdir()
 
     with pytest.raises(FolderTaken):
-        export_tenant(engine, tenant, tmp_path / "there")
+        export_tenant(engine, neighbour, tmp_path / "there")
 
 
 def test_a_tenant_that_is_not_there_is_not_exported(engine: Engine, tmp_path: Path) -> None:
@@ -314,9 +360,8 @@ def test_a_tenant_that_is_not_there_is_not_exported(engine: Engine, tmp_path: Pa
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_import_that_is_killed_leaves_nothing(
-    engine: Engine, export: Path, rows_of: Callable[..., Rows]
-) -> None:
+def test_an_import_that_is_killed_leaves_nothing(alone: Standing, rows_of: Callable[..., Rows]) -> None:
+    engine, _, export = alone
     before = rows_of(engine)
     program = (
         "import os, signal, sys\n"

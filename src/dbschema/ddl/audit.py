@@ -26,8 +26,8 @@ SILENCE_SETTING = "app.unaudited_tenant"
 LARGEST_VALUE = 65_536
 """Bytes of a value, as JSON, that a row of `audit_logs` keeps whole; of a larger one, length and SHA-256."""
 
-# Called per row, because that is what applications do most: a trigger per statement, with transition tables, was 0.5
-# to 0.8 of the time for 20,000 rows at once, and twice as slow for one.
+# Called per row, because single rows are what applications change most: a trigger per statement, with transition tables,
+# took 0.5 to 0.9 of the time for 20,000 rows at once, and 1.4 to 2.5 times as long for one.
 # The tables are looked up beside this function, whatever the caller's search_path offers in their place; what
 # set_config changes ends with the function, because the function itself sets search_path.
 # Who owns a table may switch its triggers off anyway, so that heeding the setting for him gives nothing away.
