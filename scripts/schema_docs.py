@@ -40,7 +40,8 @@ the words of its own comments.
 
 Every table but `tenants` begins with `tenant_id` and `id`, which together are its primary key. Foreign keys between
 tenant tables carry the tenant, so that no row can point into another tenant. Row security is enabled and forced on all
-tables by one policy; a session says for whom it works with `SET LOCAL app.tenant_id = '…'`, and sees nothing before.
+tables by one policy; a session says for whom it works with `SET LOCAL app.tenant_id = '…'`, and sees nothing before. A second
+policy is for operators alone, who work across tenants ([sessions](sessions.md)).
 Deleting a tenant deletes all that is the tenant's.
 
 ## What is not here

@@ -32,9 +32,20 @@ if TYPE_CHECKING:
 collect_ignore = ["infra", "end_to_end"]
 
 HOME_VARIABLE = "DBSCHEMA_TEST_HOME"
-FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "200"}
+FAST = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "max_connections": "200",
+    "max_prepared_transactions": "20",  # for sessions in two phases
+}
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "main")
-ROLES = ("dbschema_app", "dbschema_readonly")
+ROLES = {
+    "dbschema_app": "jit = 'off'",
+    "dbschema_operator": "jit = 'off'",
+    "dbschema_readonly": "jit = 'off'",
+    "dbschema_search": None,
+}
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -105,9 +116,11 @@ def server() -> TestServer:
 def _anchor_roles(server: TestServer) -> None:
     """Keep the group roles in the cluster: a test that downgrades must not take them from a test beside it."""
     with psycopg.connect(server.url("postgres", driver=""), autocommit=True) as connection:
-        for role in ROLES:
+        for role, setting in ROLES.items():
             if connection.execute("SELECT FROM pg_roles WHERE rolname = %s", (role,)).fetchone() is None:
-                connection.execute(f"CREATE ROLE {role} NOLOGIN; ALTER ROLE {role} SET jit = 'off'")
+                connection.execute(f"CREATE ROLE {role} NOLOGIN")
+                if setting is not None:
+                    connection.execute(f"ALTER ROLE {role} SET {setting}")
                 connection.execute(f"GRANT CONNECT ON DATABASE postgres TO {role}")
 
 

@@ -19,7 +19,18 @@ LAYERS = [
     {"models"},
     {"catalog", "autogenerate", "connect"},
     {"migrations", "server"},
-    {"sessions", "queries", "seeds", "verify", "deploy", "testing", "cli", "__main__"},
+    {
+        "sessions",
+        "queries",
+        "loading",
+        "seeds",
+        "lifecycle",
+        "verify",
+        "deploy",
+        "testing",
+        "cli",
+        "__main__",
+    },
 ]
 ALEMBIC = {"autogenerate", "migrations", "testing"}
 KNOWS_NO_MODELS = {"catalog", "autogenerate", "connect"}

@@ -3,6 +3,8 @@ CREATE EXTENSION IF NOT EXISTS postgis
 -- dbschema: statement
 CREATE EXTENSION IF NOT EXISTS btree_gist
 -- dbschema: statement
+CREATE EXTENSION IF NOT EXISTS btree_gin
+-- dbschema: statement
 DO $$
 BEGIN
     IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'dbschema_app') THEN
@@ -42,6 +44,44 @@ EXCEPTION
         RAISE insufficient_privilege USING
             MESSAGE = replace('the role dbschema_readonly is missing or incomplete, and {} may not create or alter roles', '{}', current_user),
             HINT = 'Have an administrator run: CREATE ROLE dbschema_readonly NOLOGIN; ALTER ROLE dbschema_readonly SET jit = ''off''';
+END
+$$
+-- dbschema: statement
+DO $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'dbschema_operator') THEN
+        BEGIN
+            CREATE ROLE dbschema_operator NOLOGIN;
+        EXCEPTION
+            WHEN duplicate_object OR unique_violation THEN NULL; -- made by another session meanwhile
+        END;
+    END IF;
+    IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'dbschema_operator'
+                   AND 'jit=off' = ANY (rolconfig)) THEN
+        ALTER ROLE dbschema_operator SET jit = 'off';
+    END IF;
+EXCEPTION
+    WHEN insufficient_privilege THEN
+        RAISE insufficient_privilege USING
+            MESSAGE = replace('the role dbschema_operator is missing or incomplete, and {} may not create or alter roles', '{}', current_user),
+            HINT = 'Have an administrator run: CREATE ROLE dbschema_operator NOLOGIN; ALTER ROLE dbschema_operator SET jit = ''off''';
+END
+$$
+-- dbschema: statement
+DO $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'dbschema_search') THEN
+        BEGIN
+            CREATE ROLE dbschema_search NOLOGIN;
+        EXCEPTION
+            WHEN duplicate_object OR unique_violation THEN NULL; -- made by another session meanwhile
+        END;
+    END IF;
+EXCEPTION
+    WHEN insufficient_privilege THEN
+        RAISE insufficient_privilege USING
+            MESSAGE = replace('the role dbschema_search is missing or incomplete, and {} may not create or alter roles', '{}', current_user),
+            HINT = 'Have an administrator run: CREATE ROLE dbschema_search NOLOGIN';
 END
 $$
 -- dbschema: statement
@@ -435,7 +475,7 @@ COMMENT ON COLUMN audit_logs.created_at IS 'When the row was made'
 -- dbschema: statement
 CREATE INDEX idx_audit_logs_created_at ON audit_logs (tenant_id, created_at DESC, id)
 -- dbschema: statement
-CREATE INDEX idx_audit_logs_resource ON audit_logs (tenant_id, resource_type, resource_id, created_at DESC)
+CREATE INDEX idx_audit_logs_resource ON audit_logs (tenant_id, resource_type, resource_id, created_at DESC, id)
 -- dbschema: statement
 CREATE INDEX idx_audit_logs_user ON audit_logs (tenant_id, user_id, created_at DESC)
 -- dbschema: statement
@@ -503,6 +543,8 @@ COMMENT ON COLUMN documents.vector_id IS 'Key of its embedding in S3 Vectors'
 COMMENT ON COLUMN documents.created_at IS 'When the row was made'
 -- dbschema: statement
 CREATE INDEX idx_documents_user ON documents (tenant_id, user_id, created_at DESC)
+-- dbschema: statement
+CREATE INDEX idx_documents_words ON documents USING gin (tenant_id, to_tsvector('simple'::regconfig, left(title, 1000) || ' ' || left(content, 100000)))
 -- dbschema: statement
 
 CREATE TABLE domain_configurations (
@@ -650,6 +692,7 @@ CREATE TABLE incidents (
 	severity SMALLINT, 
 	location geography(POINT,4326), 
 	structured_data JSONB DEFAULT '{}'::jsonb NOT NULL, 
+	category TEXT GENERATED ALWAYS AS (left(structured_data ->> 'category', 200)) STORED, 
 	occurred_at TIMESTAMP WITH TIME ZONE, 
 	created_by UUID, 
 	created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL, 
@@ -682,6 +725,8 @@ COMMENT ON COLUMN incidents.location IS 'Where it happened, WGS 84'
 -- dbschema: statement
 COMMENT ON COLUMN incidents.structured_data IS 'What the agents read out of the report'
 -- dbschema: statement
+COMMENT ON COLUMN incidents.category IS 'What structured_data has under category; kept by the database'
+-- dbschema: statement
 COMMENT ON COLUMN incidents.occurred_at IS 'When it happened, as far as known'
 -- dbschema: statement
 COMMENT ON COLUMN incidents.created_by IS 'The user who reported it'
@@ -690,13 +735,15 @@ COMMENT ON COLUMN incidents.created_at IS 'When the row was made'
 -- dbschema: statement
 COMMENT ON COLUMN incidents.updated_at IS 'When the row was last changed; kept by a trigger'
 -- dbschema: statement
+CREATE INDEX idx_incidents_category ON incidents (tenant_id, category, created_at DESC, id)
+-- dbschema: statement
 CREATE INDEX idx_incidents_created_at ON incidents (tenant_id, created_at DESC, id)
 -- dbschema: statement
 CREATE INDEX idx_incidents_created_by ON incidents (tenant_id, created_by)
 -- dbschema: statement
 CREATE INDEX idx_incidents_location ON incidents USING gist (tenant_id, location)
 -- dbschema: statement
-CREATE INDEX idx_incidents_structured_data ON incidents USING gin (structured_data jsonb_path_ops)
+CREATE INDEX idx_incidents_structured_data ON incidents USING gin (tenant_id, structured_data jsonb_path_ops)
 -- dbschema: statement
 CREATE INDEX idx_incidents_tenant_domain ON incidents (tenant_id, domain_id, created_at DESC)
 -- dbschema: statement
@@ -1026,6 +1073,449 @@ COMMENT ON COLUMN onboarding_events.created_at IS 'When the row was made'
 -- dbschema: statement
 CREATE INDEX idx_onboarding_events_session ON onboarding_events (tenant_id, session_id, received_at)
 -- dbschema: statement
+DO $$
+DECLARE
+    member boolean := pg_has_role('dbschema_search', CASE WHEN current_setting('server_version_num')::int < 160000 THEN 'MEMBER' ELSE 'SET' END);
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_catalog.pg_proc WHERE oid = to_regprocedure('search_documents(text, uuid, timestamp with time zone, uuid, integer)') AND proowner = to_regrole('dbschema_search')) THEN
+        RETURN;
+    END IF;
+    IF NOT member THEN
+        GRANT dbschema_search TO CURRENT_USER;
+    END IF;
+    ALTER FUNCTION search_documents(text, uuid, timestamp with time zone, uuid, integer) OWNER TO CURRENT_USER;
+    IF NOT member THEN
+        REVOKE dbschema_search FROM CURRENT_USER;
+    END IF;
+EXCEPTION
+    WHEN insufficient_privilege THEN
+        RAISE insufficient_privilege USING
+            MESSAGE = replace('{} may not take the function search_documents(text, uuid, timestamp with time zone, uuid, integer) from dbschema_search', '{}', current_user),
+            DETAIL = SQLERRM,
+            HINT = format('Have an administrator run: GRANT dbschema_search TO %I', current_user);
+END
+$$
+-- dbschema: statement
+CREATE OR REPLACE FUNCTION search_documents(words text, of_user uuid DEFAULT NULL, after_created_at timestamp with time zone DEFAULT NULL, after_id uuid DEFAULT NULL, page_size integer DEFAULT 50)
+ RETURNS SETOF documents
+ LANGUAGE plpgsql
+ STABLE PARALLEL RESTRICTED SECURITY DEFINER COST 1000 ROWS 50
+ SET jit TO off
+AS $$
+DECLARE
+    tenant CONSTANT uuid := nullif(current_setting('app.tenant_id', true), '')::uuid;
+BEGIN
+    RETURN QUERY SELECT item.* FROM documents item
+    WHERE item.tenant_id = tenant AND to_tsvector('simple'::regconfig, left(item.title, 1000) || ' ' || left(item.content, 100000)) @@ websearch_to_tsquery('simple'::regconfig, words)
+        AND (of_user IS NULL OR item.user_id = of_user)
+        AND (after_created_at IS NULL OR (item.created_at <= after_created_at
+             AND (item.created_at < after_created_at OR item.id > after_id)))
+    ORDER BY item.created_at DESC, item.id
+    LIMIT least(greatest(page_size, 0), 1000);
+END
+$$
+-- dbschema: statement
+DO $$
+BEGIN
+    EXECUTE 'ALTER FUNCTION search_documents(text, uuid, timestamp with time zone, uuid, integer) SET search_path TO '
+        || concat_ws(', ', 'pg_catalog', quote_ident(current_schema()), 'pg_temp');
+END
+$$
+-- dbschema: statement
+COMMENT ON FUNCTION search_documents(text, uuid, timestamp with time zone, uuid, integer) IS 'Documents of the tenant that have the words, as search engines take them, newest first'
+-- dbschema: statement
+REVOKE ALL ON FUNCTION search_documents(text, uuid, timestamp with time zone, uuid, integer) FROM PUBLIC
+-- dbschema: statement
+GRANT EXECUTE ON FUNCTION search_documents(text, uuid, timestamp with time zone, uuid, integer) TO dbschema_app
+-- dbschema: statement
+DO $$
+DECLARE
+    member boolean := pg_has_role('dbschema_search', CASE WHEN current_setting('server_version_num')::int < 160000 THEN 'MEMBER' ELSE 'SET' END);
+    place text := quote_ident(current_schema());
+    room boolean := has_schema_privilege('dbschema_search', to_regnamespace(place)::oid, 'CREATE');
+BEGIN
+    IF NOT member THEN
+        GRANT dbschema_search TO CURRENT_USER;
+    END IF;
+    IF NOT room THEN
+        EXECUTE 'GRANT CREATE ON SCHEMA ' || place || ' TO dbschema_search';
+    END IF;
+    ALTER FUNCTION search_documents(text, uuid, timestamp with time zone, uuid, integer) OWNER TO dbschema_search;
+    IF NOT room THEN
+        EXECUTE 'REVOKE CREATE ON SCHEMA ' || place || ' FROM dbschema_search';
+    END IF;
+    IF NOT member THEN
+        REVOKE dbschema_search FROM CURRENT_USER;
+    END IF;
+EXCEPTION
+    WHEN insufficient_privilege THEN
+        RAISE insufficient_privilege USING
+            MESSAGE = replace('{} may not give the function search_documents(text, uuid, timestamp with time zone, uuid, integer) to dbschema_search', '{}', current_user),
+            DETAIL = SQLERRM,
+            HINT = format('Have an administrator run: GRANT dbschema_search TO %I', current_user);
+END
+$$
+-- dbschema: statement
+DO $$
+DECLARE
+    member boolean := pg_has_role('dbschema_search', CASE WHEN current_setting('server_version_num')::int < 160000 THEN 'MEMBER' ELSE 'SET' END);
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_catalog.pg_proc WHERE oid = to_regprocedure('search_incidents_near(geography, double precision, text, text, timestamp with time zone, timestamp with time zone, double precision, uuid, integer)') AND proowner = to_regrole('dbschema_search')) THEN
+        RETURN;
+    END IF;
+    IF NOT member THEN
+        GRANT dbschema_search TO CURRENT_USER;
+    END IF;
+    ALTER FUNCTION search_incidents_near(geography, double precision, text, text, timestamp with time zone, timestamp with time zone, double precision, uuid, integer) OWNER TO CURRENT_USER;
+    IF NOT member THEN
+        REVOKE dbschema_search FROM CURRENT_USER;
+    END IF;
+EXCEPTION
+    WHEN insufficient_privilege THEN
+        RAISE insufficient_privilege USING
+            MESSAGE = replace('{} may not take the function search_incidents_near(geography, double precision, text, text, timestamp with time zone, timestamp with time zone, double precision, uuid, integer) from dbschema_search', '{}', current_user),
+            DETAIL = SQLERRM,
+            HINT = format('Have an administrator run: GRANT dbschema_search TO %I', current_user);
+END
+$$
+-- dbschema: statement
+CREATE OR REPLACE FUNCTION search_incidents_near(place geography, metres double precision, in_domain text DEFAULT NULL, with_status text DEFAULT NULL, created_from timestamp with time zone DEFAULT NULL, created_before timestamp with time zone DEFAULT NULL, after_distance double precision DEFAULT NULL, after_id uuid DEFAULT NULL, page_size integer DEFAULT 50)
+ RETURNS SETOF incidents
+ LANGUAGE plpgsql
+ STABLE PARALLEL RESTRICTED SECURITY DEFINER COST 1000 ROWS 50
+ SET jit TO off
+AS $$
+DECLARE
+    tenant CONSTANT uuid := nullif(current_setting('app.tenant_id', true), '')::uuid;
+BEGIN
+    RETURN QUERY SELECT item.* FROM (
+    SELECT item.* FROM incidents item
+    WHERE item.tenant_id = tenant AND ST_DWithin(item.location, place, metres, false)
+        AND (in_domain IS NULL OR item.domain_id = in_domain)
+        AND (with_status IS NULL OR item.status = with_status)
+        AND (created_from IS NULL OR item.created_at >= created_from)
+        AND (created_before IS NULL OR item.created_at < created_before)
+        AND (after_distance IS NULL OR (item.location <-> place) > after_distance
+             OR ((item.location <-> place) = after_distance AND item.id > after_id))
+    ORDER BY item.location <-> place FETCH FIRST (least(greatest(page_size, 0), 1000)) ROWS WITH TIES
+    ) item
+    ORDER BY item.location <-> place, item.id
+    LIMIT least(greatest(page_size, 0), 1000);
+END
+$$
+-- dbschema: statement
+DO $$
+BEGIN
+    EXECUTE 'ALTER FUNCTION search_incidents_near(geography, double precision, text, text, timestamp with time zone, timestamp with time zone, double precision, uuid, integer) SET search_path TO '
+        || concat_ws(', ', 'pg_catalog', quote_ident(current_schema()), (SELECT string_agg(quote_ident(n.nspname), ', ' ORDER BY e.extname) FROM pg_catalog.pg_extension e JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace WHERE e.extname IN ('postgis')), 'pg_temp');
+END
+$$
+-- dbschema: statement
+COMMENT ON FUNCTION search_incidents_near(geography, double precision, text, text, timestamp with time zone, timestamp with time zone, double precision, uuid, integer) IS 'Incidents of the tenant within so many metres of a place, nearest first'
+-- dbschema: statement
+REVOKE ALL ON FUNCTION search_incidents_near(geography, double precision, text, text, timestamp with time zone, timestamp with time zone, double precision, uuid, integer) FROM PUBLIC
+-- dbschema: statement
+GRANT EXECUTE ON FUNCTION search_incidents_near(geography, double precision, text, text, timestamp with time zone, timestamp with time zone, double precision, uuid, integer) TO dbschema_app
+-- dbschema: statement
+DO $$
+DECLARE
+    member boolean := pg_has_role('dbschema_search', CASE WHEN current_setting('server_version_num')::int < 160000 THEN 'MEMBER' ELSE 'SET' END);
+    place text := quote_ident(current_schema());
+    room boolean := has_schema_privilege('dbschema_search', to_regnamespace(place)::oid, 'CREATE');
+BEGIN
+    IF NOT member THEN
+        GRANT dbschema_search TO CURRENT_USER;
+    END IF;
+    IF NOT room THEN
+        EXECUTE 'GRANT CREATE ON SCHEMA ' || place || ' TO dbschema_search';
+    END IF;
+    ALTER FUNCTION search_incidents_near(geography, double precision, text, text, timestamp with time zone, timestamp with time zone, double precision, uuid, integer) OWNER TO dbschema_search;
+    IF NOT room THEN
+        EXECUTE 'REVOKE CREATE ON SCHEMA ' || place || ' FROM dbschema_search';
+    END IF;
+    IF NOT member THEN
+        REVOKE dbschema_search FROM CURRENT_USER;
+    END IF;
+EXCEPTION
+    WHEN insufficient_privilege THEN
+        RAISE insufficient_privilege USING
+            MESSAGE = replace('{} may not give the function search_incidents_near(geography, double precision, text, text, timestamp with time zone, timestamp with time zone, double precision, uuid, integer) to dbschema_search', '{}', current_user),
+            DETAIL = SQLERRM,
+            HINT = format('Have an administrator run: GRANT dbschema_search TO %I', current_user);
+END
+$$
+-- dbschema: statement
+DO $$
+DECLARE
+    member boolean := pg_has_role('dbschema_search', CASE WHEN current_setting('server_version_num')::int < 160000 THEN 'MEMBER' ELSE 'SET' END);
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_catalog.pg_proc WHERE oid = to_regprocedure('search_incidents_in_box(double precision, double precision, double precision, double precision, text, text, timestamp with time zone, timestamp with time zone, timestamp with time zone, uuid, integer)') AND proowner = to_regrole('dbschema_search')) THEN
+        RETURN;
+    END IF;
+    IF NOT member THEN
+        GRANT dbschema_search TO CURRENT_USER;
+    END IF;
+    ALTER FUNCTION search_incidents_in_box(double precision, double precision, double precision, double precision, text, text, timestamp with time zone, timestamp with time zone, timestamp with time zone, uuid, integer) OWNER TO CURRENT_USER;
+    IF NOT member THEN
+        REVOKE dbschema_search FROM CURRENT_USER;
+    END IF;
+EXCEPTION
+    WHEN insufficient_privilege THEN
+        RAISE insufficient_privilege USING
+            MESSAGE = replace('{} may not take the function search_incidents_in_box(double precision, double precision, double precision, double precision, text, text, timestamp with time zone, timestamp with time zone, timestamp with time zone, uuid, integer) from dbschema_search', '{}', current_user),
+            DETAIL = SQLERRM,
+            HINT = format('Have an administrator run: GRANT dbschema_search TO %I', current_user);
+END
+$$
+-- dbschema: statement
+CREATE OR REPLACE FUNCTION search_incidents_in_box(west double precision, south double precision, east double precision, north double precision, in_domain text DEFAULT NULL, with_status text DEFAULT NULL, created_from timestamp with time zone DEFAULT NULL, created_before timestamp with time zone DEFAULT NULL, after_created_at timestamp with time zone DEFAULT NULL, after_id uuid DEFAULT NULL, page_size integer DEFAULT 50)
+ RETURNS SETOF incidents
+ LANGUAGE plpgsql
+ STABLE PARALLEL RESTRICTED SECURITY DEFINER COST 1000 ROWS 50
+ SET jit TO off
+ SET plan_cache_mode TO force_custom_plan
+AS $$
+DECLARE
+    tenant CONSTANT uuid := nullif(current_setting('app.tenant_id', true), '')::uuid;
+    covering CONSTANT geography := (
+        SELECT ST_Collect(ST_SetSRID(ST_MakePoint(x, y), 4326))::geography
+        FROM unnest(ARRAY[west, east, -180, -90, 0, 90, 180]) x, unnest(ARRAY[south, north, 0]) y
+        WHERE (CASE WHEN west <= east THEN x BETWEEN west AND east ELSE x >= west OR x <= east END)
+            AND y BETWEEN south AND north);
+BEGIN
+    RETURN QUERY SELECT item.* FROM incidents item
+    WHERE item.tenant_id = tenant AND item.location && covering
+        AND CASE WHEN ST_Y(item.location::geometry) NOT BETWEEN south AND north THEN false
+            WHEN west <= east THEN ST_X(item.location::geometry) BETWEEN west AND east
+            ELSE ST_X(item.location::geometry) >= west OR ST_X(item.location::geometry) <= east END
+        AND (in_domain IS NULL OR item.domain_id = in_domain)
+        AND (with_status IS NULL OR item.status = with_status)
+        AND (created_from IS NULL OR item.created_at >= created_from)
+        AND (created_before IS NULL OR item.created_at < created_before)
+        AND (after_created_at IS NULL OR (item.created_at <= after_created_at
+             AND (item.created_at < after_created_at OR item.id > after_id)))
+    ORDER BY item.created_at DESC, item.id
+    LIMIT least(greatest(page_size, 0), 1000);
+END
+$$
+-- dbschema: statement
+DO $$
+BEGIN
+    EXECUTE 'ALTER FUNCTION search_incidents_in_box(double precision, double precision, double precision, double precision, text, text, timestamp with time zone, timestamp with time zone, timestamp with time zone, uuid, integer) SET search_path TO '
+        || concat_ws(', ', 'pg_catalog', quote_ident(current_schema()), (SELECT string_agg(quote_ident(n.nspname), ', ' ORDER BY e.extname) FROM pg_catalog.pg_extension e JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace WHERE e.extname IN ('postgis')), 'pg_temp');
+END
+$$
+-- dbschema: statement
+COMMENT ON FUNCTION search_incidents_in_box(double precision, double precision, double precision, double precision, text, text, timestamp with time zone, timestamp with time zone, timestamp with time zone, uuid, integer) IS 'Incidents of the tenant between two longitudes and two latitudes, newest first; west > east: over 180 degrees'
+-- dbschema: statement
+REVOKE ALL ON FUNCTION search_incidents_in_box(double precision, double precision, double precision, double precision, text, text, timestamp with time zone, timestamp with time zone, timestamp with time zone, uuid, integer) FROM PUBLIC
+-- dbschema: statement
+GRANT EXECUTE ON FUNCTION search_incidents_in_box(double precision, double precision, double precision, double precision, text, text, timestamp with time zone, timestamp with time zone, timestamp with time zone, uuid, integer) TO dbschema_app
+-- dbschema: statement
+DO $$
+DECLARE
+    member boolean := pg_has_role('dbschema_search', CASE WHEN current_setting('server_version_num')::int < 160000 THEN 'MEMBER' ELSE 'SET' END);
+    place text := quote_ident(current_schema());
+    room boolean := has_schema_privilege('dbschema_search', to_regnamespace(place)::oid, 'CREATE');
+BEGIN
+    IF NOT member THEN
+        GRANT dbschema_search TO CURRENT_USER;
+    END IF;
+    IF NOT room THEN
+        EXECUTE 'GRANT CREATE ON SCHEMA ' || place || ' TO dbschema_search';
+    END IF;
+    ALTER FUNCTION search_incidents_in_box(double precision, double precision, double precision, double precision, text, text, timestamp with time zone, timestamp with time zone, timestamp with time zone, uuid, integer) OWNER TO dbschema_search;
+    IF NOT room THEN
+        EXECUTE 'REVOKE CREATE ON SCHEMA ' || place || ' FROM dbschema_search';
+    END IF;
+    IF NOT member THEN
+        REVOKE dbschema_search FROM CURRENT_USER;
+    END IF;
+EXCEPTION
+    WHEN insufficient_privilege THEN
+        RAISE insufficient_privilege USING
+            MESSAGE = replace('{} may not give the function search_incidents_in_box(double precision, double precision, double precision, double precision, text, text, timestamp with time zone, timestamp with time zone, timestamp with time zone, uuid, integer) to dbschema_search', '{}', current_user),
+            DETAIL = SQLERRM,
+            HINT = format('Have an administrator run: GRANT dbschema_search TO %I', current_user);
+END
+$$
+-- dbschema: statement
+DO $$
+DECLARE
+    member boolean := pg_has_role('dbschema_search', CASE WHEN current_setting('server_version_num')::int < 160000 THEN 'MEMBER' ELSE 'SET' END);
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_catalog.pg_proc WHERE oid = to_regprocedure('search_incidents_in_area(geography, text, text, timestamp with time zone, timestamp with time zone, timestamp with time zone, uuid, integer)') AND proowner = to_regrole('dbschema_search')) THEN
+        RETURN;
+    END IF;
+    IF NOT member THEN
+        GRANT dbschema_search TO CURRENT_USER;
+    END IF;
+    ALTER FUNCTION search_incidents_in_area(geography, text, text, timestamp with time zone, timestamp with time zone, timestamp with time zone, uuid, integer) OWNER TO CURRENT_USER;
+    IF NOT member THEN
+        REVOKE dbschema_search FROM CURRENT_USER;
+    END IF;
+EXCEPTION
+    WHEN insufficient_privilege THEN
+        RAISE insufficient_privilege USING
+            MESSAGE = replace('{} may not take the function search_incidents_in_area(geography, text, text, timestamp with time zone, timestamp with time zone, timestamp with time zone, uuid, integer) from dbschema_search', '{}', current_user),
+            DETAIL = SQLERRM,
+            HINT = format('Have an administrator run: GRANT dbschema_search TO %I', current_user);
+END
+$$
+-- dbschema: statement
+CREATE OR REPLACE FUNCTION search_incidents_in_area(area geography, in_domain text DEFAULT NULL, with_status text DEFAULT NULL, created_from timestamp with time zone DEFAULT NULL, created_before timestamp with time zone DEFAULT NULL, after_created_at timestamp with time zone DEFAULT NULL, after_id uuid DEFAULT NULL, page_size integer DEFAULT 50)
+ RETURNS SETOF incidents
+ LANGUAGE plpgsql
+ STABLE PARALLEL RESTRICTED SECURITY DEFINER COST 1000 ROWS 50
+ SET jit TO off
+ SET plan_cache_mode TO force_custom_plan
+AS $$
+DECLARE
+    tenant CONSTANT uuid := nullif(current_setting('app.tenant_id', true), '')::uuid;
+BEGIN
+    IF ST_NPoints(area::geometry) > 10000 THEN
+        RAISE program_limit_exceeded USING MESSAGE = 'search_incidents_in_area: ST_NPoints(area::geometry) > 10000';
+    END IF;
+    RETURN QUERY SELECT item.* FROM incidents item
+    WHERE item.tenant_id = tenant AND ST_Covers(area, item.location)
+        AND (in_domain IS NULL OR item.domain_id = in_domain)
+        AND (with_status IS NULL OR item.status = with_status)
+        AND (created_from IS NULL OR item.created_at >= created_from)
+        AND (created_before IS NULL OR item.created_at < created_before)
+        AND (after_created_at IS NULL OR (item.created_at <= after_created_at
+             AND (item.created_at < after_created_at OR item.id > after_id)))
+    ORDER BY item.created_at DESC, item.id
+    LIMIT least(greatest(page_size, 0), 1000);
+END
+$$
+-- dbschema: statement
+DO $$
+BEGIN
+    EXECUTE 'ALTER FUNCTION search_incidents_in_area(geography, text, text, timestamp with time zone, timestamp with time zone, timestamp with time zone, uuid, integer) SET search_path TO '
+        || concat_ws(', ', 'pg_catalog', quote_ident(current_schema()), (SELECT string_agg(quote_ident(n.nspname), ', ' ORDER BY e.extname) FROM pg_catalog.pg_extension e JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace WHERE e.extname IN ('postgis')), 'pg_temp');
+END
+$$
+-- dbschema: statement
+COMMENT ON FUNCTION search_incidents_in_area(geography, text, text, timestamp with time zone, timestamp with time zone, timestamp with time zone, uuid, integer) IS 'Incidents of the tenant in a polygon or several, newest first'
+-- dbschema: statement
+REVOKE ALL ON FUNCTION search_incidents_in_area(geography, text, text, timestamp with time zone, timestamp with time zone, timestamp with time zone, uuid, integer) FROM PUBLIC
+-- dbschema: statement
+GRANT EXECUTE ON FUNCTION search_incidents_in_area(geography, text, text, timestamp with time zone, timestamp with time zone, timestamp with time zone, uuid, integer) TO dbschema_app
+-- dbschema: statement
+DO $$
+DECLARE
+    member boolean := pg_has_role('dbschema_search', CASE WHEN current_setting('server_version_num')::int < 160000 THEN 'MEMBER' ELSE 'SET' END);
+    place text := quote_ident(current_schema());
+    room boolean := has_schema_privilege('dbschema_search', to_regnamespace(place)::oid, 'CREATE');
+BEGIN
+    IF NOT member THEN
+        GRANT dbschema_search TO CURRENT_USER;
+    END IF;
+    IF NOT room THEN
+        EXECUTE 'GRANT CREATE ON SCHEMA ' || place || ' TO dbschema_search';
+    END IF;
+    ALTER FUNCTION search_incidents_in_area(geography, text, text, timestamp with time zone, timestamp with time zone, timestamp with time zone, uuid, integer) OWNER TO dbschema_search;
+    IF NOT room THEN
+        EXECUTE 'REVOKE CREATE ON SCHEMA ' || place || ' FROM dbschema_search';
+    END IF;
+    IF NOT member THEN
+        REVOKE dbschema_search FROM CURRENT_USER;
+    END IF;
+EXCEPTION
+    WHEN insufficient_privilege THEN
+        RAISE insufficient_privilege USING
+            MESSAGE = replace('{} may not give the function search_incidents_in_area(geography, text, text, timestamp with time zone, timestamp with time zone, timestamp with time zone, uuid, integer) to dbschema_search', '{}', current_user),
+            DETAIL = SQLERRM,
+            HINT = format('Have an administrator run: GRANT dbschema_search TO %I', current_user);
+END
+$$
+-- dbschema: statement
+DO $$
+DECLARE
+    member boolean := pg_has_role('dbschema_search', CASE WHEN current_setting('server_version_num')::int < 160000 THEN 'MEMBER' ELSE 'SET' END);
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_catalog.pg_proc WHERE oid = to_regprocedure('search_incidents_by_data(jsonb, text, text, timestamp with time zone, timestamp with time zone, timestamp with time zone, uuid, integer)') AND proowner = to_regrole('dbschema_search')) THEN
+        RETURN;
+    END IF;
+    IF NOT member THEN
+        GRANT dbschema_search TO CURRENT_USER;
+    END IF;
+    ALTER FUNCTION search_incidents_by_data(jsonb, text, text, timestamp with time zone, timestamp with time zone, timestamp with time zone, uuid, integer) OWNER TO CURRENT_USER;
+    IF NOT member THEN
+        REVOKE dbschema_search FROM CURRENT_USER;
+    END IF;
+EXCEPTION
+    WHEN insufficient_privilege THEN
+        RAISE insufficient_privilege USING
+            MESSAGE = replace('{} may not take the function search_incidents_by_data(jsonb, text, text, timestamp with time zone, timestamp with time zone, timestamp with time zone, uuid, integer) from dbschema_search', '{}', current_user),
+            DETAIL = SQLERRM,
+            HINT = format('Have an administrator run: GRANT dbschema_search TO %I', current_user);
+END
+$$
+-- dbschema: statement
+CREATE OR REPLACE FUNCTION search_incidents_by_data(contained jsonb, in_domain text DEFAULT NULL, with_status text DEFAULT NULL, created_from timestamp with time zone DEFAULT NULL, created_before timestamp with time zone DEFAULT NULL, after_created_at timestamp with time zone DEFAULT NULL, after_id uuid DEFAULT NULL, page_size integer DEFAULT 50)
+ RETURNS SETOF incidents
+ LANGUAGE plpgsql
+ STABLE PARALLEL RESTRICTED SECURITY DEFINER COST 1000 ROWS 50
+ SET jit TO off
+AS $$
+DECLARE
+    tenant CONSTANT uuid := nullif(current_setting('app.tenant_id', true), '')::uuid;
+BEGIN
+    RETURN QUERY SELECT item.* FROM incidents item
+    WHERE item.tenant_id = tenant AND item.structured_data @> contained
+        AND (in_domain IS NULL OR item.domain_id = in_domain)
+        AND (with_status IS NULL OR item.status = with_status)
+        AND (created_from IS NULL OR item.created_at >= created_from)
+        AND (created_before IS NULL OR item.created_at < created_before)
+        AND (after_created_at IS NULL OR (item.created_at <= after_created_at
+             AND (item.created_at < after_created_at OR item.id > after_id)))
+    ORDER BY item.created_at DESC, item.id
+    LIMIT least(greatest(page_size, 0), 1000);
+END
+$$
+-- dbschema: statement
+DO $$
+BEGIN
+    EXECUTE 'ALTER FUNCTION search_incidents_by_data(jsonb, text, text, timestamp with time zone, timestamp with time zone, timestamp with time zone, uuid, integer) SET search_path TO '
+        || concat_ws(', ', 'pg_catalog', quote_ident(current_schema()), 'pg_temp');
+END
+$$
+-- dbschema: statement
+COMMENT ON FUNCTION search_incidents_by_data(jsonb, text, text, timestamp with time zone, timestamp with time zone, timestamp with time zone, uuid, integer) IS 'Incidents of the tenant whose structured data contain others, newest first'
+-- dbschema: statement
+REVOKE ALL ON FUNCTION search_incidents_by_data(jsonb, text, text, timestamp with time zone, timestamp with time zone, timestamp with time zone, uuid, integer) FROM PUBLIC
+-- dbschema: statement
+GRANT EXECUTE ON FUNCTION search_incidents_by_data(jsonb, text, text, timestamp with time zone, timestamp with time zone, timestamp with time zone, uuid, integer) TO dbschema_app
+-- dbschema: statement
+DO $$
+DECLARE
+    member boolean := pg_has_role('dbschema_search', CASE WHEN current_setting('server_version_num')::int < 160000 THEN 'MEMBER' ELSE 'SET' END);
+    place text := quote_ident(current_schema());
+    room boolean := has_schema_privilege('dbschema_search', to_regnamespace(place)::oid, 'CREATE');
+BEGIN
+    IF NOT member THEN
+        GRANT dbschema_search TO CURRENT_USER;
+    END IF;
+    IF NOT room THEN
+        EXECUTE 'GRANT CREATE ON SCHEMA ' || place || ' TO dbschema_search';
+    END IF;
+    ALTER FUNCTION search_incidents_by_data(jsonb, text, text, timestamp with time zone, timestamp with time zone, timestamp with time zone, uuid, integer) OWNER TO dbschema_search;
+    IF NOT room THEN
+        EXECUTE 'REVOKE CREATE ON SCHEMA ' || place || ' FROM dbschema_search';
+    END IF;
+    IF NOT member THEN
+        REVOKE dbschema_search FROM CURRENT_USER;
+    END IF;
+EXCEPTION
+    WHEN insufficient_privilege THEN
+        RAISE insufficient_privilege USING
+            MESSAGE = replace('{} may not give the function search_incidents_by_data(jsonb, text, text, timestamp with time zone, timestamp with time zone, timestamp with time zone, uuid, integer) to dbschema_search', '{}', current_user),
+            DETAIL = SQLERRM,
+            HINT = format('Have an administrator run: GRANT dbschema_search TO %I', current_user);
+END
+$$
+-- dbschema: statement
 ALTER TABLE tenants ENABLE ROW LEVEL SECURITY
 -- dbschema: statement
 ALTER TABLE tenants FORCE ROW LEVEL SECURITY
@@ -1112,45 +1602,95 @@ ALTER TABLE onboarding_events FORCE ROW LEVEL SECURITY
 -- dbschema: statement
 CREATE POLICY tenant_isolation ON tenants USING (id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid)) WITH CHECK (id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid))
 -- dbschema: statement
+CREATE POLICY operator_access ON tenants TO dbschema_operator USING (true) WITH CHECK (true)
+-- dbschema: statement
 CREATE POLICY tenant_isolation ON users USING (tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid)) WITH CHECK (tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid))
+-- dbschema: statement
+CREATE POLICY operator_access ON users TO dbschema_operator USING (true) WITH CHECK (true)
 -- dbschema: statement
 CREATE POLICY tenant_isolation ON teams USING (tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid)) WITH CHECK (tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid))
 -- dbschema: statement
+CREATE POLICY operator_access ON teams TO dbschema_operator USING (true) WITH CHECK (true)
+-- dbschema: statement
 CREATE POLICY tenant_isolation ON user_events USING (tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid)) WITH CHECK (tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid))
+-- dbschema: statement
+CREATE POLICY operator_access ON user_events TO dbschema_operator USING (true) WITH CHECK (true)
 -- dbschema: statement
 CREATE POLICY tenant_isolation ON user_transactions USING (tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid)) WITH CHECK (tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid))
 -- dbschema: statement
+CREATE POLICY operator_access ON user_transactions TO dbschema_operator USING (true) WITH CHECK (true)
+-- dbschema: statement
 CREATE POLICY tenant_isolation ON projects USING (tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid)) WITH CHECK (tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid))
+-- dbschema: statement
+CREATE POLICY operator_access ON projects TO dbschema_operator USING (true) WITH CHECK (true)
 -- dbschema: statement
 CREATE POLICY tenant_isolation ON agent_definitions USING (tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid)) WITH CHECK (tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid))
 -- dbschema: statement
+CREATE POLICY operator_access ON agent_definitions TO dbschema_operator USING (true) WITH CHECK (true)
+-- dbschema: statement
 CREATE POLICY tenant_isolation ON domain_configurations USING (tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid)) WITH CHECK (tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid))
+-- dbschema: statement
+CREATE POLICY operator_access ON domain_configurations TO dbschema_operator USING (true) WITH CHECK (true)
 -- dbschema: statement
 CREATE POLICY tenant_isolation ON orders USING (tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid)) WITH CHECK (tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid))
 -- dbschema: statement
+CREATE POLICY operator_access ON orders TO dbschema_operator USING (true) WITH CHECK (true)
+-- dbschema: statement
 CREATE POLICY tenant_isolation ON fulfillment USING (tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid)) WITH CHECK (tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid))
+-- dbschema: statement
+CREATE POLICY operator_access ON fulfillment TO dbschema_operator USING (true) WITH CHECK (true)
 -- dbschema: statement
 CREATE POLICY tenant_isolation ON marketing_campaigns USING (tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid)) WITH CHECK (tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid))
 -- dbschema: statement
+CREATE POLICY operator_access ON marketing_campaigns TO dbschema_operator USING (true) WITH CHECK (true)
+-- dbschema: statement
 CREATE POLICY tenant_isolation ON documents USING (tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid)) WITH CHECK (tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid))
+-- dbschema: statement
+CREATE POLICY operator_access ON documents TO dbschema_operator USING (true) WITH CHECK (true)
 -- dbschema: statement
 CREATE POLICY tenant_isolation ON conversations USING (tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid)) WITH CHECK (tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid))
 -- dbschema: statement
+CREATE POLICY operator_access ON conversations TO dbschema_operator USING (true) WITH CHECK (true)
+-- dbschema: statement
 CREATE POLICY tenant_isolation ON messages USING (tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid)) WITH CHECK (tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid))
+-- dbschema: statement
+CREATE POLICY operator_access ON messages TO dbschema_operator USING (true) WITH CHECK (true)
+-- dbschema: statement
+CREATE POLICY search_functions ON documents FOR SELECT TO dbschema_search USING (true)
+-- dbschema: statement
+COMMENT ON POLICY search_functions ON documents IS 'Search functions see all rows, and state the tenant themselves'
 -- dbschema: statement
 CREATE POLICY tenant_isolation ON role_metric_visibility USING (tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid)) WITH CHECK (tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid))
 -- dbschema: statement
+CREATE POLICY operator_access ON role_metric_visibility TO dbschema_operator USING (true) WITH CHECK (true)
+-- dbschema: statement
 CREATE POLICY tenant_isolation ON governance_rules USING (tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid)) WITH CHECK (tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid))
+-- dbschema: statement
+CREATE POLICY operator_access ON governance_rules TO dbschema_operator USING (true) WITH CHECK (true)
 -- dbschema: statement
 CREATE POLICY tenant_isolation ON audit_logs USING (tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid)) WITH CHECK (tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid))
 -- dbschema: statement
+CREATE POLICY operator_access ON audit_logs TO dbschema_operator USING (true) WITH CHECK (true)
+-- dbschema: statement
 CREATE POLICY tenant_isolation ON incidents USING (tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid)) WITH CHECK (tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid))
+-- dbschema: statement
+CREATE POLICY operator_access ON incidents TO dbschema_operator USING (true) WITH CHECK (true)
 -- dbschema: statement
 CREATE POLICY tenant_isolation ON image_evidence USING (tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid)) WITH CHECK (tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid))
 -- dbschema: statement
+CREATE POLICY operator_access ON image_evidence TO dbschema_operator USING (true) WITH CHECK (true)
+-- dbschema: statement
+CREATE POLICY search_functions ON incidents FOR SELECT TO dbschema_search USING (true)
+-- dbschema: statement
+COMMENT ON POLICY search_functions ON incidents IS 'Search functions see all rows, and state the tenant themselves'
+-- dbschema: statement
 CREATE POLICY tenant_isolation ON onboarding_sessions USING (tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid)) WITH CHECK (tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid))
 -- dbschema: statement
+CREATE POLICY operator_access ON onboarding_sessions TO dbschema_operator USING (true) WITH CHECK (true)
+-- dbschema: statement
 CREATE POLICY tenant_isolation ON onboarding_events USING (tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid)) WITH CHECK (tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid))
+-- dbschema: statement
+CREATE POLICY operator_access ON onboarding_events TO dbschema_operator USING (true) WITH CHECK (true)
 -- dbschema: statement
 CREATE TRIGGER update_tenants_updated_at BEFORE UPDATE ON tenants FOR EACH ROW EXECUTE FUNCTION update_updated_at_column()
 -- dbschema: statement
@@ -1192,86 +1732,136 @@ GRANT USAGE ON SCHEMA public TO dbschema_app
 -- dbschema: statement
 GRANT USAGE ON SCHEMA public TO dbschema_readonly
 -- dbschema: statement
+GRANT USAGE ON SCHEMA public TO dbschema_operator
+-- dbschema: statement
 GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE tenants TO dbschema_app
 -- dbschema: statement
 GRANT SELECT ON TABLE tenants TO dbschema_readonly
+-- dbschema: statement
+GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE tenants TO dbschema_operator
 -- dbschema: statement
 GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE users TO dbschema_app
 -- dbschema: statement
 GRANT SELECT ON TABLE users TO dbschema_readonly
 -- dbschema: statement
+GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE users TO dbschema_operator
+-- dbschema: statement
 GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE teams TO dbschema_app
 -- dbschema: statement
 GRANT SELECT ON TABLE teams TO dbschema_readonly
+-- dbschema: statement
+GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE teams TO dbschema_operator
 -- dbschema: statement
 GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE user_events TO dbschema_app
 -- dbschema: statement
 GRANT SELECT ON TABLE user_events TO dbschema_readonly
 -- dbschema: statement
+GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE user_events TO dbschema_operator
+-- dbschema: statement
 GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE user_transactions TO dbschema_app
 -- dbschema: statement
 GRANT SELECT ON TABLE user_transactions TO dbschema_readonly
+-- dbschema: statement
+GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE user_transactions TO dbschema_operator
 -- dbschema: statement
 GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE projects TO dbschema_app
 -- dbschema: statement
 GRANT SELECT ON TABLE projects TO dbschema_readonly
 -- dbschema: statement
+GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE projects TO dbschema_operator
+-- dbschema: statement
 GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE agent_definitions TO dbschema_app
 -- dbschema: statement
 GRANT SELECT ON TABLE agent_definitions TO dbschema_readonly
+-- dbschema: statement
+GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE agent_definitions TO dbschema_operator
 -- dbschema: statement
 GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE domain_configurations TO dbschema_app
 -- dbschema: statement
 GRANT SELECT ON TABLE domain_configurations TO dbschema_readonly
 -- dbschema: statement
+GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE domain_configurations TO dbschema_operator
+-- dbschema: statement
 GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE orders TO dbschema_app
 -- dbschema: statement
 GRANT SELECT ON TABLE orders TO dbschema_readonly
+-- dbschema: statement
+GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE orders TO dbschema_operator
 -- dbschema: statement
 GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE fulfillment TO dbschema_app
 -- dbschema: statement
 GRANT SELECT ON TABLE fulfillment TO dbschema_readonly
 -- dbschema: statement
+GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE fulfillment TO dbschema_operator
+-- dbschema: statement
 GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE marketing_campaigns TO dbschema_app
 -- dbschema: statement
 GRANT SELECT ON TABLE marketing_campaigns TO dbschema_readonly
+-- dbschema: statement
+GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE marketing_campaigns TO dbschema_operator
 -- dbschema: statement
 GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE documents TO dbschema_app
 -- dbschema: statement
 GRANT SELECT ON TABLE documents TO dbschema_readonly
 -- dbschema: statement
+GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE documents TO dbschema_operator
+-- dbschema: statement
 GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE conversations TO dbschema_app
 -- dbschema: statement
 GRANT SELECT ON TABLE conversations TO dbschema_readonly
+-- dbschema: statement
+GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE conversations TO dbschema_operator
 -- dbschema: statement
 GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE messages TO dbschema_app
 -- dbschema: statement
 GRANT SELECT ON TABLE messages TO dbschema_readonly
 -- dbschema: statement
+GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE messages TO dbschema_operator
+-- dbschema: statement
+GRANT USAGE ON SCHEMA public TO dbschema_search
+-- dbschema: statement
+GRANT SELECT ON TABLE documents TO dbschema_search
+-- dbschema: statement
 GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE role_metric_visibility TO dbschema_app
 -- dbschema: statement
 GRANT SELECT ON TABLE role_metric_visibility TO dbschema_readonly
+-- dbschema: statement
+GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE role_metric_visibility TO dbschema_operator
 -- dbschema: statement
 GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE governance_rules TO dbschema_app
 -- dbschema: statement
 GRANT SELECT ON TABLE governance_rules TO dbschema_readonly
 -- dbschema: statement
+GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE governance_rules TO dbschema_operator
+-- dbschema: statement
 GRANT SELECT, INSERT ON TABLE audit_logs TO dbschema_app
 -- dbschema: statement
 GRANT SELECT ON TABLE audit_logs TO dbschema_readonly
+-- dbschema: statement
+GRANT SELECT, INSERT ON TABLE audit_logs TO dbschema_operator
 -- dbschema: statement
 GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE incidents TO dbschema_app
 -- dbschema: statement
 GRANT SELECT ON TABLE incidents TO dbschema_readonly
 -- dbschema: statement
+GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE incidents TO dbschema_operator
+-- dbschema: statement
 GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE image_evidence TO dbschema_app
 -- dbschema: statement
 GRANT SELECT ON TABLE image_evidence TO dbschema_readonly
+-- dbschema: statement
+GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE image_evidence TO dbschema_operator
+-- dbschema: statement
+GRANT SELECT ON TABLE incidents TO dbschema_search
 -- dbschema: statement
 GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE onboarding_sessions TO dbschema_app
 -- dbschema: statement
 GRANT SELECT ON TABLE onboarding_sessions TO dbschema_readonly
 -- dbschema: statement
+GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE onboarding_sessions TO dbschema_operator
+-- dbschema: statement
 GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE onboarding_events TO dbschema_app
 -- dbschema: statement
 GRANT SELECT ON TABLE onboarding_events TO dbschema_readonly
+-- dbschema: statement
+GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE onboarding_events TO dbschema_operator

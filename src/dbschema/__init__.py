@@ -25,7 +25,37 @@ if TYPE_CHECKING:
     )
     from dbschema.errors import DbSchemaError
     from dbschema.geography import GeoPoint, geography_point
-    from dbschema.mixins import AppendOnly, Created, TenantScoped, Timestamped, Versioned, foreign_key
+    from dbschema.lifecycle import (
+        Removed,
+        create_tenant,
+        export_tenant,
+        import_tenant,
+        list_tenants,
+        remove_tenant,
+    )
+    from dbschema.loading import Loaded, async_bulk_load, bulk_load
+    from dbschema.mixins import (
+        AppendOnly,
+        Audited,
+        Created,
+        TenantRoot,
+        TenantScoped,
+        Timestamped,
+        Versioned,
+        foreign_key,
+    )
+    from dbschema.sessions import (
+        AsyncOperatorSession,
+        AsyncTenantSession,
+        OperatorSession,
+        TenantSession,
+        async_operator_session,
+        async_tenant_session,
+        create_async_engine,
+        create_engine,
+        operator_session,
+        tenant_session,
+    )
     from dbschema.types import checked_text, json_array, json_object, uuid7
 
 _HOMES = {
@@ -33,8 +63,30 @@ _HOMES = {
     "DbSchemaError": "errors",
     "GeoPoint": "geography",
     "geography_point": "geography",
+    **dict.fromkeys(("Loaded", "async_bulk_load", "bulk_load"), "loading"),
     **dict.fromkeys(
-        ("AppendOnly", "Created", "TenantScoped", "Timestamped", "Versioned", "foreign_key"), "mixins"
+        (
+            "AppendOnly",
+            "Audited",
+            "Created",
+            "TenantRoot",
+            "TenantScoped",
+            "Timestamped",
+            "Versioned",
+            "foreign_key",
+        ),
+        "mixins",
+    ),
+    **dict.fromkeys(
+        (
+            "Removed",
+            "create_tenant",
+            "export_tenant",
+            "import_tenant",
+            "list_tenants",
+            "remove_tenant",
+        ),
+        "lifecycle",
     ),
     **dict.fromkeys(
         (
@@ -51,12 +103,30 @@ _HOMES = {
         ),
         "ddl",
     ),
+    **dict.fromkeys(
+        (
+            "AsyncOperatorSession",
+            "AsyncTenantSession",
+            "OperatorSession",
+            "TenantSession",
+            "async_operator_session",
+            "async_tenant_session",
+            "create_async_engine",
+            "create_engine",
+            "operator_session",
+            "tenant_session",
+        ),
+        "sessions",
+    ),
     **dict.fromkeys(("checked_text", "json_array", "json_object", "uuid7"), "types"),
 }
 
 __all__ = [
     "AppendOnly",
     "Argument",
+    "AsyncOperatorSession",
+    "AsyncTenantSession",
+    "Audited",
     "Base",
     "Created",
     "DbSchemaError",
@@ -64,20 +134,38 @@ __all__ = [
     "Function",
     "GeoPoint",
     "Grant",
+    "Loaded",
+    "OperatorSession",
     "Policy",
+    "Removed",
     "Role",
     "RowSecurity",
+    "TenantRoot",
     "TenantScoped",
+    "TenantSession",
     "Timestamped",
     "Trigger",
     "Versioned",
+    "async_bulk_load",
+    "async_operator_session",
+    "async_tenant_session",
+    "bulk_load",
     "checked_text",
+    "create_async_engine",
+    "create_engine",
+    "create_tenant",
     "declare",
     "declared",
+    "export_tenant",
     "foreign_key",
     "geography_point",
+    "import_tenant",
     "json_array",
     "json_object",
+    "list_tenants",
+    "operator_session",
+    "remove_tenant",
+    "tenant_session",
     "uuid7",
 ]
 

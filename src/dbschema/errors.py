@@ -72,3 +72,11 @@ class CatalogError(DbSchemaError):
 
 class SeedError(DbSchemaError):
     """Data cannot be written into the database."""
+
+
+class SessionError(DbSchemaError):
+    """A session cannot do what is asked of it: another tenant's row, or no transaction, or a role that was not granted."""
+
+
+class LoadError(DbSchemaError):
+    """Rows cannot be loaded in bulk."""

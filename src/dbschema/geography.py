@@ -18,6 +18,7 @@ from sqlalchemy.types import TypeDecorator
 
 if TYPE_CHECKING:
     from sqlalchemy import Dialect
+    from sqlalchemy.types import TypeEngine
 
 WGS84 = 4326
 _EWKB_SRID_FLAG = 0x20000000
@@ -37,6 +38,11 @@ class GeoPoint(NamedTuple):
     @property
     def __geo_interface__(self) -> dict[str, Any]:
         return {"type": "Point", "coordinates": (self.longitude, self.latitude)}
+
+    @property
+    def __sa_type_engine__(self) -> TypeEngine[Any]:
+        """Its type as a bare argument: in `func.ST_Distance(Incident.location, GeoPoint(7.4, 46.9))`, for one."""
+        return GeographyPoint()
 
 
 def as_point(value: Any) -> GeoPoint:

@@ -26,6 +26,7 @@ from sqlalchemy.orm import Mapped, declared_attr, mapped_column
 from sqlalchemy.orm.attributes import set_committed_value
 
 from dbschema.ddl.append_only import keep_append_only
+from dbschema.ddl.audit import keep_audited
 from dbschema.ddl.tenancy import READ_APPEND, READ_WRITE, isolate
 from dbschema.ddl.timestamps import keep_updated_at
 from dbschema.ddl.versions import keep_version
@@ -79,6 +80,12 @@ class Versioned:
         }
 
 
+class TenantRoot:
+    """The table of tenants itself: its own `id` is the tenant, and row security shows each tenant its own row."""
+
+    id: Mapped[UUID] = uuid_key()
+
+
 class TenantScoped:
     """A table whose rows belong to a tenant: `tenant_id` and `id`, together the primary key, and row security.
 
@@ -102,6 +109,16 @@ class AppendOnly(TenantScoped):
     """Rows are added and never changed; they go only with their tenant."""
 
     __app_privileges__ = READ_APPEND
+
+
+class Audited:
+    """Each change of a row is recorded in `audit_logs` by the database: who, what, the old and the new values.
+
+    For models that are `TenantScoped`, beside the tables of `dbschema.models`. Who acts is the setting `app.user_id`.
+    """
+
+    __audit_exclude__: ClassVar[tuple[str, ...]] = ()
+    """Columns, by their names in the database, whose values are never recorded; that they changed is."""
 
 
 def foreign_key(column: str, table: str, *, cascade: bool = False) -> ForeignKeyConstraint:
@@ -186,7 +203,20 @@ def _isolate(mapper: Mapper[Any], cls: type[TenantScoped]) -> None:
     isolate(table, app_privileges=cls.__app_privileges__)
 
 
+@event.listens_for(TenantRoot, "after_mapper_constructed", propagate=True)
+def _isolate_root(mapper: Mapper[Any], _cls: type[TenantRoot]) -> None:
+    if (table := _own_table(mapper)) is not None:
+        isolate(table, column="id", distribution="reference")
+
+
 @event.listens_for(AppendOnly, "after_mapper_constructed", propagate=True)
 def _keep_append_only(mapper: Mapper[Any], _cls: type[AppendOnly]) -> None:
     if (table := _own_table(mapper)) is not None:
         keep_append_only(table)
+
+
+@event.listens_for(Audited, "after_mapper_constructed", propagate=True)
+def _keep_audited(mapper: Mapper[Any], cls: type[Audited]) -> None:
+    if (table := _own_table(mapper)) is not None:
+        unremarkable = ("updated_at",) if issubclass(cls, Timestamped) else ()
+        keep_audited(table, hidden=cls.__audit_exclude__, unremarkable=unremarkable)

@@ -237,7 +237,11 @@ def owner_engine(committed_role: str, fresh_database: str) -> Iterator[Engine]:
     """As a role that owns a database and is no superuser; the database has the extensions of our models."""
     admin = create_engine(fresh_database, poolclass=NullPool, isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
-        connection.exec_driver_sql("CREATE EXTENSION postgis; CREATE EXTENSION btree_gist")
+        connection.exec_driver_sql(
+            "CREATE EXTENSION postgis; CREATE EXTENSION btree_gist; CREATE EXTENSION btree_gin"
+        )
+        # Who may not create roles has to be let into the one that searches belong to, to give them to it.
+        connection.exec_driver_sql(f"GRANT dbschema_search TO {committed_role}")
         connection.exec_driver_sql(f"ALTER DATABASE {admin.url.database} OWNER TO {committed_role}")
     url = admin.url.set(username=committed_role, password="secret")
     engine = create_engine(url, poolclass=NullPool)

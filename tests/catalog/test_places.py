@@ -277,7 +277,10 @@ class TestSchemas:
             run(connection, 'CREATE SCHEMA "My app"', "CREATE TABLE public.other (id int)")
             run(connection, 'SET search_path TO "My app", public')
             our_models.create_all(connection)
-            run(connection, 'GRANT USAGE ON SCHEMA "My app" TO dbschema_app, dbschema_readonly')
+            run(
+                connection,
+                'GRANT USAGE ON SCHEMA "My app" TO dbschema_app, dbschema_operator, dbschema_readonly, dbschema_search',
+            )
 
             assert told(connection, our_models) == []
             run(connection, "DROP TRIGGER update_users_updated_at ON users")

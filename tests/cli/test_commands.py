@@ -388,3 +388,37 @@ def test_only_the_command_that_shows_the_address_shows_the_password(run: Run, fr
 
     assert [call for call, output in outputs.items() if password in output] == []
     assert password in shown
+
+
+def forget_revision(url: str) -> None:
+    with psycopg.connect(libpq(url)) as connection:
+        connection.execute("DROP TABLE alembic_version")
+
+
+def test_a_baseline_records_the_revision_of_an_equal_database(run: Run, database: str) -> None:
+    forget_revision(database)
+
+    shown = succeeded(run("baseline", "--url", database))
+    again = as_json(run("baseline", "--url", database, "--json"))
+
+    assert (
+        shown.splitlines()[-1]
+        == f"{place(database)} is what the models declare, and recorded as revision {HEAD}."
+    )
+    assert again == {"database": place(database), "revision": HEAD, "recorded": False, "differences": []}
+
+
+def test_a_baseline_of_a_different_database_tells_why_and_records_nothing(run: Run, database: str) -> None:
+    forget_revision(database)
+    with psycopg.connect(libpq(database)) as connection:
+        connection.execute("CREATE TABLE legacy (id int); ALTER TABLE teams DROP COLUMN description")
+
+    strict = succeeded(run("baseline", "--url", database), code=1)
+    tolerant = as_json(run("baseline", "--url", database, "--allow-foreign", "--json"), code=1)
+
+    assert "extra table legacy" in strict
+    assert strict.endswith("; nothing was recorded.\n")
+    assert [(one["kind"], one["table"], one["name"]) for one in tolerant["differences"]] == [
+        ("column", "teams", "description")
+    ]
+    assert as_json(run("status", "--url", database, "--json"), code=1)["current"] == []

@@ -51,24 +51,30 @@ def test_a_function_writes_every_option_it_was_given() -> None:
         settings=(("search_path", "public, pg_temp"),),
         needs_tables=True,
         schema="app",
+        cost=500,
+        rows=20,
         owner="searcher",
+        executable_by=("reader", "Writer"),
     )
 
-    create = function.create()
+    take, *create, give = function.create()
 
-    assert create == (
+    assert "ALTER FUNCTION app.search(uuid, integer) OWNER TO CURRENT_USER;" in take
+    assert "ALTER FUNCTION app.search(uuid, integer) OWNER TO searcher;" in give
+    assert create == [
         (
             "CREATE OR REPLACE FUNCTION app.search(tenant uuid, size integer DEFAULT 50)\n"
             " RETURNS SETOF incidents\n"
             " LANGUAGE sql\n"
-            " STABLE PARALLEL SAFE STRICT SECURITY DEFINER\n"
+            " STABLE PARALLEL SAFE STRICT SECURITY DEFINER COST 500 ROWS 20\n"
             " SET search_path TO public, pg_temp\n"
             "AS $$SELECT 1$$"
         ),
         "REVOKE ALL ON FUNCTION app.search(uuid, integer) FROM PUBLIC",
-        "ALTER FUNCTION app.search(uuid, integer) OWNER TO searcher",
-    )
-    assert function.drop() == ("DROP FUNCTION app.search(uuid, integer)",)
+        "GRANT EXECUTE ON FUNCTION app.search(uuid, integer) TO reader",
+        'GRANT EXECUTE ON FUNCTION app.search(uuid, integer) TO "Writer"',
+    ]
+    assert function.drop() == (take, "DROP FUNCTION app.search(uuid, integer)")
     assert function.order is Phase.TABLE_FUNCTION
 
 

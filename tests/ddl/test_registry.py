@@ -202,7 +202,7 @@ def test_the_mixins_keep_their_promise_for_a_metadata_of_the_applications_own(em
     assert [column.name for column in Note.__table__.primary_key] == ["tenant_id", "id"]
     assert names(empty, TRIGGERS) == ["raise_notes_version", "update_notes_updated_at"]
     assert names(empty, SECURED) == ["notes"]
-    assert names(empty, POLICIES) == ["tenant_isolation"]
+    assert names(empty, POLICIES) == ["operator_access", "tenant_isolation"]
     assert names(
         empty,
         "SELECT grantee || ' ' || privilege_type FROM information_schema.role_table_grants"
@@ -213,5 +213,9 @@ def test_the_mixins_keep_their_promise_for_a_metadata_of_the_applications_own(em
         "dbschema_app INSERT",
         "dbschema_app SELECT",
         "dbschema_app UPDATE",
+        "dbschema_operator DELETE",
+        "dbschema_operator INSERT",
+        "dbschema_operator SELECT",
+        "dbschema_operator UPDATE",
         "dbschema_readonly SELECT",
     ]  # fmt: skip

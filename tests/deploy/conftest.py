@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 aws, credentials, moto_url = stand_ins.aws, stand_ins.credentials, stand_ins.moto_url
 dead_port, role = stand_ins.dead_port, stand_ins.role
 write_history = histories.write_history
+compiles = histories.compiles
 
 
 @pytest.fixture

@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
+from sqlalchemy.exc import DBAPIError
 
 from dbschema.deploy.deadline import Deadline
+from dbschema.deploy.work import _is_cancelled
+from dbschema.migrations.errors import LockLost
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -94,3 +97,16 @@ def test_a_cancellation_that_fails_is_followed_by_another() -> None:
 
     with deadline.enforced():
         assert again.wait(30)
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_a_cancellation_is_known_behind_the_errors_that_it_causes(wrapped: bool) -> None:
+    """Between two steps the session is asked about its lock: cancelled there, it looks as if the lock were lost."""
+    cancelled = psycopg.errors.QueryCanceled("canceling statement due to user request")
+    cause = DBAPIError("SELECT 1", {}, cancelled) if wrapped else cancelled
+    error = LockLost("shop at host", ["one"])
+    error.__cause__ = cause
+
+    assert _is_cancelled(error)
+    assert not _is_cancelled(LockLost("shop at host", ["one"]))
+    assert not _is_cancelled(None)

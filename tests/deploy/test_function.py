@@ -43,6 +43,21 @@ def test_a_plain_invoke_brings_an_empty_database_to_the_head_and_answers_questio
     assert function.starts == 1
 
 
+def test_what_differs_from_the_models_after_an_upgrade_is_told_and_no_error(
+    start_function: Callable[..., Function], plain_url: str
+) -> None:
+    with psycopg.connect(plain_url) as connection:
+        connection.execute("CREATE FUNCTION stray() RETURNS int LANGUAGE sql AS 'SELECT 1'")
+    function = start_function(DATABASE_URL=plain_url)
+
+    answer = function.invoke({})
+
+    assert answer.body["message"] == "Database schema initialized successfully"
+    assert answer.body["revision"] == HEAD
+    assert [(one["kind"], one["change"]) for one in answer.body["differences"]] == [("function", "extra")]
+    assert any("differs from the models" in line.get("message", "") for line in answer.lines)
+
+
 def test_findings_are_an_answer(
     start_function: Callable[..., Function], new_database: Callable[..., str]
 ) -> None:

@@ -219,8 +219,5 @@ def test_what_was_answered_as_complete_is_not_asked_again() -> None:
     assert imported_by(event, "is_complete") == set()
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the runner imports Alembic at its top; to be unmarked when it does not"
-)
 def test_an_upgrade_with_nothing_to_do_imports_psycopg_alone(database: str) -> None:
     assert imported_by({}, DATABASE_URL=database) <= {"psycopg", "ssl"}

@@ -221,17 +221,24 @@ def test_15_tables_have_the_trigger_for_updated_at(connection: Connection) -> No
     }
 
 
-def test_21_tables_have_row_security_enabled_and_forced_and_one_policy(connection: Connection) -> None:
+def test_21_tables_have_row_security_enabled_and_forced_and_two_policies(connection: Connection) -> None:
+    """One for everybody, and one that holds for operators alone."""
     rows = connection.execute(
         text(
-            "SELECT c.relname, p.polname, p.polcmd, p.polpermissive, p.polroles::text, p.polqual IS NOT NULL,"
-            " p.polwithcheck IS NOT NULL FROM pg_class c JOIN pg_policy p ON p.polrelid = c.oid"
+            "SELECT c.relname, p.polname, p.polcmd, p.polpermissive,"
+            " array(SELECT coalesce(nullif(role, 0)::regrole::text, 'PUBLIC') FROM unnest(p.polroles) role),"
+            " pg_get_expr(p.polqual, p.polrelid) = 'true', pg_get_expr(p.polwithcheck, p.polrelid) = 'true'"
+            " FROM pg_class c JOIN pg_policy p ON p.polrelid = c.oid"
             " WHERE c.relrowsecurity AND c.relforcerowsecurity"
         )
     ).all()
 
     assert {row[0] for row in rows} == {table.name for table in TABLES}
-    assert {tuple(row[1:]) for row in rows} == {("tenant_isolation", "*", True, "{0}", True, True)}
+    assert len(rows) == 2 * len(TABLES)
+    assert {(*row[1:4], *row[4], *row[5:]) for row in rows} == {
+        ("tenant_isolation", "*", True, "PUBLIC", False, False),
+        ("operator_access", "*", True, "dbschema_operator", True, True),
+    }
 
 
 def test_the_roles_have_their_privileges_and_nobody_else_any(connection: Connection) -> None:
@@ -245,9 +252,10 @@ def test_the_roles_have_their_privileges_and_nobody_else_any(connection: Connect
     ).all()
 
     expected = {(table.name, "dbschema_readonly", "SELECT") for table in TABLES}
-    expected |= {(table.name, "dbschema_app", "DELETE INSERT SELECT UPDATE") for table in TABLES}
-    expected -= {("audit_logs", "dbschema_app", "DELETE INSERT SELECT UPDATE")}
-    expected |= {("audit_logs", "dbschema_app", "INSERT SELECT")}
+    for role in ("dbschema_app", "dbschema_operator"):
+        expected |= {(table.name, role, "DELETE INSERT SELECT UPDATE") for table in TABLES}
+        expected -= {("audit_logs", role, "DELETE INSERT SELECT UPDATE")}
+        expected |= {("audit_logs", role, "INSERT SELECT")}
     assert {tuple(row) for row in rows} == expected
 
 
@@ -267,12 +275,13 @@ def test_the_group_roles_are_harmless(connection: Connection) -> None:
     rows = connection.execute(
         text(
             "SELECT rolname, rolcanlogin, rolsuper, rolbypassrls, rolcreaterole, rolcreatedb, rolconfig"
-            " FROM pg_roles WHERE rolname IN ('dbschema_app', 'dbschema_readonly') ORDER BY 1"
+            " FROM pg_roles WHERE rolname IN ('dbschema_app', 'dbschema_operator', 'dbschema_readonly') ORDER BY 1"
         )
     ).all()
 
     assert [tuple(row) for row in rows] == [
         ("dbschema_app", False, False, False, False, False, ["jit=off"]),
+        ("dbschema_operator", False, False, False, False, False, ["jit=off"]),
         ("dbschema_readonly", False, False, False, False, False, ["jit=off"]),
     ]
 

@@ -6,9 +6,23 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Any, assert_type
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import Engine, Select, select
+from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.orm import Mapped, Session, mapped_column, selectinload
 
+import dbschema
+from dbschema import (
+    AsyncOperatorSession,
+    AsyncTenantSession,
+    OperatorSession,
+    TenantSession,
+    async_operator_session,
+    async_tenant_session,
+    create_async_engine,
+    create_engine,
+    operator_session,
+    tenant_session,
+)
 from dbschema.base import Base
 from dbschema.ddl import Function, Trigger, declare
 from dbschema.mixins import TenantScoped, Timestamped, foreign_key
@@ -16,6 +30,7 @@ from dbschema.models import (
     AgentDefinition,
     AuditLog,
     Conversation,
+    Document,
     GeoPoint,
     Incident,
     IncidentStatus,
@@ -26,6 +41,8 @@ from dbschema.models import (
     User,
     UserRole,
 )
+from dbschema.queries import TimeCursor, audit, conversations, documents, entity_of, incidents
+from dbschema.testing import Factory
 
 
 class Invoice(TenantScoped, Timestamped, Base):
@@ -81,9 +98,71 @@ def query(session: Session) -> None:
     assert_type(addresses[0], IPv4Address | IPv6Address | None)
 
 
+def search(session: Session, conversation: UUID) -> None:
+    near = incidents.near(GeoPoint(7.45, 46.95), within=500)
+    assert_type(near, Select[Incident, float])
+    hits = entity_of(near)
+    assert_type(hits, type[Incident])
+    for incident, distance in session.execute(near.where(hits.severity >= 4)):
+        assert_type(incident, Incident)
+        assert_type(distance, float)
+    page = session.scalars(incidents.newest(limit=10)).all()
+    cursor = TimeCursor.of(page[-1])
+    assert_type(incidents.by_domain("roads", after=cursor), Select[Incident])
+    assert_type(incidents.by_data({"code": 7}, after=str(cursor)), Select[Incident])
+    assert_type(entity_of(incidents.newest()), type[Incident])
+    assert_type(documents.with_words("flood"), Select[Document])
+    assert_type(conversations.messages(conversation), Select[Message])
+    assert_type(audit.trail("incident", "7"), Select[AuditLog])
+    TimeCursor.of(session.scalars(documents.with_words("flood")).one())
+
+
 declare(
     Base.metadata,
     Function("stamp", "trigger", "BEGIN RETURN NEW; END"),
     Trigger("stamp_invoices", "invoices", "stamp", events=("INSERT", "UPDATE")),
 )
 assert_type(Invoice.number.key, str)
+
+
+def sessions(tenant: UUID, key: UUID) -> None:
+    engine = create_engine(pool_size=3)
+    assert_type(engine, Engine)
+    with tenant_session(engine, tenant) as session, session.begin():
+        assert_type(session, TenantSession)
+        assert_type(session.tenant_id, UUID)
+        assert_type(session.get(Incident, key), Incident | None)
+        assert_type(session.get_one(Incident, key), Incident)
+        assert_type(session.merge(Incident()), Incident)
+        assert_type(session.scalars(select(Incident)).one(), Incident)
+    with tenant_session(engine, str(tenant), role="dbschema_readonly", expire_on_commit=False) as session:
+        session.commit()
+    with operator_session(engine, reason="ticket") as operator:
+        assert_type(operator, OperatorSession)
+    operator_session(engine)  # type: ignore[call-arg]  # there must be a reason
+    tenant_session(engine, None)  # type: ignore[arg-type]  # there must be a tenant
+    tenant_session(engine, 7)  # type: ignore[arg-type]  # a number is none
+    session.tenant_id = tenant  # type: ignore[misc]  # it stays for the session's life
+    takes_plain(session)
+
+
+def takes_plain(session: Session) -> None:
+    """A tenant's session goes wherever a session goes."""
+
+
+async def async_sessions(tenant: UUID, key: UUID) -> None:
+    engine = create_async_engine("postgresql://localhost/app", application_name="orders")
+    assert_type(engine, AsyncEngine)
+    async with async_tenant_session(engine, tenant) as session, session.begin():
+        assert_type(session, AsyncTenantSession)
+        assert_type(session.tenant_id, UUID)
+        assert_type(await session.get(Incident, key), Incident | None)
+        assert_type((await session.scalars(select(Incident))).one(), Incident)
+    async with async_operator_session(engine, reason="ticket") as operator:
+        assert_type(operator, AsyncOperatorSession)
+    assert_type(dbschema.create_engine(), Engine)
+
+
+def test(factory: Factory) -> None:
+    assert_type(factory.make(Incident, title="Pothole"), Incident)
+    assert_type(factory.many(3, Invoice), list[Invoice])

@@ -84,6 +84,33 @@ class Part(TenantScoped, Timestamped, Own):
     part_of: Mapped[UUID | None]
 
 
+class Step(TenantScoped, Own):
+    """Its number is unique within a thing."""
+
+    __tablename__ = "steps"
+    __tenant_reference__ = None
+    __table_args__ = (
+        foreign_key("thing_id", "things", cascade=True),
+        UniqueConstraint("tenant_id", "thing_id", "number"),
+    )
+
+    thing_id: Mapped[UUID]
+    number: Mapped[int]
+
+
+class Cover(TenantScoped, Own):
+    """A thing has one at most."""
+
+    __tablename__ = "covers"
+    __tenant_reference__ = None
+    __table_args__ = (
+        foreign_key("thing_id", "things", cascade=True),
+        UniqueConstraint("tenant_id", "thing_id"),
+    )
+
+    thing_id: Mapped[UUID]
+
+
 class Entry(AppendOnly, Own):
     __tablename__ = "entries"
     __tenant_reference__ = None
@@ -107,10 +134,26 @@ def test_tables_of_an_application_are_verified_like_ours(connection: Connection)
 
     assert report.failures == ()
     assert report.of("tables")[0].detail.startswith("catalog with catalog")
-    assert {check.name for check in report.of("isolation")} == {"no tenant set", "things", "parts", "entries"}
+    assert {check.name for check in report.of("isolation")} == {
+        "no tenant set",
+        "things",
+        "parts",
+        "steps",
+        "covers",
+        "entries",
+    }
     assert {check.name for check in report.of("timestamps")} == {"things", "parts"}
-    assert {check.name for check in report.of("foreign keys")} == {"parts.thing_id", "parts.part_of"}
-    assert [check.name for check in report.of("unique")] == ["things.code"]
+    assert {check.name for check in report.of("foreign keys")} == {
+        "parts.thing_id",
+        "parts.part_of",
+        "steps.thing_id",
+        "covers.thing_id",
+    }
+    assert {check.name for check in report.of("unique")} == {
+        "things.code",
+        "steps.thing_id, number",
+        "covers.thing_id",
+    }
 
 
 def test_a_role_that_may_build_nothing_finds_them_well(connection: Connection) -> None:
@@ -134,6 +177,22 @@ def test_their_damage_is_found(connection: Connection) -> None:
         ("triggers", "update_things_updated_at on things"),
         ("timestamps", "things"),
     }
+
+
+@pytest.mark.parametrize("table", ["steps", "covers"])
+def test_a_lost_unique_constraint_over_a_key_is_found(connection: Connection, table: str) -> None:
+    name = next(
+        iter(
+            item.name for item in Own.metadata.tables[table].constraints if isinstance(item, UniqueConstraint)
+        )
+    )
+    connection.execute(text(f"ALTER TABLE {table} DROP CONSTRAINT {name}"))
+
+    report = verify.run(connection, metadata=Own.metadata)
+
+    assert [check.detail for check in report.failures if check.group == "unique"] == [
+        "the same value is taken twice"
+    ]
 
 
 def test_tables_that_are_nobodys_business_are_left_alone(connection: Connection) -> None:

@@ -95,6 +95,11 @@ CASES = [
         spreads=True,
     ),
     Case(
+        "the operators' policy is for everybody",
+        "ALTER POLICY operator_access ON teams TO PUBLIC",
+        ("policies: operator_access on teams", "isolation: teams"),
+    ),
+    Case(
         "an unset tenant is an error",
         "ALTER POLICY tenant_isolation ON projects USING (tenant_id = current_setting('app.tenant_id')::uuid)"
         " WITH CHECK (tenant_id = current_setting('app.tenant_id')::uuid)",
@@ -336,6 +341,7 @@ CASES = [
         (
             "tables: documents",
             "row security: documents",
+            "policies: operator_access on documents",
             "policies: tenant_isolation on documents",
             "grants: table documents",
             "behaviour: row security is active",

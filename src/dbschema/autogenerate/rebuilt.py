@@ -22,6 +22,7 @@ from dbschema.ddl.objects import (
     qualified,
     quote,
 )
+from dbschema.ddl.objects.ownership import give, take
 from dbschema.errors import CatalogError
 from dbschema.types import sql_string
 
@@ -49,6 +50,7 @@ class Rebuilt(DatabaseObject):
         made: when it is created, among the others.
         made_by, removed_by: the statements that create and drop it.
         body: of a function, its source, which stands in `made_by` between dollar quotes.
+        defined_by: of a function, the statement CREATE FUNCTION alone.
     """
 
     named: Identity
@@ -56,6 +58,7 @@ class Rebuilt(DatabaseObject):
     made_by: tuple[str, ...]
     removed_by: tuple[str, ...]
     body: str | None = None
+    defined_by: str = ""
 
     @property
     def identity(self) -> Identity:
@@ -74,6 +77,9 @@ class Rebuilt(DatabaseObject):
 
     def drop(self) -> tuple[str, ...]:
         return self.removed_by
+
+    def definition(self) -> tuple[str, ...]:
+        return (self.defined_by,)
 
 
 def rebuilt(identity: Identity, catalog: Catalog) -> DatabaseObject:
@@ -113,35 +119,39 @@ def signature(identity: Identity) -> str:
     return f"{qualified(identity.schema, name)}({types}"
 
 
-def owner_to(identity: Identity, owner: object) -> str:
-    """The statement that gives a function to a role; None: to whoever runs it."""
-    name = "CURRENT_USER" if owner is None else quote(str(owner))
-    return f"ALTER FUNCTION {signature(identity)} OWNER TO {name}"
+def as_owner(identity: Identity, owner: object, statements: Iterable[str]) -> tuple[str, ...]:
+    """`statements` about a function, which whoever runs them owns for the while; None: he does so anyway."""
+    if owner is None:
+        return tuple(statements)
+    named = signature(identity)
+    return (take(named, str(owner)), *statements, give(named, identity.schema, str(owner)))
 
 
 def _function(identity: Identity, attributes: Attributes, catalog: Catalog) -> Rebuilt:
     named = signature(identity)
     body = str(attributes["body"])
     ours = attributes["language"] == "sql" and _SPEAKS_SQL.match(body)
-    statements = ["\n".join([*_head(identity, attributes), body if ours else f"AS {dollar_quoted(body)}"])]
+    definition = "\n".join([*_head(identity, attributes), body if ours else f"AS {dollar_quoted(body)}"])
+    statements = [definition]
     if attributes["comment"] is not None:
         statements.append(comment_on("FUNCTION", named, attributes["comment"]))
     # Who may execute it besides, PUBLIC included, stands among the grants.
     statements.append(f"REVOKE ALL ON FUNCTION {named} FROM PUBLIC")
-    if attributes["owner"] is not None:
-        statements.append(owner_to(identity, attributes["owner"]))
     # PostgreSQL looks at the tables in a body that is SQL; in other languages, when it runs.
     speaks_of = f"{attributes['arguments']} {attributes['result']} "
     if attributes["language"] == "sql":
         speaks_of += body
     tables = {item.name for kind in ("table", "view", "materialized view") for item in catalog.of(kind)}
     needs_tables = not tables.isdisjoint(re.findall(r"\w+", speaks_of))
+    owner = attributes["owner"]
+    back = () if owner is None else (take(named, str(owner)),)
     return Rebuilt(
         identity,
         Phase.TABLE_FUNCTION if needs_tables else Phase.FUNCTION,
-        tuple(statements),
-        (f"DROP FUNCTION {named}",),
+        as_owner(identity, owner, statements),
+        (*back, f"DROP FUNCTION {named}"),
         None if ours else body,
+        definition,
     )
 
 
@@ -209,22 +219,31 @@ def row_security(identity: Identity, attributes: Attributes) -> DatabaseObject:
     )
 
 
-def grant(identity: Identity, attributes: Attributes) -> Rebuilt:
-    """What one grantee may do with one object."""
+def grant(identity: Identity, attributes: Attributes, catalog: Catalog) -> Rebuilt:
+    """What one grantee may do with one object of `catalog`."""
     empty: Attributes = {"privileges": (), "grantable": ()}
     return Rebuilt(
         identity,
         Phase.GRANT,
-        privileges_changed(identity, empty, attributes),
-        privileges_changed(identity, attributes, empty),
+        privileges_changed(identity, empty, attributes, catalog),
+        privileges_changed(identity, attributes, empty, catalog),
     )
 
 
-def privileges_changed(identity: Identity, before: Attributes, after: Attributes) -> tuple[str, ...]:
-    """The statements that turn one set of privileges into another: first what is given, then what is taken."""
+def privileges_changed(
+    identity: Identity, before: Attributes, after: Attributes, catalog: Catalog
+) -> tuple[str, ...]:
+    """The statements that turn one set of privileges into another: first what is given, then what is taken.
+
+    Args:
+        identity: of the grant.
+        before, after: its attributes.
+        catalog: says who owns a function at that moment, for nobody else can give or take.
+    """
     had, may = _names(before["privileges"]), _names(after["privileges"])
     handed_on, may_hand_on = _names(before["grantable"]), _names(after["grantable"])
-    role = identity.name.rpartition(" TO ")[2]
+    target, _, rest = identity.name.partition(" ")
+    name, _, role = rest.rpartition(" TO ")
     to = "PUBLIC" if role == "PUBLIC" else quote(role)
     statements = []
     for privileges, template in (
@@ -235,7 +254,10 @@ def privileges_changed(identity: Identity, before: Attributes, after: Attributes
     ):
         if privileges:
             statements.append(template.format(_on(identity, privileges), to=to))
-    return tuple(statements)
+    function = Identity("function", identity.schema, "", name)
+    if target != "FUNCTION" or function not in catalog:
+        return tuple(statements)
+    return as_owner(function, catalog[function]["owner"], statements)
 
 
 def _names(value: object) -> frozenset[str]:
@@ -268,5 +290,5 @@ _BUILDERS: dict[str, Callable[[Identity, Attributes, Catalog], DatabaseObject]] 
     "trigger": _trigger,
     "policy": _policy,
     "row security": lambda identity, attributes, _: row_security(identity, attributes),
-    "grant": lambda identity, attributes, _: grant(identity, attributes),
+    "grant": grant,
 }

@@ -6,6 +6,7 @@ import typer
 
 from dbschema.cli.differences import difference_data, show_differences
 from dbschema.cli.ending import FOUND
+from dbschema.cli.models import Models, load
 from dbschema.cli.options import Json, Url
 from dbschema.cli.output import Screen, one_line, plural
 from dbschema.cli.place import database
@@ -22,7 +23,7 @@ def register(app: typer.Typer) -> None:
     app.command(rich_help_panel=PANEL)(verify)
 
 
-def check(url: Url = None, as_json: Json = False) -> None:
+def check(url: Url = None, models: Models = None, as_json: Json = False) -> None:
     """Compare a database with the models, object by object. Exit code 1 where something differs.
 
     The models are built in a throw-away schema, in a transaction that is rolled back.
@@ -30,9 +31,9 @@ def check(url: Url = None, as_json: Json = False) -> None:
     JSON: database, clean, differences (kind, schema, table, name, change, attribute, wanted, found).
     """
     from dbschema import catalog, connect  # noqa: PLC0415  imports SQLAlchemy
-    from dbschema.models import metadata  # noqa: PLC0415  as above
 
     screen = Screen(as_json=as_json)
+    metadata = load(models)
     settings = database(url, screen)
     with (
         screen.step(f"Compare {settings.place} with the models"),
@@ -56,7 +57,7 @@ def check(url: Url = None, as_json: Json = False) -> None:
         raise typer.Exit(FOUND)
 
 
-def verify(url: Url = None, as_json: Json = False) -> None:
+def verify(url: Url = None, models: Models = None, as_json: Json = False) -> None:
     """Check what a database holds and how it behaves, in a transaction that is rolled back. Exit code 1 where a check fails.
 
     JSON: database, role, total, passed, failed, rate (0 to 1), checks (group, name, passed, detail).
@@ -65,6 +66,7 @@ def verify(url: Url = None, as_json: Json = False) -> None:
     from dbschema import verify as verification  # noqa: PLC0415  as above
 
     screen = Screen(as_json=as_json)
+    metadata = load(models)
     settings = database(url, screen)
     group = ""
 
@@ -77,7 +79,7 @@ def verify(url: Url = None, as_json: Json = False) -> None:
         screen.line(f"  {screen.mark(one.passed)} {one_line(one.name)}{detail}")
 
     with connect.translating(settings), connect.create_engine(settings).connect() as connection:
-        report = verification.run(connection, on_check=on_check)
+        report = verification.run(connection, metadata=metadata, on_check=on_check)
     screen.line()
     screen.line(f"{settings.place}: {report.passed} of {report.total} checks passed, {report.rate:.1%}.")
     screen.data({**report.as_dict(), "database": settings.place})

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import random
 import time
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 import psycopg
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from dbschema.connect.aws import Secret
     from dbschema.connect.settings import Settings
+
+T = TypeVar("T")
 
 log: Final = logging.getLogger("dbschema.connect")
 
@@ -58,7 +60,7 @@ Open: TypeAlias = "Callable[..., psycopg.Connection]"
 
 def opener(settings: Settings) -> Open:
     """What opens psycopg's connections to `settings`; for a program that needs several. See `open`."""
-    made = _Opener(settings)
+    made = _Opener(settings, Waiting())
 
     def connect(*, autocommit: bool = False, **parameters: Any) -> psycopg.Connection:
         arguments = {**settings.address.libpq(), **own_parameters(settings), **parameters}
@@ -118,13 +120,19 @@ def attach(engine: Engine, settings: Settings) -> None:
     """Let `engine` open its connections as `settings` say; for an engine that an application made of `settings.url`.
 
     Args:
-        engine: with the driver psycopg. `create_engine` of this package has done it already.
+        engine: with the driver psycopg, or the synchronous side (`sync_engine`) of one with its asynchronous connections.
+            `create_engine` and `create_async_engine` of this package have done it already.
         settings: the database.
     """
     if settings.iam or settings.secret is not None or settings.wake_seconds > 0:
         from sqlalchemy import event  # noqa: PLC0415  whoever has an engine has imported it
 
-        made = _Opener(settings)
+        waiting = Waiting()
+        if engine.dialect.is_async:
+            from dbschema.connect.asynchronous import InTask  # noqa: PLC0415  it imports this module
+
+            waiting = InTask()
+        made = _Opener(settings, waiting)
 
         def do_connect(dialect: Dialect, _record: Any, args: list[Any], parameters: dict[str, Any]) -> Any:
             return made.connect(lambda given: dialect.connect(*args, **given), parameters)
@@ -142,11 +150,24 @@ def password(settings: Settings) -> str | None:
     return aws.auth_token(address.host or "", address.port or 5432, address.user or "", settings.source)
 
 
+class Waiting:
+    """How to wait: by stopping the thread."""
+
+    def pause(self, seconds: float) -> None:
+        """Wait that long."""
+        time.sleep(seconds)
+
+    def call(self, function: Callable[..., T], *arguments: object) -> T:
+        """What `function` gives, which waits for others."""
+        return function(*arguments)
+
+
 class _Opener:
     """Opens connections by a function of others. It keeps the user and password that the server accepted last."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, waiting: Waiting) -> None:
         self._settings = settings
+        self._waiting = waiting
         self._accepted: Secret | None = None
 
     def connect(self, make: Callable[[dict[str, Any]], Any], parameters: dict[str, Any]) -> Any:
@@ -171,7 +192,7 @@ class _Opener:
                     refusal.reason,
                 )
                 # All clients of a database that wakes shall not come at once.
-                time.sleep(min(left, pause * random.uniform(0.8, 1.2)))  # noqa: S311  nothing secret
+                self._waiting.pause(min(left, pause * random.uniform(0.8, 1.2)))  # noqa: S311  nothing secret
                 attempt, pause = attempt + 1, min(pause * 1.5, _LONGEST_PAUSE)
                 continue
             if attempt > 1:
@@ -189,7 +210,7 @@ class _Opener:
 
     def _open(self, make: Callable[[dict[str, Any]], Any], parameters: dict[str, Any]) -> Any:
         if self._settings.iam:
-            return make({**parameters, "password": password(self._settings)})
+            return make({**parameters, "password": self._waiting.call(password, self._settings)})
         if self._settings.secret is None:
             return make(parameters)
         accepted = self._accepted
@@ -223,9 +244,9 @@ class _Opener:
         from dbschema.connect import aws  # noqa: PLC0415  few need it
 
         name = self._settings.secret or ""
-        yield aws.read_secret(name, self._settings.source), "AWSCURRENT"
+        yield self._waiting.call(aws.read_secret, name, self._settings.source), "AWSCURRENT"
         try:
-            previous = aws.read_secret(name, self._settings.source, "AWSPREVIOUS")
+            previous = self._waiting.call(aws.read_secret, name, self._settings.source, "AWSPREVIOUS")
         except errors.AwsRefused as error:
             if error.code == "ResourceNotFoundException":  # it was never rotated
                 return

@@ -93,9 +93,16 @@ def _check_archive(wanted: str, settings: Settings, configuration: Configuration
             raise WrongArchive(settings.place, wanted, status.head) from error
 
 
-def _is_cancelled(error: Exception) -> bool:
-    """Whether a statement was cancelled, or the lock was given up because the connection was."""
-    return getattr(error, "sqlstate", None) == _CANCELLED
+def _is_cancelled(error: BaseException | None) -> bool:
+    """Whether it came from a statement that was cancelled: of a revision, or between two, where the lock is asked about."""
+    while error is not None:
+        if _CANCELLED in (
+            getattr(error, "sqlstate", None),
+            getattr(getattr(error, "orig", None), "sqlstate", None),
+        ):
+            return True
+        error = error.__cause__
+    return False
 
 
 def _check_not_too_long(error: RevisionFailed, steps: _Steps, deadline: Deadline) -> None:
@@ -134,8 +141,6 @@ def _upgraded(settings: Settings, done: Run) -> Outcome:
         kind, message = "left", "The time of this call was over"
     else:
         kind = "upgraded" if applied else "current"
-    if findings:
-        message += f"; it differs from the models in {len(findings)} points, which 'check' lists"
     return Outcome(
         kind,  # type: ignore[arg-type]  # one of the words above
         message,

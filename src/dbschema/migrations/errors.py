@@ -90,7 +90,29 @@ class ForeignTables(MigrationError):
         more = f" and {len(tables) - self.SHOWN} more" if len(tables) > self.SHOWN else ""
         super().__init__(
             f"{place} holds tables in schema {schema!r} that no revision made ({shown}{more})",
-            "Name an empty database with --url, or move them to another schema; nothing was changed",
+            "Name an empty database with --url, or move them to another schema. Where they are those of dbschema, made by "
+            "other means, 'dbschema baseline' adopts them. Nothing was changed",
+        )
+
+
+class NothingToAdopt(MigrationError):
+    """A database shall be recorded as upgraded that holds no table."""
+
+    def __init__(self, place: str) -> None:
+        self.place = place
+        super().__init__(
+            f"{place} holds no table that could be adopted", "Run 'dbschema upgrade', which makes them"
+        )
+
+
+class NotAtHead(MigrationError):
+    """A database shall be recorded as upgraded that has a revision, and not the newest one."""
+
+    def __init__(self, place: str, current: str, head: str) -> None:
+        self.place, self.current, self.head = place, current, head
+        super().__init__(
+            f"{place} has a revision already, {current}, and the newest one is {head}",
+            "Run 'dbschema upgrade'; nothing was changed",
         )
 
 

@@ -1,4 +1,4 @@
-"""Where the revision scripts of this package are: at the top of a checkout, or inside an installed wheel."""
+"""Where the revision scripts of this package are: inside it, in a checkout through a link to the top of the repository."""
 
 from __future__ import annotations
 
@@ -13,14 +13,12 @@ def script_location() -> Path:
     """The folder with `env.py` and `versions/`, as Alembic's `script_location`.
 
     Raises:
-        MigrationError: neither place has it.
+        MigrationError: it is not there.
     """
-    installed = _HERE / "_alembic"
-    checkout = _HERE.parents[2] / "alembic"
-    for folder in (installed, checkout):
-        if (folder / "env.py").is_file():
-            return folder
-    raise MigrationError(
-        f"The revision scripts of dbschema are neither in {installed} nor in {checkout}",
-        "Install the package from its wheel, or work in a complete checkout",
-    )
+    folder = (_HERE / "_alembic").resolve()
+    if not (folder / "env.py").is_file():
+        raise MigrationError(
+            f"The revision scripts of dbschema are not in {folder}",
+            "Install the package from its wheel, or work in a complete checkout",
+        )
+    return folder

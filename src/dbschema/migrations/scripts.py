@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
-from alembic.runtime.migration import MigrationStep
+from alembic.runtime.migration import MigrationContext, MigrationStep
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 
@@ -55,6 +55,10 @@ class Scripts:
             else MigrationStep.downgrade_from_script
         )
         return make(self._directory.revision_map, script)
+
+    def stamp(self, connection: Connection, revision: str) -> None:
+        """Record `revision` as applied, in the transaction of `connection`, without applying anything."""
+        MigrationContext.configure(connection).stamp(self._directory, revision)
 
     def run(
         self,

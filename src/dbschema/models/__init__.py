@@ -29,8 +29,8 @@ from dbschema.models.onboarding import EventSource, OnboardingEvent, OnboardingS
 
 metadata = Base.metadata
 
-# PostGIS for places, btree_gist for an index over tenant and place.
-declare(metadata, Extension("postgis"), Extension("btree_gist"))
+# PostGIS for places; the others for indexes over the tenant and a place, and over the tenant and words or JSON.
+declare(metadata, Extension("postgis"), Extension("btree_gist"), Extension("btree_gin"))
 
 __all__ = [
     "AgentClass",

@@ -4,10 +4,13 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Index, desc
+from sqlalchemy import Index, desc, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from dbschema.base import Base
+from dbschema.ddl.document_searches import DOCUMENT_WORDS, DOCUMENTS_BY_WORDS
+from dbschema.ddl.registry import declare_for
+from dbschema.ddl.search import searchable
 from dbschema.mixins import Created, Timestamped, foreign_key
 from dbschema.models._tenant import OfTenant
 from dbschema.models.identity import User
@@ -30,6 +33,7 @@ class Document(OfTenant, Created, Base):
     __table_args__ = (
         foreign_key("user_id", "users"),
         Index("idx_documents_user", "tenant_id", "user_id", desc("created_at")),
+        Index("idx_documents_words", "tenant_id", text(DOCUMENT_WORDS.format("")), postgresql_using="gin"),
         {"comment": "Texts that users gave to the assistant"},
     )
 
@@ -86,3 +90,7 @@ class Message(OfTenant, Created, Base):
     conversation: Mapped[Conversation] = belongs_to(
         "Message", "conversation_id", "Conversation", back_populates="messages"
     )
+
+
+searchable(Base.metadata.tables[Document.__tablename__])
+declare_for(Base.metadata.tables[Document.__tablename__], DOCUMENTS_BY_WORDS)

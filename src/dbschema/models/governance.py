@@ -57,7 +57,9 @@ class AuditLog(OfTenant, AppendOnly, Created, Base):
     __table_args__ = (
         foreign_key("user_id", "users"),
         Index("idx_audit_logs_created_at", "tenant_id", desc("created_at"), "id"),
-        Index("idx_audit_logs_resource", "tenant_id", "resource_type", "resource_id", desc("created_at")),
+        Index(
+            "idx_audit_logs_resource", "tenant_id", "resource_type", "resource_id", desc("created_at"), "id"
+        ),
         Index("idx_audit_logs_user", "tenant_id", "user_id", desc("created_at")),
         {"comment": "What was done, by whom and to what; rows are never changed"},
     )

@@ -1,18 +1,17 @@
 """Tenants, the people who act for them, and the teams they form."""
 
 from enum import StrEnum
-from typing import Any, Self, cast
+from typing import Any, Self
 from uuid import UUID
 
-from sqlalchemy import Index, Table, UniqueConstraint, true
+from sqlalchemy import Index, UniqueConstraint, true
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from dbschema.base import Base
-from dbschema.ddl.tenancy import isolate
-from dbschema.mixins import Timestamped, foreign_key
+from dbschema.mixins import TenantRoot, Timestamped, foreign_key
 from dbschema.models._tenant import OfTenant
 from dbschema.relations import belongs_to
-from dbschema.types import LowerText, checked_text, json_array, pattern, uuid_key
+from dbschema.types import LowerText, checked_text, json_array, pattern
 
 
 class TenantStatus(StrEnum):
@@ -36,7 +35,7 @@ class UserRole(StrEnum):
         return next((role for role in cls if role.value == str(value).lower()), None)
 
 
-class Tenant(Timestamped, Base):
+class Tenant(TenantRoot, Timestamped, Base):
     """A customer: the root of everything that is kept apart."""
 
     __tablename__ = "tenants"
@@ -45,7 +44,6 @@ class Tenant(Timestamped, Base):
         {"comment": "Customers; every other row belongs to one of them"},
     )
 
-    id: Mapped[UUID] = uuid_key()
     tenant_name: Mapped[str] = mapped_column(comment="Name as people read it")
     slug: Mapped[str] = pattern(
         "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$",
@@ -71,9 +69,6 @@ class Tenant(Timestamped, Base):
         passive_deletes="all",
         overlaps="tenant",
     )
-
-
-isolate(cast("Table", Tenant.__table__), column="id", distribution="reference")
 
 
 class User(OfTenant, Timestamped, Base):

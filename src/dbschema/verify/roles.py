@@ -28,15 +28,26 @@ _POWERS = (
     ("REPLICATION", "may replicate"),
     ("LOGIN", "may log in"),
 )
+# A function may be declared to belong to the role, so that it runs with no more rights than the role has.
 _OWNS = """
 SELECT count(*) FROM pg_catalog.pg_shdepend
-WHERE refclassid = 'pg_catalog.pg_authid'::regclass AND deptype = 'o'
+WHERE NOT (classid = 'pg_catalog.pg_proc'::regclass AND objid = ANY (ARRAY(
+          SELECT to_regprocedure(signature)::oid FROM unnest(string_to_array(%(functions)s, '|')) signature)))
+  AND refclassid = 'pg_catalog.pg_authid'::regclass AND deptype = 'o'
   AND refobjid = (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = %(role)s)
   AND dbid IN (0, (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database()))
 """
 _BELONGS_TO = """
 SELECT r.rolname FROM pg_catalog.pg_auth_members m JOIN pg_catalog.pg_roles r ON r.oid = m.roleid
 WHERE m.member = (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = %(role)s) ORDER BY 1
+"""
+# Who is let into the role that owns functions is let through by its policies. From PostgreSQL 16 on, who made a role may
+# hand it on without being let in himself.
+_LET_IN = """
+SELECT u.rolname FROM pg_catalog.pg_auth_members m JOIN pg_catalog.pg_roles u ON u.oid = m.member
+WHERE m.roleid = (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = %(role)s) AND NOT u.rolsuper
+  AND coalesce((to_jsonb(m) ->> 'inherit_option')::boolean OR (to_jsonb(m) ->> 'set_option')::boolean, true)
+ORDER BY 1
 """
 _PUBLIC_ON_TABLE = """
 SELECT a.privilege_type, '' FROM pg_catalog.pg_class c, pg_catalog.aclexplode(c.relacl) a
@@ -64,15 +75,20 @@ def check(recorder: Recorder, metadata: MetaData) -> None:
     connection = recorder.connection
     for item in declared(metadata):
         if isinstance(item, Role):
-            recorder.ask("roles", item.name, _role(connection, item))
+            owned = [
+                function.signature
+                for function in declared(metadata)
+                if isinstance(function, Function) and function.owner == item.name
+            ]
+            recorder.ask("roles", item.name, _role(connection, item, owned))
     recorder.ask("roles", "PUBLIC on tables", lambda: _public_on_tables(connection, metadata))
     recorder.ask("roles", "PUBLIC on functions", lambda: _public_on_functions(connection, metadata))
     recorder.ask("roles", "PUBLIC on the schema", lambda: _public_on_schema(connection))
 
 
-def _role(connection: Connection, role: Role) -> Callable[[], str]:
+def _role(connection: Connection, role: Role, functions: list[str]) -> Callable[[], str]:
     def ask() -> str:
-        values = {"role": role.name}
+        values = {"role": role.name, "functions": "|".join(functions)}
         found = execute(connection, _ATTRIBUTES, values).one_or_none()
         if found is None:
             raise Unmet(f"missing; have an administrator run CREATE ROLE {quote(role.name)} NOLOGIN")
@@ -95,8 +111,18 @@ def _role(connection: Connection, role: Role) -> Callable[[], str]:
             f"it is a member of {other}: run REVOKE {quote(other)} FROM {quote(role.name)}"
             for (other,) in execute(connection, _BELONGS_TO, values)
         ]
+        if functions:
+            wrong += [
+                f"{member} is a member of it, and sees all rows that its functions see:"
+                f" run REVOKE {quote(role.name)} FROM {quote(member)}"
+                for (member,) in execute(connection, _LET_IN, values)
+            ]
         if wrong:
             raise Unmet("; ".join(wrong))
+        if functions:
+            return (
+                f"no power of its own, owns {len(functions)} functions and nothing else, nobody is a member"
+            )
         return "no power of its own, owns nothing, bound by row security"
 
     return ask

@@ -6,16 +6,17 @@ import re
 from typing import TYPE_CHECKING
 
 from dbschema.autogenerate.operations import AlterObjectOp, CreateObjectOp, DropObjectOp
-from dbschema.autogenerate.rebuilt import comment_on, owner_to, signature
-from dbschema.ddl.objects import quote
+from dbschema.autogenerate.rebuilt import Rebuilt, comment_on, signature
+from dbschema.ddl.objects import Function, Identity, quote
+from dbschema.ddl.objects.ownership import give, take
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from dbschema.autogenerate.comparison import Comparison
     from dbschema.autogenerate.operations import ObjectOp
     from dbschema.catalog import Attributes
-    from dbschema.ddl.objects import Identity
+    from dbschema.ddl.objects import DatabaseObject
 
 _REFUSED = frozenset({"arguments", "result", "window"})
 """What CREATE OR REPLACE does not change: names and defaults of arguments, the type of the result."""
@@ -32,6 +33,7 @@ def compare(comparison: Comparison) -> Iterator[ObjectOp]:
         else:
             yield _replaced(comparison, identity, wanted, found)
     for item in comparison.missing("function"):
+        comparison.settled.update(_comes_with(item))
         yield CreateObjectOp(item)
     for item in comparison.unwanted("function"):
         yield DropObjectOp(item)
@@ -42,19 +44,47 @@ def _replaced(
 ) -> AlterObjectOp:
     before, after = comparison.found_object(identity), comparison.wanted_object(identity)
     details = comparison.details(wanted, found)
-    forward, backward = [], []
+    forward: list[str] = []
+    backward: list[str] = []
     if details.keys() - _BESIDE:
-        forward.append(after.create()[0])
-        backward.append(before.create()[0])
+        forward += _definition(after)
+        backward += _definition(before)
     if "comment" in details:
         was, will_be = details["comment"]
         forward.append(comment_on("FUNCTION", signature(identity), will_be))
         backward.append(comment_on("FUNCTION", signature(identity), was))
-    if "owner" in details:
-        was, will_be = details["owner"]
-        forward.append(owner_to(identity, will_be))
-        backward.append(owner_to(identity, was))
-    return AlterObjectOp(before, after, forward, backward, details)
+    return AlterObjectOp(
+        before,
+        after,
+        _between(identity, found["owner"], forward, wanted["owner"]),
+        _between(identity, wanted["owner"], backward, found["owner"]),
+        details,
+    )
+
+
+def _between(
+    identity: Identity, owner: object, statements: Iterable[str], next_owner: object
+) -> Iterator[str]:
+    """`statements` by whoever runs them, between one owner and the next; None: he is that himself."""
+    if owner is not None:
+        yield take(signature(identity), str(owner))
+    yield from statements
+    if next_owner is not None:
+        yield give(signature(identity), identity.schema, str(next_owner))
+
+
+def _definition(item: DatabaseObject) -> tuple[str, ...]:
+    if not isinstance(item, Function | Rebuilt):
+        raise TypeError(f"{item.identity.name} is no function")
+    return item.definition()
+
+
+def _comes_with(item: DatabaseObject) -> set[Identity]:
+    """The grants that creating a function makes."""
+    if not isinstance(item, Function):
+        return set()
+    _, schema, _, name = item.identity
+    return {Identity("grant", schema, "", f"FUNCTION {name} TO {role}") for role in item.executable_by}
 
 
 def _recreated(comparison: Comparison, identity: Identity) -> Iterator[ObjectOp]:
@@ -63,9 +93,12 @@ def _recreated(comparison: Comparison, identity: Identity) -> Iterator[ObjectOp]
         comparison.settled.add(dependent)
         yield DropObjectOp(comparison.found_object(dependent), returns=True)
     yield DropObjectOp(comparison.found_object(identity), returns=True)
-    yield CreateObjectOp(comparison.wanted_object(identity))
+    wanted = comparison.wanted_object(identity)
+    yield CreateObjectOp(wanted)
+    made = _comes_with(wanted)
+    comparison.settled.update(made)
     for dependent in _dependents(comparison, identity):
-        if dependent in comparison.wanted:
+        if dependent in comparison.wanted and dependent not in made:
             yield CreateObjectOp(comparison.wanted_object(dependent))
 
 

@@ -18,10 +18,11 @@ def compare(comparison: Comparison) -> Iterator[ObjectOp]:
     """Grants that are missing, that differ, and that nobody declares."""
     for identity, wanted, found in comparison.changed("grant"):
         yield AlterObjectOp(
-            grant(identity, found),
-            grant(identity, wanted),
-            privileges_changed(identity, found, wanted),
-            privileges_changed(identity, wanted, found),
+            grant(identity, found, comparison.found),
+            grant(identity, wanted, comparison.wanted),
+            # Functions have got their owners by then, and keep them until this has been undone.
+            privileges_changed(identity, found, wanted, comparison.wanted),
+            privileges_changed(identity, wanted, found, comparison.wanted),
             comparison.details(wanted, found),
         )
     for item in comparison.missing("grant"):

@@ -1,5 +1,7 @@
 """A function, its arguments, and who may execute it."""
 
+# ruff: noqa: S608  what is put together here are declarations, their names quoted
+
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
@@ -14,7 +16,9 @@ from dbschema.ddl.objects.base import (
     qualified,
     quote,
 )
+from dbschema.ddl.objects.ownership import give, take
 from dbschema.naming import check_name
+from dbschema.types import sql_string
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,7 +40,7 @@ class Argument:
 
 @dataclass(frozen=True)
 class Function(DatabaseObject):
-    """A function. Nobody but its owner may execute it, unless a `Grant` says so.
+    """A function. Nobody but its owner may execute it, unless `executable_by` or a `Grant` says so.
 
     Args:
         name: its name, without schema.
@@ -49,8 +53,14 @@ class Function(DatabaseObject):
         strict: gives NULL for a NULL argument without being called.
         security_definer: runs with the rights of its owner.
         settings: parameters while it runs, as (name, value as SQL); a SECURITY DEFINER function pins search_path.
-        owner: the role that owns it; None: whoever creates it.
+        pinned_to: pins search_path to pg_catalog, the function's own schema and those that these extensions are in,
+            wherever that is; None: as `settings` say.
+        cost, rows: what the planner expects of a call; None: PostgreSQL's own guess.
+        owner: the role that owns it; None: whoever creates it. A `Grant` on it would have to come from that role: name
+            who may execute it in `executable_by`.
+        executable_by: the roles that may execute it.
         needs_tables: its signature speaks of tables (such as SETOF incidents), so that it is made after them.
+        table: the table that it speaks of, and comes and goes with; none: it stands by itself.
         schema: None for the default schema.
         comment: COMMENT ON FUNCTION.
     """
@@ -68,8 +78,13 @@ class Function(DatabaseObject):
     strict: bool = False
     security_definer: bool = False
     settings: tuple[tuple[str, str], ...] = ()
+    pinned_to: tuple[str, ...] | None = None
+    cost: int | None = None
+    rows: int | None = None
     owner: str | None = None
+    executable_by: tuple[str, ...] = ()
     needs_tables: bool = False
+    table: str | None = None
     schema: str | None = None
     comment: str | None = None
 
@@ -89,10 +104,30 @@ class Function(DatabaseObject):
         return Identity(self.kind, self.schema, "", f"{self.name}({types})")
 
     @property
+    def table_key(self) -> tuple[str | None, str] | None:
+        return None if self.table is None else (self.schema, self.table)
+
+    @property
     def order(self) -> Phase:
-        return Phase.TABLE_FUNCTION if self.needs_tables else Phase.FUNCTION
+        return Phase.TABLE_FUNCTION if self.needs_tables or self.table is not None else Phase.FUNCTION
 
     def create(self) -> tuple[str, ...]:
+        statements = [*self.definition()]
+        statements += commented("FUNCTION", self.signature, self.comment)
+        statements.append(f"REVOKE ALL ON FUNCTION {self.signature} FROM PUBLIC")
+        statements += [
+            f"GRANT EXECUTE ON FUNCTION {self.signature} TO {quote(role)}" for role in self.executable_by
+        ]
+        if self.owner is None:
+            return tuple(statements)
+        return (
+            take(self.signature, self.owner),
+            *statements,
+            give(self.signature, self.schema, self.owner),
+        )
+
+    def definition(self) -> tuple[str, ...]:
+        """CREATE FUNCTION, and what else belongs to the definition."""
         arguments = ", ".join(argument.declaration() for argument in self.arguments)
         head = [f"CREATE OR REPLACE FUNCTION {qualified(self.schema, self.name)}({arguments})"]
         head += [f" RETURNS {self.returns}", f" LANGUAGE {self.language}"]
@@ -105,18 +140,38 @@ class Function(DatabaseObject):
             options.append("STRICT")
         if self.security_definer:
             options.append("SECURITY DEFINER")
+        if self.cost is not None:
+            options.append(f"COST {self.cost}")
+        if self.rows is not None:
+            options.append(f"ROWS {self.rows}")
         if options:
             head.append(" " + " ".join(options))
         head += [f" SET {quote(name)} TO {value}" for name, value in self.settings]
-        statements = ["\n".join([*head, f"AS {dollar_quoted(self.body)}"])]
-        statements += commented("FUNCTION", self.signature, self.comment)
-        statements.append(f"REVOKE ALL ON FUNCTION {self.signature} FROM PUBLIC")
-        if self.owner is not None:
-            statements.append(f"ALTER FUNCTION {self.signature} OWNER TO {quote(self.owner)}")
-        return tuple(statements)
+        created = "\n".join([*head, f"AS {dollar_quoted(self.body)}"])
+        return (created,) if self.pinned_to is None else (created, self._pin(self.pinned_to))
+
+    def _pin(self, extensions: tuple[str, ...]) -> str:
+        """Where the schemas are is known when the statement runs. A schema may come twice, which does no harm."""
+        own = "quote_ident(current_schema())" if self.schema is None else sql_string(quote(self.schema))
+        path = ["'pg_catalog'", own]
+        if extensions:
+            names = ", ".join(map(sql_string, extensions))
+            path.append(
+                "(SELECT string_agg(quote_ident(n.nspname), ', ' ORDER BY e.extname)"
+                " FROM pg_catalog.pg_extension e JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace"
+                f" WHERE e.extname IN ({names}))"
+            )
+        path.append("'pg_temp'")
+        return (
+            "DO $$\nBEGIN\n"
+            f"    EXECUTE {sql_string(f'ALTER FUNCTION {self.signature} SET search_path TO ')}\n"
+            f"        || concat_ws(', ', {', '.join(path)});\n"
+            "END\n$$"
+        )
 
     def drop(self) -> tuple[str, ...]:
-        return (f"DROP FUNCTION {self.signature}",)
+        back = () if self.owner is None else (take(self.signature, self.owner),)
+        return (*back, f"DROP FUNCTION {self.signature}")
 
     def in_schemas(self, schemas: Mapping[str | None, str]) -> Self:
         return replace(self, schema=schemas.get(self.schema, self.schema))

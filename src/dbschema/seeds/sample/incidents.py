@@ -63,7 +63,12 @@ def _from_the_street(
         "raw_text": draws.one_of(hazard["texts"]).format(place=place.name, measure=measure),
         "severity": draws.number(*hazard["severity"]) if draws.share() < 0.95 else None,
         "location": nearby(place.point, draws.number(-90, 90), draws.number(-90, 90)),
-        "structured_data": {"hazard": hazard["hazard"], hazard["measure"]: measure, "place": place.name},
+        "structured_data": {
+            "category": hazard["hazard"],
+            "hazard": hazard["hazard"],
+            hazard["measure"]: measure,
+            "place": place.name,
+        },
         **_handling(company, draws, day),
     }
 
@@ -78,7 +83,7 @@ def _from_the_warehouse(company: Company, fault: dict[str, Any], number: int) ->
         "raw_text": fault["text"].format(place=warehouse.name),
         "severity": fault["severity"],
         "location": warehouse.point,
-        "structured_data": {"area": fault["area"], "place": warehouse.name},
+        "structured_data": {"category": fault["area"], "area": fault["area"], "place": warehouse.name},
         **_handling(company, draws, 20 + 30 * number),
     }
 

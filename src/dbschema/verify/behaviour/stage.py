@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from itertools import count
+from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
+from sqlalchemy import Integer, UniqueConstraint
 from sqlalchemy.exc import DBAPIError
 
 from dbschema.ddl import Policy, declared
@@ -17,7 +19,7 @@ from dbschema.verify.recording import attempt, execute, one_line, savepoint
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlalchemy import Connection, ForeignKeyConstraint, MetaData, Table
+    from sqlalchemy import Column, Connection, ForeignKeyConstraint, MetaData, Table
 
     from dbschema.verify.behaviour.acting import Actor
     from dbschema.verify.recording import Answer
@@ -51,6 +53,7 @@ class Stage:
         self.mine, self.theirs = uuid4(), uuid4()
         self._ids: dict[tuple[UUID, str], UUID] = {}
         self._reasons: dict[str, str] = {}
+        self._numbers = count(1)
 
     def set_up(self) -> None:
         """Write a row into each table for both tenants; where that fails, `key` tells why."""
@@ -112,20 +115,53 @@ class Stage:
         if "tenant_id" in table.columns:
             values["tenant_id"] = str(tenant)
         for key in table.foreign_key_constraints:
-            values.update(self._reference(key, tenant, values.keys() | given.keys()))
+            values.update(self._reference(table, key, tenant, values.keys() | given.keys()))
         for column in table.columns:
             if column.name == UPDATED_AT:
                 values[column.name] = LONG_AGO
             elif column.name not in values and column.name not in given and is_needed(column):
-                values[column.name] = value_for(column)
+                values[column.name] = self.value(table, column)
         return {**values, **given}
 
-    def _reference(self, key: ForeignKeyConstraint, tenant: UUID, known: set[str]) -> dict[str, str]:
+    def value(self, table: Table, column: Column[Any]) -> str:
+        """A value for `column` that no row has yet where it has to be unique.
+
+        Raises:
+            Unmet: nothing is known about its type.
+        """
+        if isinstance(column.type, Integer) and any(
+            column.name in unique for unique in unique_columns(table)
+        ):
+            return str(next(self._numbers))
+        return value_for(column)
+
+    def _acts_for(self, tenant: UUID) -> bool:
+        # The server is asked: a savepoint that was rolled back took its setting along.
+        setting = execute(self.connection, f"SELECT current_setting('{TENANT_SETTING}', true)").scalar()
+        return bool(setting == str(tenant))
+
+    def _reference(
+        self, table: Table, key: ForeignKeyConstraint, tenant: UUID, known: set[str]
+    ) -> dict[str, str]:
         """The columns of a foreign key that are not known yet; an optional one stays empty where its target failed."""
         target = key.referred_table
         there = (tenant, target.fullname) in self._ids
-        return {
-            column.name: str(self.id_of(target, tenant))
-            for column in key.columns
-            if column.name not in known and (there or is_needed(column))
-        }
+        columns = [
+            column for column in key.columns if column.name not in known and (there or is_needed(column))
+        ]
+        if not columns:
+            return {}
+        alone = {column.name for column in key.columns} - {"tenant_id"} in unique_columns(table)
+        # Of a target that may be pointed to once, each row needs one of its own; nobody can make one for another tenant,
+        # whose row is refused before anybody asks whether it is unique.
+        row = self.insert(target, tenant) if alone and self._acts_for(tenant) else self.id_of(target, tenant)
+        return {column.name: str(row) for column in columns}
+
+
+def unique_columns(table: Table) -> list[set[str]]:
+    """The columns of each unique constraint, without the tenant."""
+    return [
+        {column.name for column in item.columns} - {"tenant_id"}
+        for item in table.constraints
+        if isinstance(item, UniqueConstraint)
+    ]

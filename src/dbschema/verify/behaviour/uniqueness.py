@@ -7,7 +7,6 @@ from uuid import uuid4
 
 from sqlalchemy import UniqueConstraint
 
-from dbschema.verify.behaviour.specimens import value_for
 from dbschema.verify.errors import Unmet
 
 if TYPE_CHECKING:
@@ -34,10 +33,14 @@ def check(recorder: Recorder, stage: Stage) -> None:
 def _question(stage: Stage, table: Table, columns: list[str]) -> Callable[[], str]:
     def ask() -> str:
         values: dict[str, str | None] = {
-            column: value_for(table.columns[column])
+            column: stage.value(table, table.columns[column])
             for column in columns
             if not table.columns[column].foreign_keys
         }
+        keys_alone = not values
+        if keys_alone:  # the same row is to be pointed to twice
+            made = stage.values(table, stage.mine)
+            values = {column: made[column] for column in columns}
         scoped = "tenant_id" in table.columns
         first, second = (stage.mine, stage.mine) if scoped else (uuid4(), uuid4())
         stage.become(first)
@@ -48,6 +51,8 @@ def _question(stage: Stage, table: Table, columns: list[str]) -> Callable[[], st
             raise Unmet("the same value is taken twice")
         if answer.state != UNIQUE_VIOLATION:
             raise Unmet(f"the second is refused for another reason: {answer.message}")
+        if keys_alone:
+            return "refused the second time"
         if not scoped:
             return "refused the second time, whoever has it"
         stage.become(stage.theirs)

@@ -49,7 +49,10 @@ FROM pg_catalog.pg_class c, pg_catalog.aclexplode(c.relacl) a LEFT JOIN pg_catal
 WHERE c.oid = to_regclass(%(table)s) AND a.grantee <> c.relowner GROUP BY 1
 """
 _FUNCTION = """
-SELECT p.prosrc, p.prosecdef, coalesce(p.proconfig, '{}')::text[] FROM pg_catalog.pg_proc p
+SELECT p.prosrc, p.prosecdef, coalesce(p.proconfig, '{}')::text[], pg_catalog.pg_get_userbyid(p.proowner)::text,
+       ARRAY(SELECT pg_catalog.pg_get_userbyid(a.grantee)::text FROM pg_catalog.aclexplode(p.proacl) a
+             WHERE a.grantee <> p.proowner AND a.grantee <> 0 ORDER BY 1)
+FROM pg_catalog.pg_proc p
 WHERE p.oid = to_regprocedure(%(name)s)
 """
 _GRANT = {
@@ -135,13 +138,19 @@ def grant(connection: Connection, wanted: Grant) -> Attributes | None:
 
 
 def function(connection: Connection, wanted: Function) -> Attributes | None:
-    """Body and settings of a function; None where it is missing."""
+    """Body, settings and rights of a function; None where it is missing."""
     found = execute(connection, _FUNCTION, {"name": wanted.signature}).one_or_none()
     if found is None:
         return None
-    body, definer, settings = found
+    body, definer, settings, owner, executable_by = found
     names = tuple(sorted(setting.partition("=")[0] for setting in settings))
-    return {"body": body, "security definer": definer, "settings": names}
+    return {
+        "body": body,
+        "security definer": definer,
+        "settings": names,
+        "owner": owner,
+        "executable by": tuple(executable_by),
+    }
 
 
 def _ask(connection: Connection, query: str, table: Table, *attributes: str) -> dict[str, dict[str, Any]]:

@@ -102,7 +102,7 @@ def triggers(standing: Iterable[object]) -> dict[str, Attributes]:
 
 
 def policies(standing: Iterable[object]) -> dict[str, Attributes]:
-    """Command and roles of each policy; and the conditions of those that isolate tenants.
+    """Command and roles of each policy; and the conditions of those that isolate tenants, or let operators in.
 
     Only the spelling of these is known well enough to be compared as text.
     """
@@ -115,7 +115,7 @@ def policies(standing: Iterable[object]) -> dict[str, Attributes]:
                 "roles": tuple(sorted(item.roles)) or ("public",),
             }
             for attribute, expression in (("using", item.using), ("check", item.check)):
-                if expression is not None and TENANT_SETTING in expression:
+                if expression is not None and (TENANT_SETTING in expression or expression == "true"):
                     wanted[item.name][attribute] = squeezed(expression)
     return wanted
 
@@ -143,12 +143,16 @@ def grant(item: Grant) -> Attributes:
 
 
 def function(item: Function) -> Attributes:
-    """Body and settings of a function."""
-    return {
+    """Body, settings and rights of a function; one that belongs to nobody in particular is everybody's own affair."""
+    pinned = set() if item.pinned_to is None else {"search_path"}
+    attributes: Attributes = {
         "body": item.body,
         "security definer": item.security_definer,
-        "settings": tuple(sorted(name for name, _ in item.settings)),
+        "settings": tuple(sorted({name for name, _ in item.settings} | pinned)),
     }
+    if item.owner is not None:
+        attributes |= {"owner": item.owner, "executable by": tuple(sorted(item.executable_by))}
+    return attributes
 
 
 def _named(table: Table) -> list[tuple[str | None, str]]:

@@ -1,0 +1,1 @@
+"""A shop: an application with tables of its own beside those of dbschema."""

@@ -1,0 +1,254 @@
+"""The commands of a tenant's life: tenant create, list, export, import, remove."""
+
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+from uuid import UUID
+
+import typer
+
+from dbschema.cli.ending import CallRefused
+from dbschema.cli.models import Models, load
+from dbschema.cli.options import Json, Url
+from dbschema.cli.output import Screen, is_terminal, plural
+from dbschema.cli.place import database
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from sqlalchemy import Engine
+
+    from dbschema.lifecycle import Progress
+    from dbschema.models import Tenant
+
+PANEL = "Data"
+Name = Annotated[str, typer.Argument(metavar="TENANT", show_default=False, help="Its slug or its id.")]
+tenant = typer.Typer(no_args_is_help=True, help="Create, list, export, import and remove tenants.")
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands."""
+    app.add_typer(tenant, name="tenant", rich_help_panel=PANEL)
+
+
+@tenant.command()
+def create(
+    name: Annotated[str, typer.Argument(show_default=False, help="As people read it.")],
+    slug: Annotated[
+        str, typer.Argument(show_default=False, help="Lower case letters, digits and hyphens; unique.")
+    ],
+    key: Annotated[
+        UUID | None,
+        typer.Option(
+            "--id", show_default=False, help="Its id; with it, the call can be repeated. Otherwise a new one."
+        ),
+    ] = None,
+    url: Url = None,
+    as_json: Json = False,
+) -> None:
+    """Create a tenant with its reference data.
+
+    JSON: database, tenant (id, slug, name, status, created_at).
+    """
+    from dbschema import lifecycle  # noqa: PLC0415  imports SQLAlchemy
+
+    screen = Screen(as_json=as_json)
+    with _engine(url, screen) as (place, engine), engine.begin() as connection:
+        made = lifecycle.create_tenant(connection, name, slug, id=key)
+    screen.line(f"Tenant {made.slug} has the id {made.id}.")
+    screen.data({"database": place, "tenant": _data(made)})
+
+
+@tenant.command(name="list")
+def list_(url: Url = None, as_json: Json = False) -> None:
+    """Show all tenants. The role must not be bound by row security.
+
+    JSON: database, tenants (id, slug, name, status, created_at).
+    """
+    from dbschema import lifecycle  # noqa: PLC0415  imports SQLAlchemy
+
+    screen = Screen(as_json=as_json)
+    with _engine(url, screen) as (place, engine):
+        found = lifecycle.list_tenants(engine)
+    if found:
+        screen.table(
+            ("slug", "id", "status", "created", "name"),
+            [
+                (one.slug, str(one.id), one.status, f"{one.created_at:%Y-%m-%d}", one.tenant_name)
+                for one in found
+            ],
+        )
+    else:
+        screen.line(f"{place} has no tenants.")
+    screen.data({"database": place, "tenants": [_data(one) for one in found]})
+
+
+@tenant.command()
+def export(
+    name: Name,
+    folder: Annotated[Path, typer.Argument(show_default=False, help="A folder that does not exist yet.")],
+    models: Models = None,
+    url: Url = None,
+    as_json: Json = False,
+) -> None:
+    """Write all rows of a tenant, of one moment, into a new folder.
+
+    JSON: database, tenant, slug, folder, rows (table, number).
+    """
+    from dbschema import lifecycle  # noqa: PLC0415  imports SQLAlchemy
+
+    screen = Screen(as_json=as_json)
+    metadata = load(models)
+    with _engine(url, screen) as (place, engine):
+        found = lifecycle.find_tenant(engine, name)
+        with _progress() as tell:
+            manifest = lifecycle.export_tenant(engine, found.id, folder, metadata=metadata, on_progress=tell)
+    _show_counts(screen, manifest.counts)
+    screen.line(
+        f"Tenant {found.slug} is exported to {folder}: {plural(sum(manifest.counts.values()), 'row')}."
+    )
+    screen.data(
+        {
+            "database": place,
+            "tenant": str(found.id),
+            "slug": found.slug,
+            "folder": str(folder),
+            "rows": manifest.counts,
+        }
+    )
+
+
+@tenant.command(name="import")
+def import_(
+    folder: Annotated[Path, typer.Argument(show_default=False, help="What 'tenant export' has written.")],
+    models: Models = None,
+    url: Url = None,
+    as_json: Json = False,
+) -> None:
+    """Read an exported tenant into a database that does not have it, all or nothing.
+
+    JSON: database, tenant, slug, folder, rows (table, number).
+    """
+    from dbschema import lifecycle  # noqa: PLC0415  imports SQLAlchemy
+
+    screen = Screen(as_json=as_json)
+    metadata = load(models)
+    with _engine(url, screen) as (place, engine), _progress() as tell:
+        manifest = lifecycle.import_tenant(engine, folder, metadata=metadata, on_progress=tell)
+    _show_counts(screen, manifest.counts)
+    screen.line(f"Tenant {manifest.slug} is imported: {plural(sum(manifest.counts.values()), 'row')}.")
+    screen.data(
+        {
+            "database": place,
+            "tenant": str(manifest.tenant),
+            "slug": manifest.slug,
+            "folder": str(folder),
+            "rows": manifest.counts,
+        }
+    )
+
+
+@tenant.command()
+def remove(  # noqa: PLR0917  Typer gives them by name
+    name: Name,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count its rows and remove nothing.")] = False,
+    batch: Annotated[int, typer.Option(min=1, help="Rows a transaction.")] = 5_000,
+    models: Models = None,
+    url: Url = None,
+    as_json: Json = False,
+) -> None:
+    """Remove a tenant and all of its rows, for good. Interrupted, it goes on when it is called again.
+
+    Without --yes it asks for the slug to be typed.
+
+    JSON: database, tenant, slug, removed (true or false), rows (table, number).
+    """
+    from dbschema import lifecycle  # noqa: PLC0415  imports SQLAlchemy
+
+    screen = Screen(as_json=as_json)
+    metadata = load(models)
+    with _engine(url, screen) as (place, engine):
+        found = lifecycle.find_tenant(engine, name)
+        if dry_run:
+            counts = lifecycle.count_rows(engine, found.id, metadata=metadata)
+        else:
+            if not yes:
+                _ask(found, place)
+            with _progress() as tell:
+                counts = lifecycle.remove_tenant(
+                    engine, found.id, batch=batch, metadata=metadata, on_progress=tell
+                ).counts
+    _show_counts(screen, counts)
+    total = plural(sum(counts.values()), "row")
+    screen.line(
+        f"Tenant {found.slug} has {total}; nothing was removed."
+        if dry_run
+        else f"Tenant {found.slug} is removed: {total}."
+    )
+    screen.data(
+        {
+            "database": place,
+            "tenant": str(found.id),
+            "slug": found.slug,
+            "removed": not dry_run,
+            "rows": counts,
+        }
+    )
+
+
+def _ask(found: "Tenant", place: str) -> None:
+    """Have the slug typed: a yes is given too easily, and to the wrong question."""
+    if not sys.stdin.isatty():
+        raise CallRefused(
+            f"This removes tenant {found.slug} ({found.tenant_name}) from {place} for good",
+            "Repeat with --yes if that is meant",
+        )
+    typed = typer.prompt(
+        f"This removes tenant {found.slug} ({found.tenant_name}) from {place} for good. Type its slug to go on",
+        err=True,
+    )
+    if typed.strip() != found.slug:
+        raise CallRefused(f"{typed!r} is not the slug of the tenant, and nothing was removed", "Call again")
+
+
+@contextmanager
+def _engine(url: str | None, screen: Screen) -> "Iterator[tuple[str, Engine]]":
+    from dbschema import connect  # noqa: PLC0415  imports SQLAlchemy
+
+    settings = database(url, screen)
+    with connect.translating(settings):
+        yield settings.place, connect.create_engine(settings)
+
+
+@contextmanager
+def _progress() -> "Iterator[Callable[[Progress], object] | None]":
+    """A bar for the table that is at work, on a terminal only."""
+    if not is_terminal(sys.stderr):
+        yield None
+        return
+    from rich.console import Console  # noqa: PLC0415  needed on a terminal only
+    from rich.progress import Progress as Bars  # noqa: PLC0415  as above
+
+    with Bars(console=Console(stderr=True), transient=True) as bars:
+        bar = bars.add_task("")
+
+        def tell(progress: "Progress") -> None:
+            bars.update(bar, description=progress.table, completed=progress.rows, total=progress.total)
+
+        yield tell
+
+
+def _show_counts(screen: Screen, counts: dict[str, int]) -> None:
+    screen.table(("table", "rows"), [(name, count) for name, count in counts.items() if count])
+
+
+def _data(one: "Tenant") -> dict[str, Any]:
+    return {
+        "id": str(one.id),
+        "slug": one.slug,
+        "name": one.tenant_name,
+        "status": str(one.status),
+        "created_at": one.created_at.isoformat(),
+    }

@@ -1,0 +1,104 @@
+"""Creates a tenant with what it needs from its first day on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from sqlalchemy import Connection, insert, select
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import make_transient_to_detached
+
+from dbschema.lifecycle.errors import (
+    UNIQUE_VIOLATION,
+    BadTenant,
+    NotTransactional,
+    TenantExists,
+    message_of,
+    state_of,
+    translating,
+)
+from dbschema.models import Tenant
+from dbschema.seeds import reference
+from dbschema.seeds.writing import acting_for, all_or_nothing
+from dbschema.types import uuid7
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from sqlalchemy import Table
+    from sqlalchemy.orm import Session
+
+_REFUSED_VALUES = ("23514", "23502", "22001", "22021")
+
+
+def create_tenant(
+    bind: Session | Connection,
+    name: str,
+    slug: str,
+    *,
+    id: UUID | None = None,  # noqa: A002  the column's own name
+) -> Tenant:
+    """Create a tenant with its reference data, all or nothing.
+
+    In a transaction that the caller has begun it is a savepoint of that one, and the caller commits; a session always
+    has one. A connection without a transaction gets one of its own, which is committed.
+
+    The tenant is set for these statements and put back afterwards, so that the application's role may do it too.
+
+    Args:
+        bind: of a superuser, the tables' owner, or a member of the application's role.
+        name: as people read it.
+        slug: unique among all tenants: up to 63 lower case letters, digits and hyphens.
+        id: given, the call can be repeated: a tenant with this id and this slug is given back as it is, and what is
+            missing of its reference data is added. None: a new one, UUIDv7.
+
+    Returns:
+        The tenant: an object of the session, or of none where a connection was given.
+
+    Raises:
+        TenantExists: another tenant has the slug or the id.
+        BadTenant: the database refuses name or slug.
+        SeedError: the reference data may not be written.
+    """
+    connection = bind if isinstance(bind, Connection) else bind.connection()
+    if getattr(connection.connection.driver_connection, "autocommit", False):
+        raise NotTransactional
+    tenant_id = uuid7() if id is None else id
+    with all_or_nothing(connection), acting_for(connection, tenant_id):
+        values = _find(connection, tenant_id)
+        if values is None:
+            values = _insert(connection, {"id": tenant_id, "tenant_name": name, "slug": slug})
+        elif values["slug"] != slug:
+            raise TenantExists("id", tenant_id)
+        reference.reference_for(connection, tenant_id)
+    return _as_object(bind, values)
+
+
+def _find(connection: Connection, tenant_id: UUID) -> dict[str, Any] | None:
+    with translating("tenants"):
+        row = connection.execute(
+            select(cast("Table", Tenant.__table__)).where(Tenant.id == tenant_id)
+        ).one_or_none()
+    return None if row is None else dict(row._mapping)  # noqa: SLF001  the public name of a row's mapping
+
+
+def _insert(connection: Connection, values: dict[str, Any]) -> dict[str, Any]:
+    table = cast("Table", Tenant.__table__)
+    with translating("tenants"):
+        try:
+            row = connection.execute(insert(table).values(values).returning(*table.columns)).one()
+        except DBAPIError as error:
+            if state_of(error) == UNIQUE_VIOLATION:
+                raise TenantExists("slug", values["slug"]) from error
+            if state_of(error) in _REFUSED_VALUES:
+                raise BadTenant(message_of(error)) from error
+            raise
+    return dict(row._mapping)  # noqa: SLF001  the public name of a row's mapping
+
+
+def _as_object(bind: Session | Connection, values: dict[str, Any]) -> Tenant:
+    tenant = Tenant(**values)
+    make_transient_to_detached(tenant)
+    if isinstance(bind, Connection):
+        return tenant
+    return bind.merge(tenant, load=False)

@@ -1,0 +1,59 @@
+"""Which tenants there are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from sqlalchemy import func, select, text
+from sqlalchemy.orm import Session
+
+from dbschema.lifecycle.errors import NoSuchTenant, TenantsHidden, translating
+from dbschema.lifecycle.session import become
+from dbschema.models import Tenant
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+
+def list_tenants(engine: Engine) -> list[Tenant]:
+    """All tenants by their slugs, as objects of no session.
+
+    Raises:
+        TenantsHidden: row security binds the role, which therefore sees none.
+    """
+    with Session(engine) as session, translating("tenants"):
+        if session.scalar(text("SELECT row_security_active('tenants')")):
+            raise TenantsHidden(str(session.scalar(select(func.current_user()))))
+        found = list(session.scalars(select(Tenant).order_by(Tenant.slug)))
+        session.expunge_all()
+        return found
+
+
+def find_tenant(engine: Engine, name: str | UUID) -> Tenant:
+    """The tenant with this id or slug, as an object of no session.
+
+    A role that is bound by row security finds it by its id only.
+
+    Raises:
+        NoSuchTenant: it is not there, or hidden.
+    """
+    key = _as_id(name)
+    with Session(engine) as session, translating("tenants"):
+        if key is not None:
+            become(session.connection(), key)
+        where = Tenant.slug == name if key is None else Tenant.id == key
+        found = session.scalars(select(Tenant).where(where)).one_or_none()
+        if found is None:
+            raise NoSuchTenant(name)
+        session.expunge_all()
+        return found
+
+
+def _as_id(name: str | UUID) -> UUID | None:
+    if isinstance(name, UUID):
+        return name
+    try:
+        return UUID(name)
+    except ValueError:
+        return None

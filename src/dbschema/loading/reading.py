@@ -1,0 +1,160 @@
+"""Rows of any kind, turned by the block into columns: mappings, instances of the model, or tuples with given columns.
+
+Most inputs bring the same keys in every row. Those are taken apart by a handful of calls a block; a block in which a row
+differs is read row by row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from sqlalchemy import inspect
+from sqlalchemy.orm.state import InstanceState
+
+from dbschema.loading.errors import Problem, UnknownColumns
+from dbschema.loading.fields import OMITTED, Field, Shape
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Mapper
+
+Columns: TypeAlias = dict[Field, Sequence[Any]]
+"""Values by their columns, one for each row of a block; `OMITTED` where a row does not name the column."""
+
+
+class Reader:
+    """Reads blocks of rows.
+
+    Args:
+        shape: the model.
+        columns: the names of a tuple's columns, where rows are tuples.
+
+    Raises:
+        UnknownColumns: `columns` names one that there is not, or one twice.
+    """
+
+    def __init__(self, shape: Shape, columns: Sequence[str] | None) -> None:
+        self._shape = shape
+        self._known: dict[tuple[Any, ...], tuple[Field, ...] | None] = {}
+        self._columns: tuple[str, ...] | None = None
+        if columns is not None:
+            self._columns = tuple(columns)
+            if self._fields(self._columns) is None:
+                wrong = [
+                    name
+                    for place, name in enumerate(self._columns)
+                    if self._refusal(name) or name in self._columns[:place]
+                ]
+                raise UnknownColumns(shape.table.name, wrong or self._columns, shape.settable)
+
+    def read(self, rows: Sequence[Any], first: int) -> tuple[Columns, list[Problem]]:
+        """The columns of a block whose first row has the number `first`, and what is wrong with its rows' form."""
+        columns = self._tuples(rows) if self._columns is not None else self._mappings(rows)
+        return (columns, []) if columns is not None else self._one_by_one(rows, first)
+
+    def _tuples(self, rows: Sequence[Any]) -> Columns | None:
+        assert self._columns is not None  # noqa: S101  the caller has looked
+        if not set(map(type, rows)) <= {tuple, list} or set(map(len, rows)) != {len(self._columns)}:
+            return None
+        fields = self._fields(self._columns)
+        return None if fields is None else dict(zip(fields, zip(*rows, strict=True), strict=True))
+
+    def _mappings(self, rows: Sequence[Any]) -> Columns | None:
+        if set(map(type, rows)) != {dict}:
+            return None
+        keys = tuple(rows[0])
+        fields = self._fields(keys)
+        if not fields or set(map(len, rows)) != {len(keys)}:
+            return None
+        try:
+            if len(keys) == 1:
+                return {fields[0]: [row[keys[0]] for row in rows]}
+            return dict(zip(fields, zip(*map(itemgetter(*keys), rows), strict=True), strict=True))
+        except KeyError:
+            return None
+
+    def _fields(self, keys: tuple[Any, ...]) -> tuple[Field, ...] | None:
+        """The columns of these names; None if one is unknown or two mean the same."""
+        if keys not in self._known:
+            fields = [self._shape.names.get(key) for key in keys]
+            right = len(set(fields)) == len(fields) and not any(map(self._refusal, keys))
+            self._known[keys] = tuple(item for item in fields if item is not None) if right else None
+        return self._known[keys]
+
+    def _refusal(self, name: Any) -> str | None:
+        """Why no row can bring something of this name; None where it can."""
+        if name in self._shape.mapper.relationships:
+            return "is a relationship: bring the columns of its key"
+        item = self._shape.names.get(name)
+        if item is None:
+            return f"is no column or attribute of {self._shape.table.name}"
+        return "is given by the database alone" if item.target.always else None
+
+    def _one_by_one(self, rows: Sequence[Any], first: int) -> tuple[Columns, list[Problem]]:
+        columns: dict[Field, list[Any]] = {}
+        problems: list[Problem] = []
+        for index, row in enumerate(rows):
+            try:
+                for name, value in self._items(row):
+                    if refusal := self._refusal(name):
+                        problems.append(Problem(first + index, str(name)[:63], refusal))
+                        continue
+                    item = self._shape.names[name]
+                    values = columns.get(item)
+                    if values is None:
+                        values = columns[item] = [OMITTED] * len(rows)
+                    if values[index] is not OMITTED:
+                        problems.append(Problem(first + index, item.name, "is given twice"))
+                    values[index] = value
+            except _WrongForm as wrong:
+                problems.append(Problem(first + index, None, str(wrong)))
+        return dict(columns), problems
+
+    def _items(self, row: Any) -> Iterator[tuple[Any, Any]]:
+        """Names and values of a row.
+
+        Raises:
+            _WrongForm: it is no row.
+        """
+        if self._columns is not None:
+            if not isinstance(row, Sequence) or isinstance(row, (str, bytes)):
+                raise _WrongForm(f"is no tuple but of type {type(row).__name__}")
+            if len(row) != len(self._columns):
+                raise _WrongForm(f"has {len(row)} values for {len(self._columns)} columns")
+            yield from zip(self._columns, row, strict=True)
+        elif isinstance(row, Mapping):
+            yield from row.items()
+        else:
+            yield from self._attributes(row)
+
+    def _attributes(self, row: Any) -> Iterator[tuple[str, Any]]:
+        """What an instance of the model was given."""
+        state = inspect(row, raiseerr=False)
+        mapper = self._shape.mapper
+        if not isinstance(state, InstanceState) or not _is_of(state.mapper, mapper):
+            kind = (
+                "a tuple needs 'columns'" if isinstance(row, tuple) else f"it is of type {type(row).__name__}"
+            )
+            raise _WrongForm(f"is neither a mapping nor an instance of {mapper.class_.__name__}: {kind}")
+        if state.session_id is not None:
+            raise _WrongForm("is an object of a session, whose flush would write it a second time")
+        held = state.dict
+        for relationship in mapper.relationships:
+            if held.get(relationship.key):
+                raise _WrongForm(
+                    f"holds other objects as {relationship.key!r}, which are not loaded: bring the columns of the key"
+                )
+        for prop in mapper.column_attrs:
+            item = self._shape.names.get(prop.key)
+            # What the database alone gives may have been read from another one.
+            if prop.key in held and item is not None and not item.target.always:
+                yield prop.key, held[prop.key]
+
+
+def _is_of(mine: Mapper[Any], wanted: Mapper[Any]) -> bool:
+    return mine.isa(wanted) and mine.local_table is wanted.local_table
+
+
+class _WrongForm(Exception):
+    """A row that is no row."""

@@ -1,0 +1,237 @@
+"""The temporary table that rows go through, since COPY into a table with row security is refused."""
+
+from __future__ import annotations
+
+import re
+from contextlib import contextmanager
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, cast
+from uuid import uuid4
+
+import psycopg
+from psycopg.errors import InsufficientPrivilege
+from sqlalchemy import event
+from sqlalchemy.exc import DBAPIError, ProgrammingError
+from sqlalchemy.util import await_only
+
+from dbschema.ddl.objects.base import quote
+from dbschema.ddl.registry import executable
+from dbschema.loading.errors import BadRows, NoTemporaryTables, Problem, UnsupportedDriver, WrongCall
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from sqlalchemy import Connection
+
+    from dbschema.loading.fields import Field
+    from dbschema.loading.packing import Packed
+    from dbschema.loading.target import Target
+
+# Classes of SQLSTATE that speak of data: data exception, integrity constraint, and what a trigger raises.
+_OF_DATA = ("22", "23", "P0", "54")
+
+
+def of_data(sqlstate: str | None) -> bool:
+    """Whether an error may be the fault of a row, and not of the connection, the server or the role."""
+    return sqlstate is not None and sqlstate.startswith(_OF_DATA)
+
+
+def driver_of(connection: Connection) -> psycopg.Connection[Any] | psycopg.AsyncConnection[Any]:
+    """psycopg's own connection.
+
+    Raises:
+        UnsupportedDriver: it is another driver's.
+    """
+    raw = connection.connection.driver_connection
+    raw = getattr(raw, "target_connection", raw)  # a wrapper, such as the one of AWS, holds psycopg's
+    if not isinstance(raw, (psycopg.Connection, psycopg.AsyncConnection)):
+        raise UnsupportedDriver(f"{connection.dialect.name}+{connection.dialect.driver}")
+    return raw
+
+
+class Staging:
+    """A temporary table for one load; it goes with the load, with its savepoint, and at the latest with the transaction.
+
+    Its columns are those that rows bring: a column that a later row is the first to bring is added then.
+    """
+
+    def __init__(self, connection: Connection, target: Target) -> None:
+        self._connection, self._target = connection, target
+        self.raw = driver_of(connection)
+        unique = uuid4().hex
+        self.name = f"dbschema_load_{unique}"
+        self.row, self.omitted = f"row_{unique}", f"omitted_{unique}"
+        self._columns: set[str] = set()
+
+    @property
+    def sql(self) -> str:
+        """The name of the table, qualified, so that no other can stand in its place."""
+        return f"pg_temp.{self.name}"
+
+    def create(self) -> None:
+        """Make the table.
+
+        Raises:
+            NoTemporaryTables: the role may not.
+        """
+        try:
+            self._run(f"CREATE TEMPORARY TABLE {self.sql} ({self.row} bigint) ON COMMIT DROP")
+        except ProgrammingError as error:
+            if not isinstance(error.orig, InsufficientPrivilege):
+                raise
+            database, role = self._target.database, self._target.role
+            grant = f"GRANT TEMPORARY ON DATABASE {quote(database)} TO {quote(role)}"
+            raise NoTemporaryTables(database, role, grant) from None
+
+    def drop(self) -> None:
+        """Remove the table, so that many loads in one transaction do not pile up."""
+        self._run(f"DROP TABLE {self.sql}")
+
+    def index(self) -> None:
+        """Make single rows quick to find."""
+        self._run(f"CREATE INDEX ON {self.sql} ({self.row})")
+        self._run(f"ANALYZE {self.sql}")
+
+    def fill(self, blocks: Iterable[Packed], sent: Callable[[int], object]) -> None:
+        """Send the blocks, in one COPY as long as they have the same columns.
+
+        Raises:
+            BadRows: the database cannot read a value.
+        """
+        for (fields, marks), group in groupby(
+            blocks, key=lambda block: (block.fields, block.marks_omissions)
+        ):
+            self._widen(fields, marks=marks)
+            self._copy(fields, marks, group, sent)
+
+    def _widen(self, fields: Sequence[Field], *, marks: bool) -> None:
+        added = [
+            (item.name, "text" if item.encoder.as_text else item.target.type)
+            for item in fields
+            if item.name not in self._columns
+        ]
+        if marks and self.omitted not in self._columns:
+            added.append((self.omitted, "bytea"))
+        if added:
+            columns = ", ".join(f"ADD COLUMN {quote(name)} {kind}" for name, kind in added)
+            self._run(f"ALTER TABLE {self.sql} {columns}")
+            self._columns.update(name for name, _ in added)
+
+    def _copy(
+        self,
+        fields: Sequence[Field],
+        marks: bool,
+        blocks: Iterable[Packed],
+        sent: Callable[[int], object],
+    ) -> None:
+        names = [self.row, *(quote(item.name) for item in fields), *([self.omitted] if marks else [])]
+        types = ["int8", *(item.encoder.wire for item in fields), *(["bytea"] if marks else [])]
+        statement = f"COPY {self.sql} ({', '.join(names)}) FROM STDIN (FORMAT binary)"
+        begun = 0
+        try:
+            with self._occupied(), _copying(self.raw, statement, types) as write:
+                for block in blocks:
+                    begun = begun or block.first
+                    write(block.rows)
+                    sent(block.last)
+        except psycopg.Error as error:
+            self._translate(error, statement, fields, begun)
+
+    @contextmanager
+    def _occupied(self) -> Iterator[None]:
+        """Refuse statements on this connection meanwhile; psycopg would wait for the end of the COPY, and so for itself."""
+
+        def refuse(*_: Any) -> None:
+            raise WrongCall(
+                "The rows are read from the session that loads them, whose connection is busy with that",
+                "Read them from another session, or into a list before",
+            )
+
+        event.listen(self._connection, "before_cursor_execute", refuse)
+        try:
+            yield
+        finally:
+            event.remove(self._connection, "before_cursor_execute", refuse)
+
+    def _translate(self, error: psycopg.Error, statement: str, fields: Sequence[Field], begun: int) -> None:
+        """Raise what a failed COPY means; `begun` is the number of its first row."""
+        # "COPY <table>, line <n>, column <name>", in the server's language; in binary without the value.
+        place = re.search(rf"{self.name}\D+(\d+)(.*)", error.diag.context or "")
+        if place and of_data(error.sqlstate):
+            words = set(re.findall(r"\w+", place[2]))
+            column = next((item.name for item in fields if item.name in words), None)
+            problem = Problem(begun + int(place[1]) - 1, column, reason_of(error))
+            raise BadRows(self._target.name, [problem], more=True, sqlstate=error.sqlstate) from None
+        lost = self.raw.closed
+        wrapped = DBAPIError.instance(
+            statement,
+            None,
+            error,
+            cast("Any", psycopg.Error),
+            hide_parameters=True,
+            connection_invalidated=lost,
+            dialect=self._connection.dialect,
+        )
+        if lost:
+            self._connection.invalidate(error)
+        raise wrapped from error
+
+    def _run(self, statement: str) -> None:
+        self._connection.execute(executable(statement))
+
+
+def reason_of(error: psycopg.Error) -> str:
+    """What the database says, without the values that it may quote."""
+    state = error.sqlstate or ""
+    known = _REASONS.get(state)
+    if known is not None:
+        return known
+    if state.startswith("22"):
+        return f"is refused by the database ({type(error).__name__}, SQLSTATE {state})"
+    return f"is refused by the database: {error.diag.message_primary}"
+
+
+_REASONS = {
+    "22001": "is too long",
+    "22003": "is out of range",
+    "22008": "is no date or time that PostgreSQL has",
+    "22P02": "is not written as its type wants it",
+    "22P03": "is not what its type wants",
+    "22P05": "holds a character that the database's encoding has not",
+    "22021": "holds a character that the database's encoding has not",
+    "54001": "is nested too deeply",
+}
+
+
+@contextmanager
+def _copying(
+    raw: psycopg.Connection[Any] | psycopg.AsyncConnection[Any], statement: str, types: Sequence[str]
+) -> Iterator[Callable[[Iterable[Sequence[Any]]], None]]:
+    """A COPY, as a function that sends rows; with psycopg's async connection within SQLAlchemy's greenlet."""
+    if isinstance(raw, psycopg.Connection):
+        with raw.cursor() as cursor, cursor.copy(statement) as copy:
+            copy.set_types(types)
+
+            def send(rows: Iterable[Sequence[Any]]) -> None:
+                write_row = copy.write_row
+                for row in rows:
+                    write_row(row)
+
+            yield send
+        return
+
+    # Not `async with`: between two blocks the rows are read, which may await something itself.
+    context = raw.cursor().copy(statement)
+    async_copy = await_only(context.__aenter__())
+    async_copy.set_types(types)
+
+    async def send_async(rows: Iterable[Sequence[Any]]) -> None:
+        for row in rows:
+            await async_copy.write_row(row)
+
+    try:
+        yield lambda rows: await_only(send_async(rows))
+    except BaseException as error:
+        await_only(context.__aexit__(type(error), error, error.__traceback__))
+        raise
+    await_only(context.__aexit__(None, None, None))

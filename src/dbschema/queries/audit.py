@@ -1,0 +1,39 @@
+"""What was done to a thing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import select
+
+from dbschema.models import AuditLog
+from dbschema.queries.cursors import TimeCursor
+from dbschema.queries.paging import cursor, newest_first, older_than, page_size
+
+if TYPE_CHECKING:
+    from sqlalchemy import Select
+
+
+def trail(
+    resource_type: str, resource_id: str, *, limit: int = 50, after: TimeCursor | str | None = None
+) -> Select[AuditLog]:
+    """The audit trail of a resource, newest first.
+
+    Index: idx_audit_logs_resource.
+
+    Args:
+        resource_type: the kind of thing, as it was logged.
+        resource_id: its id, as it was logged.
+        limit: rows of the page, 1 to 1000.
+        after: `TimeCursor.of(…)` the last row, or its text.
+
+    Raises:
+        BadSearch, BadCursor: an argument is wrong.
+    """
+    statement = select(AuditLog).where(
+        AuditLog.resource_type == resource_type, AuditLog.resource_id == resource_id
+    )
+    last = cursor(TimeCursor, after)
+    if last is not None:
+        statement = statement.where(older_than(AuditLog, last))
+    return statement.order_by(*newest_first(AuditLog)).limit(page_size(limit))

@@ -1,0 +1,54 @@
+"""Documents by the words in them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import select
+
+from dbschema.ddl.document_searches import DOCUMENTS_BY_WORDS
+from dbschema.models import Document
+from dbschema.queries.cursors import TimeCursor
+from dbschema.queries.paging import cursor, newest_first, page_size
+from dbschema.queries.searching import rows_of
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from sqlalchemy import Select
+
+
+def with_words(
+    words: str,
+    *,
+    user_id: UUID | None = None,
+    limit: int = 50,
+    after: TimeCursor | str | None = None,
+) -> Select[Document]:
+    """Documents that have the words in title or text, newest first.
+
+    Words are compared as they stand, in lower case; endings count, for documents are in any language. The first 100,000
+    characters of a text are searched.
+
+    Index: idx_documents_words, by the function `search_documents`.
+
+    Args:
+        words: as search engines take them: `flood "main street" or bridge -closed`. No text is an error.
+        user_id: only this user's.
+        limit: rows of the page, 1 to 1000.
+        after: `TimeCursor.of(…)` the last row, or its text.
+
+    Raises:
+        BadSearch, BadCursor: an argument is wrong.
+    """
+    last = cursor(TimeCursor, after)
+    hits = rows_of(
+        Document,
+        DOCUMENTS_BY_WORDS,
+        words=words.replace("\0", " "),
+        of_user=user_id,
+        after_created_at=None if last is None else last.created_at,
+        after_id=None if last is None else last.id,
+        page_size=page_size(limit),
+    )
+    return select(hits).order_by(*newest_first(hits))

@@ -1,0 +1,62 @@
+"""Sessions across tenants, for operators: a role of its own that is granted separately, and a log line for each use."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import event
+
+from dbschema.ddl.tenancy import OPERATOR_ROLE
+from dbschema.sessions.acting import ActingSession
+from dbschema.sessions.errors import NoReason
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine
+    from sqlalchemy.orm import SessionTransaction
+
+log: Final = logging.getLogger("dbschema.sessions")
+
+
+class OperatorSession(ActingSession):
+    """A session that sees and writes the rows of all tenants, as the role `dbschema_operator`.
+
+    Each transaction is logged as a warning of the logger `dbschema.sessions`, with login, role and reason.
+
+    Args:
+        bind: the engine of a login that was granted the role.
+        reason: why.
+        options: of `sqlalchemy.orm.Session`.
+
+    Raises:
+        NoReason: `reason` is empty.
+    """
+
+    def __init__(self, bind: Engine | Connection | None = None, *, reason: str, **options: Any) -> None:
+        self._reason = " ".join(reason.split())
+        if not self._reason:
+            raise NoReason
+        super().__init__(bind, role=OPERATOR_ROLE.name, tenant_id=None, **options)
+
+    @property
+    def reason(self) -> str:
+        """Why this session was opened, on one line."""
+        return self._reason
+
+
+def operator_session(engine: Engine | Connection, *, reason: str, **options: Any) -> OperatorSession:
+    """A session across tenants, for a `with` block; it does not commit by itself. See `OperatorSession`."""
+    return OperatorSession(engine, reason=reason, **options)
+
+
+@event.listens_for(OperatorSession, "after_begin")
+def _log(session: OperatorSession, transaction: SessionTransaction, connection: Connection) -> None:
+    if not transaction.nested:
+        url = connection.engine.url
+        log.warning(
+            "%s works across the tenants of %s as %s: %s",
+            url.username,
+            url.database,
+            session.role,
+            session.reason,
+        )

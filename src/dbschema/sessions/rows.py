@@ -1,0 +1,86 @@
+"""Rows that a statement of the ORM brings along: they get the tenant, and those of another are refused before any SQL."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import BindParameter, ClauseElement
+
+from dbschema.sessions.errors import ForeignTenant
+from dbschema.sessions.objects import attribute, same
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from uuid import UUID
+
+    from sqlalchemy.orm import ORMExecuteState
+
+
+def keep(state: ORMExecuteState, tenant_id: UUID) -> None:
+    """Add the tenant to the rows of an INSERT, and of an UPDATE that finds its rows by their key.
+
+    INSERT … SELECT names its columns itself, and the policy looks at what it brings.
+
+    Raises:
+        ForeignTenant: a row has another.
+    """
+    mapper = state.bind_mapper
+    name = None if mapper is None else attribute(mapper.class_)
+    if mapper is None or name is None:
+        return
+    statement: Any = state.statement
+    filled = partial(complete, entity=mapper.class_, tenant_id=tenant_id)
+    parameters: Any = state.parameters
+    if isinstance(parameters, (list, tuple)):
+        state.parameters = [filled(row) for row in parameters]
+    elif parameters is not None and _given(parameters, name) is not None:
+        state.parameters = filled(parameters)
+    elif statement.select is not None:
+        return
+    elif statement._multi_values:  # noqa: SLF001  SQLAlchemy shows what VALUES holds in no other way
+        state.statement = _with_rows(statement, filled)
+    else:
+        row = statement._values or {}  # noqa: SLF001  as above
+        filled(row)  # raises where it must
+        if _given(row, name) is None:
+            state.statement = statement.values({name: tenant_id})
+
+
+def complete(row: Mapping[Any, Any], entity: type[object], tenant_id: UUID) -> dict[Any, Any]:
+    """`row` with the tenant, where it says none and the table has one.
+
+    Raises:
+        ForeignTenant: it says another.
+    """
+    name = attribute(entity)
+    if name is None:
+        return dict(row)
+    given = _given(row, name)
+    if given is None:
+        return {**{key: value for key, value in row.items() if _name(key) != name}, name: tenant_id}
+    # What SQL will work out is left to the policy.
+    if not isinstance(given, ClauseElement) and not same(given, tenant_id):
+        raise ForeignTenant(entity.__name__, given, tenant_id)
+    return dict(row)
+
+
+def _with_rows(statement: Any, complete: Callable[[Any], dict[Any, Any]]) -> Any:
+    """`statement` with several rows after VALUES, each completed."""
+    changed = statement._generate()  # noqa: SLF001  `values()` would append, not replace
+    several = statement._multi_values  # noqa: SLF001  as above
+    changed._multi_values = tuple([complete(row) for row in rows] for rows in several)  # noqa: SLF001  as above
+    return changed
+
+
+def _given(row: Mapping[Any, Any], name: str) -> object:
+    """What a row says of a column; None where it says nothing."""
+    for key, value in row.items():
+        if _name(key) == name:
+            return value.value if isinstance(value, BindParameter) else value
+    return None
+
+
+def _name(key: object) -> object:
+    """The column's name, whether a row names it or holds it."""
+    return getattr(key, "key", key)

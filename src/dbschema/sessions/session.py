@@ -1,0 +1,161 @@
+"""The session of one tenant: all it reads and writes is the tenant's, and nothing has to be remembered for that."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from sqlalchemy import event, inspect
+
+from dbschema.ddl.tenancy import APP_ROLE
+from dbschema.sessions import criteria, objects, rows
+from dbschema.sessions.acting import ActingSession
+from dbschema.sessions.objects import take_in
+from dbschema.sessions.tenant import exact
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from uuid import UUID
+
+    from sqlalchemy import Connection, Engine
+    from sqlalchemy.orm import Mapper, ORMExecuteState
+
+O = TypeVar("O", bound=object)  # noqa: E741  as SQLAlchemy calls it
+
+
+class TenantSession(ActingSession):
+    """A session that works for one tenant, as the application's role. All else is SQLAlchemy's `Session`.
+
+    Args:
+        bind: the engine, or for tests a connection, which has its role and tenant back when the session is through.
+        tenant_id: the tenant, as a UUID or its text.
+        role: the group role that the login takes; it must not bypass row security.
+        options: of `sqlalchemy.orm.Session`.
+
+    Raises:
+        NotATenant: `tenant_id` is no UUID.
+    """
+
+    def __init__(
+        self,
+        bind: Engine | Connection | None = None,
+        *,
+        tenant_id: UUID | str,
+        role: str = APP_ROLE.name,
+        **options: Any,
+    ) -> None:
+        self._tenant_id = exact(tenant_id)
+        self._criteria = criteria.of(self._tenant_id)
+        super().__init__(bind, role=role, tenant_id=self._tenant_id, **options)
+
+    @property
+    def tenant_id(self) -> UUID:
+        """The tenant; it stays the same for the session's life."""
+        return self._tenant_id
+
+    def get(self, entity: type[O] | Mapper[O], ident: Any, **options: Any) -> O | None:
+        """As `Session.get`; of a tenant's table, the row's `id` alone will do."""
+        key, options = self._by_key(entity, ident, options)
+        return super().get(entity, key, **options)
+
+    def get_one(self, entity: type[O] | Mapper[O], ident: Any, **options: Any) -> O:
+        """As `Session.get_one`; of a tenant's table, the row's `id` alone will do."""
+        key, options = self._by_key(entity, ident, options)
+        return super().get_one(entity, key, **options)
+
+    def _by_key(self, entity: Any, ident: Any, options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        """The primary key that `ident` means, and options without a second word of the tenant that it names."""
+        key = objects.identity(entity, ident, self._tenant_id)
+        if isinstance(key, tuple) and self._tenant_id in key and objects.is_scoped(entity):
+            options = {**options, "options": [*(options.get("options") or ()), criteria.BY_KEY]}
+        return key, options
+
+    def merge(self, instance: O, **options: Any) -> O:
+        """As `Session.merge`.
+
+        Raises:
+            ForeignTenant: `instance`, or what would be merged with it, is another tenant's.
+        """
+        objects.check_merge(instance, self._tenant_id)
+        return super().merge(instance, **options)
+
+    def merge_all(self, instances: Iterable[O], **options: Any) -> Sequence[O]:
+        """As `Session.merge_all`.
+
+        Raises:
+            ForeignTenant: an instance, or what would be merged with it, is another tenant's.
+        """
+        instances = list(instances)
+        for instance in instances:
+            objects.check_merge(instance, self._tenant_id)
+        return super().merge_all(instances, **options)
+
+    def bulk_save_objects(self, objects: Iterable[object], *args: Any, **options: Any) -> None:
+        """As `Session.bulk_save_objects`.
+
+        Raises:
+            ForeignTenant: an object is another tenant's.
+        """
+        instances = list(objects)
+        for instance in instances:
+            take_in(instance, self._tenant_id)
+        super().bulk_save_objects(instances, *args, **options)
+
+    def bulk_insert_mappings(
+        self, mapper: type[Any] | Mapper[Any], mappings: Iterable[dict[str, Any]], *args: Any, **options: Any
+    ) -> None:
+        """As `Session.bulk_insert_mappings`.
+
+        Raises:
+            ForeignTenant: a row is another tenant's.
+        """
+        super().bulk_insert_mappings(mapper, self._complete(mapper, mappings), *args, **options)
+
+    def bulk_update_mappings(
+        self, mapper: type[Any] | Mapper[Any], mappings: Iterable[dict[str, Any]]
+    ) -> None:
+        """As `Session.bulk_update_mappings`.
+
+        Raises:
+            ForeignTenant: a row is another tenant's.
+        """
+        super().bulk_update_mappings(mapper, self._complete(mapper, mappings))
+
+    def _complete(self, mapper: Any, mappings: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+        entity = inspect(mapper).class_
+        return [rows.complete(row, entity, self._tenant_id) for row in mappings]
+
+
+def tenant_session(
+    engine: Engine | Connection, tenant_id: UUID | str, *, role: str = APP_ROLE.name, **options: Any
+) -> TenantSession:
+    """A session of one tenant, for a `with` block; it does not commit by itself.
+
+    Args:
+        engine: the engine, or for tests a connection.
+        tenant_id: the tenant, as a UUID or its text.
+        role: the group role that the login takes.
+        options: of `sqlalchemy.orm.Session`.
+
+    Raises:
+        NotATenant: `tenant_id` is no UUID.
+    """
+    return TenantSession(engine, tenant_id=tenant_id, role=role, **options)
+
+
+@event.listens_for(TenantSession, "do_orm_execute")
+def _execute(state: ORMExecuteState) -> None:
+    session = cast("TenantSession", state.session)
+    criteria.keep(state, session._criteria, session._tenant_id)  # noqa: SLF001  its own listener
+
+
+@event.listens_for(TenantSession, "before_attach")
+def _attach(session: TenantSession, instance: object) -> None:
+    take_in(instance, session._tenant_id)  # noqa: SLF001  its own listener
+
+
+@event.listens_for(TenantSession, "before_flush")
+def _flush(session: TenantSession, _context: Any, _instances: Any) -> None:
+    for instance in session.new:
+        take_in(instance, session._tenant_id)  # noqa: SLF001  its own listener
+    for instance in session.dirty:
+        objects.check_stored(instance, session._tenant_id)  # noqa: SLF001  its own listener

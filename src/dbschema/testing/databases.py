@@ -1,0 +1,141 @@
+"""The databases of a test run: a server, one migrated template, and a clone of it for each worker.
+
+All workers of a run share a folder: the private server lives in it, and its lock makes one of them build the template
+while the others wait. With `--dbschema-url` the server is the one that is named; its databases are left alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import psycopg
+from psycopg import sql
+
+from dbschema import connect
+from dbschema.testing.errors import MayNotCreateDatabases
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+# Nothing of a test run has to survive a power cut.
+_FAST: Final = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "max_connections": "200",
+}
+_SOURCE: Final = "--dbschema-url"
+
+
+@dataclass(frozen=True)
+class Databases:
+    """The databases of one run.
+
+    Args:
+        run: names the run; part of the name of each of its databases.
+        folder: what the workers share; made by the first that needs a database.
+        url: a server that is there already; None: a private one of the run's own.
+    """
+
+    run: str
+    folder: Path
+    url: str | None = None
+
+    @property
+    def prefix(self) -> str:
+        """How the names of the run's databases begin."""
+        return f"dbschema_test_{self.run}_"
+
+    def template(self, migrate: Callable[[str], None]) -> str:
+        """The name of the migrated database that clones are made of; the first who asks makes it.
+
+        Args:
+            migrate: brings the empty database at an address to the newest revision.
+        """
+        name = f"{self.prefix}template"
+        with self._alone():
+            ready = self.folder / "template"
+            if not ready.exists():
+                self._create(name, "template0")
+                migrate(self.address(name))
+                ready.touch()
+        return name
+
+    def create(self, name: str, template: str = "template0") -> str:
+        """Make a database of the run, a copy of `template`, in the place of one of the same name; gives its address."""
+        database = f"{self.prefix}{name}"
+        with self._alone():
+            self._create(database, template)
+        return self.address(database)
+
+    def drop(self, name: str) -> None:
+        """Remove a database of the run, whoever is connected."""
+        with self._server() as server:
+            server.execute(_drop(f"{self.prefix}{name}"))
+
+    def address(self, database: str) -> str:
+        """The address of a database on the server, for SQLAlchemy. With the password: do not log it."""
+        url = self._settings().url.set(database=database)
+        return url.render_as_string(hide_password=False)
+
+    def remove(self) -> None:
+        """Remove all that the run has made; called once, by the process that began it."""
+        if self.url is None:
+            from dbschema.server import PrivateServer  # noqa: PLC0415  costs time, and most runs need no database
+
+            PrivateServer(self.folder / "server").destroy()
+        else:
+            with self._server() as server:
+                names = server.execute(
+                    "SELECT datname FROM pg_database WHERE starts_with(datname, %s)", (self.prefix,)
+                ).fetchall()
+                for (name,) in names:
+                    server.execute(_drop(name))
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _settings(self) -> connect.Settings:
+        if self.url is not None:
+            return connect.resolve(self.url, source=_SOURCE)
+        from dbschema.server import PrivateServer  # noqa: PLC0415  as above
+
+        address = PrivateServer(self.folder / "server", options=_FAST).start()
+        return connect.resolve(address.url(), source="the private server of the tests")
+
+    def _create(self, name: str, template: str) -> None:
+        settings = self._settings()
+        try:
+            with self._server() as server:
+                server.execute(_drop(name))
+                server.execute(
+                    sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
+                        sql.Identifier(name), sql.Identifier(template)
+                    )
+                )
+        except psycopg.errors.InsufficientPrivilege as error:
+            raise MayNotCreateDatabases(settings.place, str(error).strip().partition("\n")[0]) from error
+
+    @contextlib.contextmanager
+    def _server(self) -> Iterator[psycopg.Connection]:
+        settings = self._settings()
+        with connect.translating(settings):
+            connection = psycopg.connect(settings.libpq_url(), autocommit=True)
+        with contextlib.closing(connection):
+            yield connection
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        # The server of a run that root began runs as another user, who has to get through the folder.
+        self.folder.mkdir(exist_ok=True)
+        self.folder.chmod(0o755)
+        with (self.folder / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+
+def _drop(name: str) -> sql.Composed:
+    return sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))

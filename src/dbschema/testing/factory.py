@@ -1,0 +1,115 @@
+"""Rows for tests: an object of any model, with what it needs made up and the rest as the database decides."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from sqlalchemy import inspect
+
+from dbschema.testing.errors import NoValue, UnknownAttribute
+from dbschema.testing.values import example
+from dbschema.verify.behaviour.specimens import is_needed
+from dbschema.verify.errors import Unmet
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from sqlalchemy import ForeignKeyConstraint, Table
+    from sqlalchemy.orm import DeclarativeBase, Mapper, Session
+
+M = TypeVar("M", bound="DeclarativeBase")
+
+
+class Factory:
+    """Makes rows of one tenant.
+
+    Args:
+        session: what they are written with, such as the fixture `db_session`.
+        tenant_id: whose rows they are; None: `session.tenant_id`.
+    """
+
+    def __init__(self, session: Session, tenant_id: UUID | None = None) -> None:
+        self.session = session
+        self.tenant_id: UUID = session.tenant_id if tenant_id is None else tenant_id  # type: ignore[attr-defined]  # of a TenantSession
+
+    def make(self, model: type[M], /, **values: Any) -> M:
+        """Write a row and give it as an object, as it stands in the database.
+
+        A column that needs a value gets one that its type and its checks accept, unique where it is text; a foreign key
+        that needs one gets a row of its own. Everything else is left to the defaults.
+
+        Args:
+            model: any mapped class, of this package or of the application.
+            values: attributes, relationships included.
+
+        Raises:
+            NoValue: none is known for a column; it has to be given.
+            UnknownAttribute: the model has no such attribute.
+        """
+        mapper: Mapper[M] = inspect(model)
+        for name in values:
+            if name not in mapper.attrs:
+                raise UnknownAttribute(model.__name__, name)
+        item = model(**self._complete(mapper, values))
+        self.session.add(item)
+        self.session.flush()
+        self.session.refresh(item)
+        return item
+
+    def many(self, number: int, model: type[M], /, **values: Any) -> list[M]:
+        """`number` rows, each made by `make` with the same values."""
+        return [self.make(model, **values) for _ in range(number)]
+
+    def _complete(self, mapper: Mapper[Any], values: dict[str, Any]) -> dict[str, Any]:
+        complete = dict(values)
+        known: set[str | None] = {
+            column.key for name in values if name in mapper.columns for column in [mapper.columns[name]]
+        }
+        for relationship in mapper.relationships:
+            if relationship.key in values:
+                known |= {column.key for column in relationship.local_columns}
+        table = mapper.local_table
+        for key in sorted(getattr(table, "foreign_key_constraints", ()), key=lambda one: str(one.name)):
+            complete |= self._reference(mapper, key, known)
+        for attribute in mapper.column_attrs:
+            column: Any = attribute.columns[0]
+            if attribute.key in complete or column.key in known or column.table is not table:
+                continue
+            if column.name == "tenant_id":
+                complete[attribute.key] = self.tenant_id
+            elif is_needed(column) and column.default is None:
+                try:
+                    complete[attribute.key] = example(column)
+                except Unmet as error:
+                    raise NoValue(mapper.class_.__name__, attribute.key, str(error)) from error
+        return complete
+
+    def _reference(
+        self, mapper: Mapper[Any], key: ForeignKeyConstraint, known: set[str | None]
+    ) -> dict[str, Any]:
+        """Values for the columns of a foreign key that must have one: those of a new row."""
+        missing = [column for column in key.columns if column.name != "tenant_id" and column.key not in known]
+        if not missing or not all(is_needed(column) for column in missing):
+            return {}
+        target = _class_of(mapper, key.referred_table)
+        if target is None:
+            raise NoValue(
+                mapper.class_.__name__, missing[0].name, f"no model is mapped to {key.referred_table}"
+            )
+        row = self.make(target)
+        referred = inspect(target)
+        return {
+            mapper.get_property_by_column(element.parent).key: getattr(
+                row, referred.get_property_by_column(element.column).key
+            )
+            for element in key.elements
+            if element.parent in missing
+        }
+
+
+def _class_of(mapper: Mapper[Any], table: Table) -> type[Any] | None:
+    for other in mapper.registry.mappers:
+        if other.local_table is table and other.inherits is None:
+            found: type[Any] = other.class_
+            return found
+    return None

@@ -1,0 +1,311 @@
+"""Whatever sessions of several tenants do beside each other, each sees, counts and changes its own rows alone.
+
+Random sequences of what applications do, and of what they should not, run in one thread turn by turn, in threads and in tasks
+of asyncio, on fewer connections than there are tenants. After each step the session's view is compared with what it ought
+to be; in the end a superuser looks at what is really there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import delete, func, insert, select, text, update
+from sqlalchemy.exc import DBAPIError
+
+from dbschema.models import Incident, Tenant
+from dbschema.sessions import (
+    TenantSession,
+    async_tenant_session,
+    create_async_engine,
+    create_engine,
+    tenant_session,
+)
+from dbschema.sessions.errors import ForeignTenant, TenantChanged, TransactionControl
+
+TENANTS = [uuid4() for _ in range(4)]
+TABLE = Incident.__table__
+Rows = dict[UUID, str]
+
+
+class Actor:
+    """What one tenant's application does, and what its rows should be by then."""
+
+    def __init__(self, number: int) -> None:
+        self.tenant_id = TENANTS[number]
+        self.other = TENANTS[number - 1]
+        self.committed: Rows = {}
+        self.rows: Rows = {}
+        self.savepoints: list[Rows] = []
+        self.serial = 0
+
+    def title(self) -> str:
+        self.serial += 1
+        return f"{self.tenant_id} {self.serial}"
+
+    def values(self) -> dict[str, str]:
+        return {"domain_id": "roads", "title": self.title()}
+
+    def pick(self, number: int) -> UUID | None:
+        """One of the rows, or None where there is none."""
+        return sorted(self.rows)[number % len(self.rows)] if self.rows else None
+
+    def step(self, session: TenantSession, name: str, number: int) -> None:
+        """Do one thing, and look around."""
+        getattr(self, name)(session, number)
+        self.look(session)
+
+    def look(self, session: TenantSession) -> None:
+        table = session.execute(select(TABLE.c.tenant_id, TABLE.c.id, TABLE.c.title)).all()
+        assert {(tenant, row): title for tenant, row, title in table} == {
+            (self.tenant_id, row): title for row, title in self.rows.items()
+        }
+
+    # What an application does.
+
+    def add(self, session: TenantSession, number: int) -> None:
+        incident = Incident(**self.values())
+        session.add(incident)
+        session.flush()
+        self.rows[incident.id] = incident.title
+
+    def insert_rows(self, session: TenantSession, number: int) -> None:
+        found = session.scalars(
+            insert(Incident).returning(Incident), [self.values() for _ in range(1 + number % 3)]
+        )
+        self.rows |= {incident.id: incident.title for incident in found}
+
+    def insert_core(self, session: TenantSession, number: int) -> None:
+        row = {"tenant_id": self.tenant_id, "id": uuid4(), **self.values()}
+        session.execute(insert(TABLE).values(row))
+        self.rows[row["id"]] = row["title"]  # type: ignore[index]  # as built above
+
+    def update_object(self, session: TenantSession, number: int) -> None:
+        if (row := self.pick(number)) is not None:
+            session.get_one(Incident, row).title = self.rows[row] = self.title()
+            session.flush()
+
+    def update_all(self, session: TenantSession, number: int) -> None:
+        title = self.title()
+        assert session.execute(update(Incident).values(title=title)).rowcount == len(self.rows)
+        self.rows = dict.fromkeys(self.rows, title)
+
+    def update_core(self, session: TenantSession, number: int) -> None:
+        title = self.title()
+        assert session.execute(update(TABLE).values(title=title)).rowcount == len(self.rows)
+        session.expire_all()
+        self.rows = dict.fromkeys(self.rows, title)
+
+    def delete_object(self, session: TenantSession, number: int) -> None:
+        if (row := self.pick(number)) is not None:
+            session.delete(session.get_one(Incident, row))
+            session.flush()
+            del self.rows[row]
+
+    def delete_some(self, session: TenantSession, number: int) -> None:
+        if (row := self.pick(number)) is not None:
+            assert session.execute(delete(Incident).where(Incident.id <= row)).rowcount >= 1
+            self.rows = {key: title for key, title in self.rows.items() if key > row}
+
+    def delete_core(self, session: TenantSession, number: int) -> None:
+        if number % 5 == 0:
+            assert session.execute(delete(TABLE)).rowcount == len(self.rows)
+            session.expire_all()
+            self.rows = {}
+
+    def read(self, session: TenantSession, number: int) -> None:
+        found = session.scalars(select(Incident)).all()
+        assert {incident.tenant_id for incident in found} <= {self.tenant_id}
+        assert session.scalar(select(func.count()).select_from(Incident)) == len(self.rows)
+        assert session.scalar(text("SELECT count(*) FROM incidents")) == len(self.rows)
+        assert session.scalars(select(Tenant.id)).all() == [self.tenant_id]
+        for incident in found[:1]:
+            session.refresh(incident)
+            assert incident.title == self.rows[incident.id]
+
+    def savepoint(self, session: TenantSession, number: int) -> None:
+        if len(self.savepoints) < 3:
+            session.begin_nested()
+            self.savepoints.append(dict(self.rows))
+
+    def release(self, session: TenantSession, number: int) -> None:
+        if self.savepoints:
+            session.get_nested_transaction().commit()  # type: ignore[union-attr]  # there is one
+            self.savepoints.pop()
+
+    def back(self, session: TenantSession, number: int) -> None:
+        if self.savepoints:
+            session.get_nested_transaction().rollback()  # type: ignore[union-attr]  # there is one
+            self.rows = self.savepoints.pop()
+
+    def commit(self, session: TenantSession, number: int) -> None:
+        session.commit()
+        self.savepoints.clear()
+        self.committed = dict(self.rows)
+
+    def rollback(self, session: TenantSession, number: int) -> None:
+        session.rollback()
+        self.forget()
+
+    def close(self, session: TenantSession, number: int) -> None:
+        """The session can be used again: with another connection, perhaps."""
+        session.close()
+        self.forget()
+
+    def fail(self, session: TenantSession, number: int) -> None:
+        with pytest.raises(DBAPIError):
+            session.execute(text("SELECT 1 / 0"))
+        session.rollback()
+        self.forget()
+
+    def forget(self) -> None:
+        self.savepoints.clear()
+        self.rows = dict(self.committed)
+
+    # What it should not.
+
+    def read_the_others(self, session: TenantSession, number: int) -> None:
+        assert session.execute(select(Incident.id).where(Incident.tenant_id == self.other)).all() == []
+        assert session.execute(select(TABLE.c.id).where(TABLE.c.tenant_id != self.tenant_id)).all() == []
+        assert session.get(Tenant, self.other) is None
+        assert (
+            session.execute(update(TABLE).where(TABLE.c.tenant_id == self.other).values(title="x")).rowcount
+            == 0
+        )
+        assert session.execute(delete(Incident).where(Incident.tenant_id == self.other)).rowcount == 0
+
+    def write_to_the_others(self, session: TenantSession, number: int) -> None:
+        with pytest.raises(ForeignTenant):
+            session.add(Incident(tenant_id=self.other, **self.values()))
+        with pytest.raises(ForeignTenant):
+            session.execute(insert(Incident), [{"tenant_id": self.other, **self.values()}])
+        with pytest.raises(DBAPIError, match="row-level security"), session.begin_nested():
+            session.execute(insert(TABLE).values(tenant_id=self.other, **self.values()))
+
+    def give_away(self, session: TenantSession, number: int) -> None:
+        if (row := self.pick(number)) is None:
+            return
+        incident = session.get_one(Incident, row)
+        incident.tenant_id = self.other
+        with pytest.raises(TenantChanged):
+            session.flush()
+        session.expire(incident)
+        with pytest.raises(DBAPIError, match="row-level security"), session.begin_nested():
+            session.execute(update(TABLE).values(tenant_id=self.other))
+
+    def step_out(self, session: TenantSession, number: int) -> None:
+        with pytest.raises(TransactionControl):
+            session.execute(text("RESET ROLE"))
+        session.connection().exec_driver_sql(
+            ("RESET ROLE", "COMMIT")[number % 2] if not self.dirty else "RESET ROLE"
+        )
+        with pytest.raises(DBAPIError, match="permission denied"):
+            session.execute(text("SELECT count(*) FROM incidents"))
+        session.rollback()
+        self.forget()
+
+    @property
+    def dirty(self) -> bool:
+        """Whether something would be committed."""
+        return self.rows != self.committed or bool(self.savepoints)
+
+
+STEPS = [
+    name
+    for name, member in vars(Actor).items()
+    if callable(member)
+    and not name.startswith("_")
+    and name not in {"title", "values", "pick", "step", "look", "forget"}
+]
+step = st.tuples(st.sampled_from(STEPS), st.integers(0, 10))
+of_each = st.lists(st.lists(step, min_size=10, max_size=60), min_size=len(TENANTS), max_size=len(TENANTS))
+checked = settings(
+    deadline=None, max_examples=15, suppress_health_check=list(HealthCheck), database=None, print_blob=False
+)
+
+
+@pytest.fixture(scope="module")
+def tenants(place: Any) -> Any:
+    engine = create_engine(place.url())
+    for tenant_id in TENANTS:
+        with tenant_session(engine, tenant_id) as session, session.begin():
+            session.add(Tenant(tenant_name="One of four", slug=f"four{tenant_id.hex}"))
+    engine.dispose()
+    return place
+
+
+def really_there(place: Any, actors: list[Actor]) -> None:
+    """Compare what was committed, and tidy up."""
+    with psycopg.connect(place.superuser, autocommit=True) as connection:
+        found = connection.execute(
+            "SELECT tenant_id, id, title FROM incidents WHERE tenant_id = ANY (%s)", [TENANTS]
+        ).fetchall()
+        connection.execute("DELETE FROM incidents WHERE tenant_id = ANY (%s)", [TENANTS])
+    expected = {(actor.tenant_id, row): title for actor in actors for row, title in actor.committed.items()}
+    assert {(tenant, row): title for tenant, row, title in found} == expected
+
+
+@checked
+@given(st.lists(st.tuples(st.integers(0, len(TENANTS) - 1), step), min_size=30, max_size=250))
+def test_turn_by_turn_in_one_thread(tenants: Any, turns: list[tuple[int, tuple[str, int]]]) -> None:
+    engine = create_engine(tenants.url(), pool_size=len(TENANTS), max_overflow=0)
+    actors = [Actor(number) for number in range(len(TENANTS))]
+    sessions = [tenant_session(engine, actor.tenant_id) for actor in actors]
+    try:
+        for number, (name, chance) in turns:
+            actors[number].step(sessions[number], name, chance)
+    finally:
+        for session in sessions:
+            session.close()
+        engine.dispose()
+
+    really_there(tenants, actors)
+
+
+@checked
+@given(of_each)
+def test_in_threads_with_two_connections(tenants: Any, scripts: list[list[tuple[str, int]]]) -> None:
+    engine = create_engine(tenants.url(), pool_size=2, max_overflow=0, pool_timeout=60)
+    actors = [Actor(number) for number in range(len(TENANTS))]
+
+    def play(actor: Actor, script: list[tuple[str, int]]) -> None:
+        with tenant_session(engine, actor.tenant_id) as session:
+            for name, chance in script:
+                actor.step(session, name, chance)
+
+    with ThreadPoolExecutor(len(actors)) as pool:
+        for done in [pool.submit(play, *pair) for pair in zip(actors, scripts, strict=True)]:
+            done.result()
+    engine.dispose()
+
+    really_there(tenants, actors)
+
+
+@checked
+@given(of_each)
+def test_in_tasks_of_one_loop_with_two_connections(
+    tenants: Any, scripts: list[list[tuple[str, int]]]
+) -> None:
+    actors = [Actor(number) for number in range(len(TENANTS))]
+
+    async def play(engine: Any, actor: Actor, script: list[tuple[str, int]]) -> None:
+        async with async_tenant_session(engine, actor.tenant_id) as session:
+            for name, chance in script:
+                await session.run_sync(actor.step, name, chance)
+
+    async def all_of_them() -> None:
+        engine = create_async_engine(tenants.url(), pool_size=2, max_overflow=0, pool_timeout=60)
+        try:
+            await asyncio.gather(*(play(engine, *pair) for pair in zip(actors, scripts, strict=True)))
+        finally:
+            await engine.dispose()
+
+    asyncio.run(all_of_them())
+
+    really_there(tenants, actors)

@@ -1,0 +1,61 @@
+"""Projects whose tests use the plugin, run as programs: a plugin is not tested by the run that has it loaded."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import make_url
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.conftest import TestServer
+
+PLUGINS = ("dbschema.testing.plugin", "xdist.plugin")
+
+
+@dataclass(frozen=True)
+class Project:
+    """A folder with tests.
+
+    Args:
+        folder: pytest's root directory.
+        url: the server for its databases; None: a private one.
+    """
+
+    folder: Path
+    url: str | None
+
+    def write(self, code: str, name: str = "test_project.py") -> None:
+        (self.folder / name).write_text(code, encoding="utf-8")
+
+    def run(self, *arguments: str, plugins: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+        """Run its tests, with no plugin that is not named."""
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error"]
+        for plugin in (*PLUGINS, *plugins):
+            command += ["-p", plugin]
+        if self.url is not None:
+            command += ["--dbschema-url", self.url]
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+        return subprocess.run(
+            [*command, *arguments],
+            cwd=self.folder,
+            env={**kept, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+
+@pytest.fixture
+def project(tmp_path: Path, server: TestServer) -> Project:
+    """An empty project, whose databases are made on the server of this run."""
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    url = make_url(server.url("postgres", driver=""))
+    return Project(tmp_path, url.render_as_string(hide_password=False))

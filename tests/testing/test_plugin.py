@@ -1,0 +1,349 @@
+"""The pytest plugin gives each test a migrated database and leaves nothing of it."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import psycopg
+import pytest
+from psycopg import sql
+
+if TYPE_CHECKING:
+    from tests.conftest import TestServer
+    from tests.testing.conftest import Project
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def passed(done: object, number: int) -> None:
+    assert f"{number} passed" in done.stdout, done.stdout + done.stderr  # type: ignore[attr-defined]
+    assert done.returncode == 0, done.stdout  # type: ignore[attr-defined]
+
+
+def databases(server: TestServer) -> set[str]:
+    with psycopg.connect(server.url("postgres", driver="")) as connection:
+        return {
+            name
+            for (name,) in connection.execute(
+                "SELECT datname FROM pg_database WHERE datname LIKE 'dbschema\\_test\\_%'"
+            )
+        }
+
+
+def folders() -> set[Path]:
+    return set(Path(tempfile.gettempdir()).glob("dbschema-pytest-*"))
+
+
+def test_the_example_of_an_application_with_its_own_tables_passes_on_a_private_server(
+    project: Project, tmp_path: Path
+) -> None:
+    folder = tmp_path / "own_tables"
+    shutil.copytree(
+        ROOT / "examples" / "own_tables", folder, ignore=shutil.ignore_patterns("__pycache__", ".*")
+    )
+    example = type(project)(folder, None)
+    before = folders()
+
+    done = example.run("-n", "2")
+
+    passed(done, 10)
+    assert folders() <= before, "the server of the run is left"
+
+
+def test_what_a_test_writes_is_gone_in_the_next_one(project: Project) -> None:
+    project.write("""
+import pytest
+from sqlalchemy import func, select, text
+from dbschema.models import Tenant, User
+
+@pytest.mark.parametrize("time", [1, 2])
+def test_commit(db_session, db_factory, db_connection, db_tenant, time):
+    db_factory.many(3, User)
+    db_session.commit()
+    assert db_session.scalar(select(func.count()).select_from(User)) == 3
+    assert db_session.tenant_id == db_tenant
+
+def test_the_database_is_empty(db_connection):
+    assert db_connection.scalar(text("SELECT count(*) FROM tenants")) == 0
+
+def test_rollback(db_session, db_factory):
+    db_factory.make(User)
+    db_session.rollback()
+    assert db_session.scalars(select(User)).all() == []
+    assert db_session.scalar(text("SELECT current_user")) == "dbschema_app"
+""")
+
+    passed(project.run(), 4)
+
+
+def test_a_session_acts_as_the_application_and_another_tenant_has_its_turn(project: Project) -> None:
+    project.write("""
+from sqlalchemy import select, text
+from dbschema.models import Incident
+from dbschema.testing import Factory
+
+def test_turns(db_session, db_factory, db_other_tenant, db_as_tenant, db_connection):
+    mine = db_factory.make(Incident, title="mine")
+    with db_as_tenant(db_other_tenant) as other:
+        theirs = Factory(other).make(Incident, title="theirs")
+        other.commit()
+        assert [one.title for one in other.scalars(select(Incident))] == ["theirs"]
+    assert [one.title for one in db_session.scalars(select(Incident))] == ["mine"]
+    assert db_session.scalar(text("SELECT current_setting('app.tenant_id')")) == str(mine.tenant_id)
+    with db_as_tenant(db_other_tenant) as other:
+        assert [one.title for one in other.scalars(select(Incident))] == ["theirs"]
+""")
+
+    passed(project.run(), 1)
+
+
+@pytest.mark.parametrize(
+    ("plugin", "mark", "options"),
+    [
+        ("pytest_asyncio.plugin", "asyncio", ("-o", "asyncio_default_fixture_loop_scope=function")),
+        ("anyio.pytest_plugin", "anyio", ()),
+    ],
+    ids=["pytest-asyncio", "anyio"],
+)
+def test_asynchronous_sessions_work_with_each_plugin(
+    project: Project, plugin: str, mark: str, options: tuple[str, ...]
+) -> None:
+    project.write(f"""
+import pytest
+from sqlalchemy import func, select, text
+from dbschema.models import Tenant, User
+
+@pytest.fixture
+def anyio_backend():
+    return "asyncio"
+
+@pytest.mark.{mark}
+@pytest.mark.parametrize("time", [1, 2])
+async def test_it(db_async_session, time):
+    async with db_async_session() as session:
+        session.add(User(username="anna", email="anna@example.com"))
+        await session.commit()
+        assert await session.scalar(select(func.count()).select_from(User)) == 1
+        assert await session.scalar(text("SELECT current_user")) == "dbschema_app"
+
+def test_nothing_stays(db_connection):
+    assert db_connection.scalar(text("SELECT count(*) FROM tenants")) == 0
+""")
+
+    passed(project.run(*options, plugins=(plugin,)), 3)
+
+
+def test_a_factory_makes_a_row_of_every_model(project: Project) -> None:
+    project.write("""
+import pytest
+from sqlalchemy import inspect
+from dbschema.models import Base
+from dbschema.testing.errors import UnknownAttribute
+from dbschema.models import Message, User
+
+MODELS = sorted((mapper.class_ for mapper in Base.registry.mappers), key=lambda model: model.__name__)
+
+@pytest.mark.parametrize("model", [one for one in MODELS if one.__name__ != "Tenant"])
+def test_a_row(db_factory, db_session, model):
+    first, second = db_factory.many(2, model)
+    assert inspect(first).persistent
+    assert first.id != second.id
+    assert first.tenant_id == db_session.tenant_id
+
+def test_given_values_and_relationships_count(db_factory):
+    user = db_factory.make(User, username="anna", is_active=False)
+    message = db_factory.make(Message, content="Hello")
+    assert (user.username, user.is_active, message.content) == ("anna", False, "Hello")
+
+def test_a_misspelt_attribute_is_refused(db_factory):
+    with pytest.raises(UnknownAttribute, match="usrname"):
+        db_factory.make(User, usrname="anna")
+""")
+
+    passed(project.run(), 22)
+
+
+def test_a_model_that_does_not_keep_tenants_apart_is_found(project: Project) -> None:
+    project.write("""
+import pytest
+from sqlalchemy import text
+from dbschema.models import Base, Incident, Message, User
+
+MODELS = sorted((mapper.class_ for mapper in Base.registry.mappers), key=lambda model: model.__name__)
+
+@pytest.mark.parametrize("model", MODELS)
+def test_each_of_ours_does(assert_isolated, model):
+    assert_isolated(model)
+
+@pytest.mark.parametrize(("damage", "told"), [
+    ("ALTER POLICY tenant_isolation ON incidents USING (true)", "another tenant's row can be seen"),
+    ("ALTER TABLE incidents DISABLE ROW LEVEL SECURITY", "a row can be inserted for another tenant"),
+    ("DROP POLICY tenant_isolation ON incidents", "could not be tried"),
+])
+def test_damage(db_connection, assert_isolated, damage, told):
+    db_connection.execute(text(damage))
+    with pytest.raises(AssertionError, match=told):
+        assert_isolated(Incident)
+
+def test_nothing_of_the_questions_stays(db_connection, assert_isolated):
+    assert_isolated(Message)
+    assert db_connection.scalar(text("SELECT count(*) FROM tenants")) == 0
+    assert db_connection.scalar(text("SELECT current_user")) != "dbschema_app"
+""")
+
+    passed(project.run(), 25)
+
+
+def test_a_query_that_its_index_cannot_serve_is_found(project: Project) -> None:
+    project.write("""
+import pytest
+from sqlalchemy import select, text
+from dbschema.models import Incident, User
+
+def test_served(assert_uses_index):
+    newest = select(Incident).order_by(Incident.created_at.desc(), Incident.id).limit(5)
+    assert_uses_index(newest, "idx_incidents_created_at")
+    assert_uses_index(select(User).where(User.email.in_(["a@example.com", "b@example.com"])), "uq_users_tenant_id_email")
+
+@pytest.mark.parametrize(("index", "condition"), [
+    ("idx_incidents_location", Incident.domain_id == "roads"),
+    ("idx_incidents_created_at", Incident.title == "x"),
+    ("idx_incidents_tenant_domain", Incident.title == "x"),
+])
+def test_an_index_that_only_finds_the_tenant_does_not_serve(assert_uses_index, index, condition):
+    with pytest.raises(AssertionError, match=f"{index} does not serve the query"):
+        assert_uses_index(select(Incident).where(condition), index)
+
+@pytest.mark.parametrize(("index", "query"), [
+    ("idx_incidents_tenant_domain", select(Incident).where(Incident.domain_id == "roads", Incident.title == "x")),
+    ("idx_incidents_tenant_domain", select(Incident).where(Incident.domain_id == "roads").order_by(Incident.created_at.desc())),
+    ("idx_incidents_created_by", select(Incident).where(Incident.created_by == "00000000-0000-0000-0000-000000000001")),
+    ("pk_incidents", select(Incident).where(Incident.id == "00000000-0000-0000-0000-000000000001")),
+])
+def test_each_index_serves_its_query(assert_uses_index, db_session, index, query):
+    assert_uses_index(query, index)
+    assert db_session.scalar(text("SELECT current_user || current_setting('enable_seqscan')")) == "dbschema_appon"
+    assert db_session.scalar(text("SELECT count(*) FROM pg_indexes WHERE tablename = 'incidents'")) > 5
+
+def test_row_security_keeps_the_index_from_it(assert_uses_index):
+    with pytest.raises(AssertionError, match="idx_incidents_structured_data does not serve") as caught:
+        assert_uses_index(select(Incident).where(Incident.structured_data.contains({"a": 1})), "idx_incidents_structured_data")
+    assert "Filter: " in str(caught.value)
+
+def test_the_costs_of_a_table_with_rows_count_where_told(assert_uses_index, db_factory, db_connection):
+    db_factory.many(3, Incident)
+    db_connection.execute(text("RESET ROLE"))
+    db_connection.execute(text("ANALYZE incidents"))
+    db_connection.execute(text("SET LOCAL ROLE dbschema_app"))
+    query = select(Incident).where(Incident.domain_id == "roads")
+    assert_uses_index(query, "idx_incidents_tenant_domain")
+    with pytest.raises(AssertionError, match="incidents is read through"):
+        assert_uses_index(query, "idx_incidents_tenant_domain", costs=True)
+""")
+
+    passed(project.run(), 10)
+
+
+def test_the_imported_tests_fail_where_models_and_revisions_differ(project: Project) -> None:
+    project.write("""
+import pytest
+from sqlalchemy import Column, Integer, MetaData, Table
+from dbschema.models import metadata
+from dbschema.testing.tests import *
+
+@pytest.fixture(scope="session")
+def db_metadata():
+    changed = MetaData()
+    for table in metadata.tables.values():
+        table.to_metadata(changed)
+    changed.info.update(metadata.info)
+    Table("forgotten", changed, Column("id", Integer, primary_key=True))
+    return changed
+""")
+
+    done = project.run()
+
+    assert "2 passed" in done.stdout, done.stdout
+    assert "1 failed" in done.stdout
+    assert "missing table forgotten" in done.stdout
+    assert "alembic revision --autogenerate" in done.stdout
+
+
+def test_two_heads_are_found(project: Project) -> None:
+    versions = project.folder / "migrations" / "versions"
+    versions.mkdir(parents=True)
+    (project.folder / "migrations" / "env.py").write_text(
+        "from alembic import context\nfrom sqlalchemy import MetaData\n"
+        "from dbschema.migrations import environment\nenvironment.run(context, MetaData())\n"
+    )
+    (project.folder / "alembic.ini").write_text("[alembic]\nscript_location = %(here)s/migrations\n")
+    for name in ("one", "two"):
+        (versions / f"{name}.py").write_text(
+            f'revision = "{name}"\ndown_revision = None\ndef upgrade(): pass\ndef downgrade(): pass\n'
+        )
+    project.write("from dbschema.testing.tests import test_each_folder_of_revisions_has_one_head")
+
+    done = project.run()
+
+    assert "merge them with 'alembic merge'" in done.stdout, done.stdout + done.stderr
+
+
+def test_the_workers_of_a_run_share_one_template_and_remove_everything(
+    project: Project, server: TestServer
+) -> None:
+    project.write("""
+import os
+import pytest
+
+@pytest.mark.parametrize("time", range(8))
+def test_it(db_connection, db_template, time, worker_id):
+    name = db_connection.engine.url.database
+    assert name.endswith(worker_id)
+    assert db_template.endswith("_template")
+    assert name.rpartition("_")[0] == db_template.rpartition("_")[0]
+""")
+    before = databases(server), folders()
+
+    done = project.run("-n", "2")
+
+    passed(done, 8)
+    assert (databases(server), folders()) == before
+
+
+def test_a_run_without_a_database_makes_nothing(tmp_path: Path, project: Project) -> None:
+    private = type(project)(project.folder, None)
+    private.write("""
+import sys
+
+def test_it():
+    assert not {"sqlalchemy", "alembic", "typer"} & set(sys.modules)
+""")
+    before = folders()
+
+    done = private.run()
+
+    passed(done, 1)
+    assert folders() <= before
+
+
+def test_a_role_that_may_not_create_databases_is_told_what_it_needs(
+    project: Project, server: TestServer
+) -> None:
+    role = f"poor_{uuid4().hex[:8]}"
+    with psycopg.connect(server.url("postgres", driver=""), autocommit=True) as connection:
+        connection.execute(
+            sql.SQL("CREATE ROLE {} LOGIN PASSWORD 'secret of the role'").format(sql.Identifier(role))
+        )
+    url = f"postgresql://{role}:secret%20of%20the%20role@{server.host}:{server.port}/postgres"
+    poor = type(project)(project.folder, url)
+    poor.write("def test_it(db_connection): pass")
+
+    done = poor.run()
+
+    assert "MayNotCreateDatabases" in done.stdout, done.stdout + done.stderr
+    assert "CREATEDB" in done.stdout
+    assert "secret of the role" not in done.stdout
