@@ -233,7 +233,7 @@ def test_a_migration_that_never_ends_is_given_up_in_time_with_one_answer(install
     head = installed.head
     installed.release_revision("endless", GATE)
     installed.close_gate()
-    installed.timeout = 10.0
+    installed.timeout = 20.0
 
     answer = installed.deploy("Update")
 
