@@ -116,9 +116,7 @@ async def test_a_refusal_is_translated_as_that_of_the_other_driver(role: Any) ->
 
 @pytest.mark.asyncio
 async def test_an_old_server_is_refused(role: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from dbschema.connect import engine as module  # noqa: PLC0415  the name is that of a variable, too
-
-    monkeypatch.setattr(module, "OLDEST_SERVER", 99)
+    monkeypatch.setattr(opening, "OLDEST_SERVER", 99)
     engine = create_async_engine(
         resolve(f"postgresql://{role.name}:{role.password}@{role.host}:{role.port}/{role.dbname}", environ={})
     )
