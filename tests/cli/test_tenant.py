@@ -127,7 +127,10 @@ def test_on_a_terminal_the_slug_has_to_be_typed(
         (("import", "nowhere"), "manifest.json: it cannot be read"),
         (("remove", "nobody", "--batch", "0"), "greater than or equal to 1"),
         (("export", "nobody", "x", "--models", "no.such"), "The models 'no.such' cannot be imported"),
-        (("export", "nobody", "x", "--models", "json"), "There is no MetaData and no base class of models under the name 'metadata' or 'Base' in json"),
+        (
+            ("export", "nobody", "x", "--models", "json"),
+            "There is no MetaData and no base class of models under the name 'metadata' or 'Base' in json",
+        ),
     ],
 )
 def test_a_wrong_call_is_one_line_and_exit_code_2(
