@@ -544,7 +544,7 @@ COMMENT ON COLUMN documents.created_at IS 'When the row was made'
 -- dbschema: statement
 CREATE INDEX idx_documents_user ON documents (tenant_id, user_id, created_at DESC)
 -- dbschema: statement
-CREATE INDEX idx_documents_words ON documents USING gin (tenant_id, to_tsvector('simple'::regconfig, left(title, 1000) || ' ' || left(content, 100000)))
+CREATE INDEX idx_documents_words ON documents USING gin (tenant_id, to_tsvector('simple'::regconfig, ("left"(title, 1000) || ' '::text) || "left"(content, 100000)))
 -- dbschema: statement
 
 CREATE TABLE domain_configurations (
@@ -1106,7 +1106,7 @@ DECLARE
     tenant CONSTANT uuid := nullif(current_setting('app.tenant_id', true), '')::uuid;
 BEGIN
     RETURN QUERY SELECT item.* FROM documents item
-    WHERE item.tenant_id = tenant AND to_tsvector('simple'::regconfig, left(item.title, 1000) || ' ' || left(item.content, 100000)) @@ websearch_to_tsquery('simple'::regconfig, words)
+    WHERE item.tenant_id = tenant AND to_tsvector('simple'::regconfig, ("left"(item.title, 1000) || ' '::text) || "left"(item.content, 100000)) @@ websearch_to_tsquery('simple'::regconfig, words)
         AND (of_user IS NULL OR item.user_id = of_user)
         AND (after_created_at IS NULL OR (item.created_at <= after_created_at
              AND (item.created_at < after_created_at OR item.id > after_id)))

@@ -750,7 +750,7 @@ def upgrade() -> None:
         [
             "tenant_id",
             sa.literal_column(
-                "to_tsvector('simple'::regconfig, left(title, 1000) || ' ' || left(content, 100000))"
+                "to_tsvector('simple'::regconfig, (\"left\"(title, 1000) || ' '::text) || \"left\"(content, 100000))"
             ),
         ],
         unique=False,
@@ -1525,7 +1525,7 @@ def upgrade() -> None:
         "    tenant CONSTANT uuid := nullif(current_setting('app.tenant_id', true), '')::uuid;\n"
         "BEGIN\n"
         "    RETURN QUERY SELECT item.* FROM documents item\n"
-        "    WHERE item.tenant_id = tenant AND to_tsvector('simple'::regconfig, left(item.title, 1000) || ' ' || left(item.content, 100000)) @@ websearch_to_tsquery('simple'::regconfig, words)\n"
+        "    WHERE item.tenant_id = tenant AND to_tsvector('simple'::regconfig, (\"left\"(item.title, 1000) || ' '::text) || \"left\"(item.content, 100000)) @@ websearch_to_tsquery('simple'::regconfig, words)\n"
         "        AND (of_user IS NULL OR item.user_id = of_user)\n"
         "        AND (after_created_at IS NULL OR (item.created_at <= after_created_at\n"
         "             AND (item.created_at < after_created_at OR item.id > after_id)))\n"

@@ -221,8 +221,8 @@ def test_15_tables_have_the_trigger_for_updated_at(connection: Connection) -> No
     }
 
 
-def test_21_tables_have_row_security_enabled_and_forced_and_two_policies(connection: Connection) -> None:
-    """One for everybody, and one that holds for operators alone."""
+def test_21_tables_have_row_security_enabled_and_forced_and_its_policies(connection: Connection) -> None:
+    """One for everybody, one that holds for operators alone, and where there are searches, one for their role."""
     rows = connection.execute(
         text(
             "SELECT c.relname, p.polname, p.polcmd, p.polpermissive,"
@@ -234,10 +234,13 @@ def test_21_tables_have_row_security_enabled_and_forced_and_two_policies(connect
     ).all()
 
     assert {row[0] for row in rows} == {table.name for table in TABLES}
-    assert len(rows) == 2 * len(TABLES)
+    rows_of_searches = [row for row in rows if row[1] == "search_functions"]
+    assert len(rows) == 2 * len(TABLES) + len(rows_of_searches)
+    assert {row[0] for row in rows_of_searches} == {"documents", "incidents"}
     assert {(*row[1:4], *row[4], *row[5:]) for row in rows} == {
         ("tenant_isolation", "*", True, "PUBLIC", False, False),
         ("operator_access", "*", True, "dbschema_operator", True, True),
+        ("search_functions", "r", True, "dbschema_search", True, None),
     }
 
 
@@ -252,6 +255,7 @@ def test_the_roles_have_their_privileges_and_nobody_else_any(connection: Connect
     ).all()
 
     expected = {(table.name, "dbschema_readonly", "SELECT") for table in TABLES}
+    expected |= {(name, "dbschema_search", "SELECT") for name in ("documents", "incidents")}
     for role in ("dbschema_app", "dbschema_operator"):
         expected |= {(table.name, role, "DELETE INSERT SELECT UPDATE") for table in TABLES}
         expected -= {("audit_logs", role, "DELETE INSERT SELECT UPDATE")}
@@ -293,7 +297,7 @@ def test_indexes_that_row_security_needs_have_their_shape(connection: Connection
     definitions = {name: definition.partition(" USING ")[2] for name, definition in rows}
 
     assert definitions["idx_incidents_location"] == "gist (tenant_id, location)"
-    assert definitions["idx_incidents_structured_data"] == "gin (structured_data jsonb_path_ops)"
+    assert definitions["idx_incidents_structured_data"] == "gin (tenant_id, structured_data jsonb_path_ops)"
     assert definitions["idx_incidents_created_at"] == "btree (tenant_id, created_at DESC, id)"
     assert definitions["idx_incidents_tenant_domain"] == "btree (tenant_id, domain_id, created_at DESC)"
     assert definitions["idx_agents_enabled"].endswith("WHERE enabled")

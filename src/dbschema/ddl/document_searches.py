@@ -8,9 +8,11 @@ from dbschema.ddl.search import search_function
 SEARCHED = 100_000
 """So many characters of a document are searched: PostgreSQL refuses a row whose words take more than a megabyte."""
 
-# Words as they stand: documents are in any language. The index and the search must say the same, to the letter.
+# Words as they stand: documents are in any language. The index and the search must say the same, and Alembic compares an
+# expression with what the server prints, letter by letter; hence the parentheses and quotes.
 DOCUMENT_WORDS = (
-    f"to_tsvector('simple'::regconfig, left({{0}}title, 1000) || ' ' || left({{0}}content, {SEARCHED}))"
+    "to_tsvector('simple'::regconfig,"
+    f""" ("left"({{0}}title, 1000) || ' '::text) || "left"({{0}}content, {SEARCHED}))"""
 )
 
 DOCUMENTS_BY_WORDS = search_function(
