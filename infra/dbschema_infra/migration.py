@@ -133,6 +133,7 @@ class DbSchemaMigration(Construct):
                     "DBSCHEMA_CLOUDFORMATION_MODE": "provider",
                     "POWERTOOLS_SERVICE_NAME": "dbschema",
                     "POWERTOOLS_METRICS_NAMESPACE": "dbschema",
+                    "DBSCHEMA_TRACING": "1" if tracing else "0",
                     **(environment or {}),
                 },
                 role=role.role,

@@ -98,10 +98,15 @@ class DataApi:
     """The user stands in the secret, which is not read here."""
 
     @property
+    def host(self) -> str:
+        """The cluster, by its name."""
+        named = _CLUSTER.fullmatch(self.cluster)
+        return named[1] if named else self.cluster
+
+    @property
     def server(self) -> str:
         """The cluster in words."""
-        named = _CLUSTER.fullmatch(self.cluster)
-        return f"the Data API of {named[1] if named else self.cluster}"
+        return f"the Data API of {self.host}"
 
     @property
     def place(self) -> str:

@@ -19,7 +19,7 @@ from dbschema.deploy.outcome import Outcome
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from dbschema.connect import Settings
+    from dbschema.connect import DataApi, Settings
     from dbschema.deploy.configuration import Configuration
     from dbschema.deploy.deadline import Deadline
     from dbschema.deploy.events import Call
@@ -51,7 +51,7 @@ def _upgrade(call: Call, configuration: Configuration, deadline: Deadline) -> Ou
     from dbschema.migrations import runner  # noqa: PLC0415  as above
     from dbschema.migrations.errors import LockLost, RevisionFailed, RunnerBusy  # noqa: PLC0415  as above
 
-    settings = _settings(deadline)
+    settings = _target(deadline)
     wanted = None if call.resource is None else call.resource.wanted()
     if wanted is not None:
         _check_archive(wanted, settings, configuration)
@@ -67,7 +67,7 @@ def _upgrade(call: Call, configuration: Configuration, deadline: Deadline) -> Ou
                 timeouts=_timeouts(deadline),
                 within=deadline.left,
                 tolerate_newer=call.revision == HEAD,
-                compare=_compare if configuration.compare else None,
+                compare=_compare if configuration.compare and _has_sessions(settings) else None,
             )
     except RunnerBusy as busy:
         return _left(settings, steps, f"Another run is at work ({busy.holder})", waited=busy.waited)
@@ -80,7 +80,7 @@ def _upgrade(call: Call, configuration: Configuration, deadline: Deadline) -> Ou
     return _upgraded(settings, done)
 
 
-def _check_archive(wanted: str, settings: Settings, configuration: Configuration) -> None:
+def _check_archive(wanted: str, settings: Settings | DataApi, configuration: Configuration) -> None:
     """Raise where the stack asks for a revision that this code does not bring, and the database does not have."""
     from dbschema.errors import UnknownRevision  # noqa: PLC0415  beside the runner
     from dbschema.migrations import runner  # noqa: PLC0415  an event that needs no database comes without it
@@ -113,7 +113,7 @@ def _check_not_too_long(error: RevisionFailed, steps: _Steps, deadline: Deadline
         raise StepTooLong(error.place, error.revision, had) from error
 
 
-def _left(settings: Settings, steps: _Steps, why: str, *, waited: float = 0.0) -> Outcome:
+def _left(settings: Settings | DataApi, steps: _Steps, why: str, *, waited: float = 0.0) -> Outcome:
     return Outcome(
         "left",
         why,
@@ -127,7 +127,7 @@ def _left(settings: Settings, steps: _Steps, why: str, *, waited: float = 0.0) -
     )
 
 
-def _upgraded(settings: Settings, done: Run) -> Outcome:
+def _upgraded(settings: Settings | DataApi, done: Run) -> Outcome:
     applied = tuple(step.id for step in done.steps)
     findings = tuple(_difference(one) for one in done.differences)
     message = MESSAGE
@@ -192,7 +192,7 @@ def _downgrade(call: Call, configuration: Configuration, deadline: Deadline) -> 
 def _status(_call: Call, configuration: Configuration, deadline: Deadline) -> Outcome:
     from dbschema.migrations import runner  # noqa: PLC0415  an event that needs no database comes without it
 
-    settings = _settings(deadline)
+    settings = _target(deadline)
     found = runner.status(settings, location=configuration.scripts)
     if found.unknown:
         message = "The database stands at a revision that this code does not know"
@@ -287,7 +287,7 @@ def _seed(_call: Call, _configuration: Configuration, deadline: Deadline) -> Out
     return _answered(settings, f"{total} rows of reference data were written", facts={"rows": rows})
 
 
-def _answered(settings: Settings, message: str, **parts: Any) -> Outcome:
+def _answered(settings: Settings | DataApi, message: str, **parts: Any) -> Outcome:
     return Outcome(
         "answered",
         message,
@@ -332,6 +332,13 @@ def _on_wait(holder: str) -> None:
     log.info("Waiting for another run: %s", holder)
 
 
+def _target(deadline: Deadline) -> Settings | DataApi:
+    """The database for an upgrade or its status, which the RDS Data API is enough for."""
+    from dbschema import connect  # noqa: PLC0415  an event that needs no database comes without it
+
+    return connect.behind_data_api() or _settings(deadline)
+
+
 def _settings(deadline: Deadline) -> Settings:
     """The database that the environment names; a server that sleeps is waited for as long as there is time."""
     from dbschema import connect  # noqa: PLC0415  an event that needs no database comes without it
@@ -361,6 +368,11 @@ def _timeouts(deadline: Deadline) -> Any:
             super(CallTimeouts, limited).apply(connection)
 
     return CallTimeouts.from_environment()
+
+
+def _has_sessions(settings: Settings | DataApi) -> bool:
+    """Whether the database is reached by connections, which a comparison needs."""
+    return hasattr(settings, "address")
 
 
 def _driver(connection: Any) -> Any:

@@ -460,3 +460,34 @@ def test_another_address_goes_first(service: DataApiStandIn, monkeypatch: pytest
     monkeypatch.setenv("DATABASE_URL", "postgresql://localhost/app")
 
     assert connect.behind_data_api() is None
+
+
+class _Context:
+    """What Lambda tells the function about a call."""
+
+    function_name = "migration"
+    function_version = "1"
+    memory_limit_in_mb = 512
+    invoked_function_arn = "arn:aws:lambda:eu-central-2:111122223333:function:migration"
+    aws_request_id = "7a3f5e9c-0000-4000-8000-000000000001"
+
+    def get_remaining_time_in_millis(self) -> int:
+        return 300_000
+
+
+def test_the_function_of_lambda_upgrades_by_the_api_and_says_what_it_cannot_do(
+    api: connect.DataApi, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from dbschema.deploy.handler import handler  # noqa: PLC0415  it sets up the log of its process
+
+    first = handler({}, _Context())
+    again = handler({"action": "status"}, _Context())
+
+    body = json.loads(first["body"])
+    assert (body["message"], body["database"]) == ("Database schema initialized successfully", api.place)
+    assert body["applied"][-1]["id"] == runner.status(api).head
+    assert json.loads(again["body"])["ok"]
+    with pytest.raises(Exception, match="Data API") as caught:
+        handler({"action": "verify"}, _Context())
+    assert api.secret not in str(caught.value)
+    assert api.secret not in capsys.readouterr().out
