@@ -322,13 +322,16 @@ def compare(
     ratios, naive_ratios, times, counts = [], [], [], []
     for number in range(rounds + 6):
         drawn = case.draw(random.Random(number))
-        library = compiled(case.library(drawn))
+        ours_asked = case.library(drawn)
+        # As a session of the tenant does by itself.
+        library = compiled(ours_asked.where(entity_of(ours_asked).tenant_id == key))
         statement = case.plain(drawn)
         naive = compiled(statement)
         plain = compiled(statement.where(entity_of(statement).tenant_id == key))
         runs = [(application, library), (admin, plain)]
         if number % 2:
             runs.reverse()
+        timed(admin, plain)  # or whoever comes first pays for reading the pages
         took = {id(query): timed(connection, query) for connection, query in runs}
         if number < 6:
             continue  # the functions' plans are made, the pages are read

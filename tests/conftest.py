@@ -57,6 +57,8 @@ def pytest_configure(config: pytest.Config) -> None:
         "AURORA_CLUSTER_ARN",
         "DB_IAM_AUTH",
         "DB_WAKE_SECONDS",
+        "DB_FAILOVER_SECONDS",
+        "DB_FAILOVER_HOSTS",
         "DB_SSL_ROOT_CERT",
         "AWS_LAMBDA_FUNCTION_NAME",
         "DBSCHEMA_HOME",

@@ -35,6 +35,7 @@ LAYERS = [
 ALEMBIC = {"autogenerate", "migrations", "testing"}
 KNOWS_NO_MODELS = {"catalog", "autogenerate", "connect"}
 BOTO3 = {"connect.aws"}
+WRAPPER = {"connect.failover"}
 
 
 def layer_of(module: str) -> int:
@@ -100,6 +101,7 @@ def test_only_those_that_need_it_import_alembic_and_boto3(module: str) -> None:
 
     assert "alembic" not in used or module.partition(".")[0] in ALEMBIC
     assert not used & {"boto3", "botocore"} or module in BOTO3
+    assert "aws_advanced_python_wrapper" not in used or module in WRAPPER
 
 
 @pytest.mark.parametrize("module", [name for name in MODULES if name.partition(".")[0] in KNOWS_NO_MODELS])

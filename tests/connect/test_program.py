@@ -96,11 +96,11 @@ def test_a_wrong_secret_is_one_line_also_with_its_traceback(
     assert [one for one in (known, LOST, role.password) if one in everything] == []
 
 
-def test_the_data_api_is_refused_by_the_command_line(tmp_path: Path) -> None:
-    done = program(tmp_path, {"AURORA_CLUSTER_ARN": "arn:aws:rds:eu-central-2:1:cluster:c"}, "status")
+def test_the_data_api_is_refused_by_a_command_that_needs_a_session(tmp_path: Path) -> None:
+    done = program(tmp_path, {"AURORA_CLUSTER_ARN": "arn:aws:rds:eu-central-2:1:cluster:c"}, "check")
 
     assert done.returncode == 2
-    assert "Data API is not supported" in done.stderr
+    assert "not possible through the RDS Data API" in done.stderr
 
 
 def test_an_application_connects_as_the_page_shows(

@@ -147,10 +147,10 @@ def test_a_given_address_beats_the_secret_and_asks_nobody() -> None:
     assert (settings.host, settings.secret, settings.wake_seconds) == ("given.example", None, 0)
 
 
-def test_the_data_api_is_said_not_to_be_supported() -> None:
+def test_the_data_api_is_no_address_to_connect_to() -> None:
     environ = {"AURORA_CLUSTER_ARN": "arn:aws:rds:eu-central-2:1:cluster:c", "AURORA_SECRET_ARN": "x"}
 
-    with pytest.raises(errors.DataApiUnsupported, match=r"cluster:c.*not supported.*DB_SECRET_ARN"):
+    with pytest.raises(errors.DataApiUnsupported, match=r"cluster:c.*only upgrade and status.*DB_SECRET_ARN"):
         resolve(environ=environ, fallback=never)
 
 

@@ -229,9 +229,9 @@ def test_a_concurrent_index_that_never_gets_its_turn_fails_in_time_and_is_repair
 def test_a_run_stops_between_two_steps_when_its_time_is_over_and_the_next_goes_on(
     fresh_database: str, plain_engine: Engine, write_history: Callable[..., Path]
 ) -> None:
-    scripts = write_history(one=TABLE + '\nop.execute("SELECT pg_sleep(0.4)")', two=COLUMN, three="pass")
+    scripts = write_history(one=TABLE + '\nop.execute("SELECT pg_sleep(1.6)")', two=COLUMN, three="pass")
 
-    first = runner.upgrade(fresh_database, location=scripts, within=0.3)
+    first = runner.upgrade(fresh_database, location=scripts, within=1.5)
     second = runner.upgrade(fresh_database, location=scripts, within=60)
 
     assert ([one.id for one in first.steps], [one.id for one in first.left]) == (["one"], ["two", "three"])
@@ -370,7 +370,8 @@ def test_a_run_whose_lock_is_taken_away_stops_before_the_next_step(
                 connection.execute(
                     text(
                         "SELECT pg_terminate_backend(pid, 5000) FROM pg_locks"
-                        " WHERE locktype = 'advisory' AND objid = :key"
+                        " WHERE locktype = 'advisory' AND objid = :key AND database ="
+                        " (SELECT oid FROM pg_database WHERE datname = current_database())"
                     ),
                     {"key": lock.KEY & 0xFFFF_FFFF},
                 )

@@ -11,12 +11,14 @@ import struct
 import subprocess
 import threading
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
 from sqlalchemy import make_url, text
 
+from dbschema import connect
 from dbschema.migrations import errors, runner
 
 if TYPE_CHECKING:
@@ -239,3 +241,20 @@ def test_a_pool_in_session_mode_serves(
     run = runner.upgrade(url, location=write_history(one='op.execute("CREATE TABLE t ()")'))
 
     assert run.after == "one"
+
+
+def test_behind_rds_proxy_a_run_with_work_is_refused_by_name(fresh_database: str) -> None:
+    """The proxy keeps a session as soon as one is changed, so whether it is one pooler is not seen in time."""
+    direct = connect.resolve(fresh_database)
+    behind = replace(direct, proxy=True)
+
+    with pytest.raises(errors.BehindProxy, match=r"RDS Proxy.*writer endpoint.*DB_HOST"):
+        runner.upgrade(behind)
+    before = runner.status(behind)
+    runner.upgrade(direct)
+
+    assert before.current == ()
+    assert runner.upgrade(behind).steps == ()
+    with pytest.raises(errors.BehindProxy):
+        runner.downgrade(behind, "base")
+    assert runner.status(behind).up_to_date

@@ -395,7 +395,10 @@ def test_a_lock_goes_with_its_holder(fresh_database: str, engine: Engine, script
     holder.__enter__()
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(
-            text("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted")
+            text(
+                "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted AND database ="
+                " (SELECT oid FROM pg_database WHERE datname = current_database())"
+            )
         )
 
     run = runner.upgrade(fresh_database, location=scripts.folder, wait=5)

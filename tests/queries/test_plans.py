@@ -11,6 +11,7 @@ from sqlalchemy import func, literal, select, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import with_loader_criteria
 
+from dbschema import tenant_session
 from dbschema.ddl.document_searches import DOCUMENT_WORDS
 from dbschema.geography import GeoPoint
 from dbschema.mixins import TenantScoped
@@ -20,7 +21,7 @@ from dbschema.queries import DistanceCursor, TimeCursor, audit, conversations, d
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from sqlalchemy import Connection, Select
+    from sqlalchemy import Connection, Engine, Select
 
 BERN = GeoPoint(7.4474, 46.948)
 AREA = {"type": "Polygon", "coordinates": [[(7, 46.5), (7.1, 46.5), (7.1, 46.6), (7, 46.5)]]}
@@ -158,3 +159,14 @@ def test_the_same_as_one_would_write_it_does_not(
     """Else the functions of the database would be there for nothing."""
     with pytest.raises(AssertionError, match=index):
         assert_uses_index(acting("large"), naive, index)
+
+
+def test_a_session_of_a_tenant_states_the_tenant_in_a_search_too(
+    filled: Engine, ids: dict[str, UUID]
+) -> None:
+    """The rows of a function are an alias of the model, and the session's condition reaches it."""
+    with tenant_session(filled, ids["small"]) as session:
+        found = session.execute(QUERIES["near"][0]).all()
+        newest = session.scalars(QUERIES["newest"][0]).all()
+
+    assert {item.tenant_id for item, _ in found} | {item.tenant_id for item in newest} == {ids["small"]}

@@ -26,10 +26,12 @@ class Project:
     Args:
         folder: pytest's root directory.
         url: the server for its databases; None: a private one.
+        temporary: where its temporary files go; None: where those of this run are.
     """
 
     folder: Path
     url: str | None
+    temporary: Path | None = None
 
     def write(self, code: str, name: str = "test_project.py") -> None:
         (self.folder / name).write_text(code, encoding="utf-8")
@@ -42,6 +44,8 @@ class Project:
         if self.url is not None:
             command += ["--dbschema-url", self.url]
         kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+        if self.temporary is not None:
+            kept["TMPDIR"] = str(self.temporary)
         return subprocess.run(
             [*command, *arguments],
             cwd=self.folder,

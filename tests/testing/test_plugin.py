@@ -11,10 +11,12 @@ from uuid import uuid4
 import psycopg
 import pytest
 from psycopg import sql
+from tests.testing.conftest import Project
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.conftest import TestServer
-    from tests.testing.conftest import Project
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -24,34 +26,34 @@ def passed(done: object, number: int) -> None:
     assert done.returncode == 0, done.stdout  # type: ignore[attr-defined]
 
 
-def databases(server: TestServer) -> set[str]:
+def databases(server: TestServer, prefix: str) -> list[str]:
     with psycopg.connect(server.url("postgres", driver="")) as connection:
-        return {
-            name
-            for (name,) in connection.execute(
-                "SELECT datname FROM pg_database WHERE datname LIKE 'dbschema\\_test\\_%'"
-            )
-        }
+        found = connection.execute(
+            "SELECT datname FROM pg_database WHERE starts_with(datname, %s)", (prefix,)
+        )
+        return [name for (name,) in found]
 
 
-def folders() -> set[Path]:
-    return set(Path(tempfile.gettempdir()).glob("dbschema-pytest-*"))
+@pytest.fixture
+def temporary() -> Iterator[Path]:
+    """A folder for temporary files that the account of a server that root has started can enter."""
+    with tempfile.TemporaryDirectory(prefix="dbschema-plugin-") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
 
 
 def test_the_example_of_an_application_with_its_own_tables_passes_on_a_private_server(
-    project: Project, tmp_path: Path
+    temporary: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "own_tables"
     shutil.copytree(
         ROOT / "examples" / "own_tables", folder, ignore=shutil.ignore_patterns("__pycache__", ".*")
     )
-    example = type(project)(folder, None)
-    before = folders()
 
-    done = example.run("-n", "2")
+    done = Project(folder, None, temporary).run("-n", "2")
 
     passed(done, 10)
-    assert folders() <= before, "the server of the run is left"
+    assert list(temporary.glob("dbschema-*")) == []
 
 
 def test_what_a_test_writes_is_gone_in_the_next_one(project: Project) -> None:
@@ -304,30 +306,32 @@ def test_it(db_connection, db_template, time, worker_id):
     name = db_connection.engine.url.database
     assert name.endswith(worker_id)
     assert db_template.endswith("_template")
-    assert name.rpartition("_")[0] == db_template.rpartition("_")[0]
+    prefix = db_template.removesuffix("template")
+    assert name == prefix + worker_id
+    with open("prefix", "a") as file:
+        file.write(prefix + "\\n")
 """)
-    before = databases(server), folders()
 
     done = project.run("-n", "2")
 
     passed(done, 8)
-    assert (databases(server), folders()) == before
+    (prefix,) = set((project.folder / "prefix").read_text().split())
+    assert databases(server, prefix) == []
 
 
-def test_a_run_without_a_database_makes_nothing(tmp_path: Path, project: Project) -> None:
-    private = type(project)(project.folder, None)
+def test_a_run_without_a_database_makes_nothing(tmp_path: Path, temporary: Path) -> None:
+    private = Project(tmp_path, None, temporary)
     private.write("""
 import sys
 
 def test_it():
     assert not {"sqlalchemy", "alembic", "typer"} & set(sys.modules)
 """)
-    before = folders()
 
     done = private.run()
 
     passed(done, 1)
-    assert folders() <= before
+    assert list(temporary.glob("dbschema-*")) == []
 
 
 def test_a_role_that_may_not_create_databases_is_told_what_it_needs(
@@ -339,7 +343,7 @@ def test_a_role_that_may_not_create_databases_is_told_what_it_needs(
             sql.SQL("CREATE ROLE {} LOGIN PASSWORD 'secret of the role'").format(sql.Identifier(role))
         )
     url = f"postgresql://{role}:secret%20of%20the%20role@{server.host}:{server.port}/postgres"
-    poor = type(project)(project.folder, url)
+    poor = Project(project.folder, url)
     poor.write("def test_it(db_connection): pass")
 
     done = poor.run()

@@ -20,7 +20,7 @@ OWNED = "; ".join(
         *(
             f"ALTER FUNCTION {item.signature} OWNER TO {{role}}"
             for item in declared(metadata)
-            if isinstance(item, Function)
+            if isinstance(item, Function) and item.owner is None
         ),
     ]
 )

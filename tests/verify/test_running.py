@@ -99,7 +99,7 @@ def test_everything_that_is_declared_has_its_line(connection: Connection) -> Non
     assert set(names["tables"]) >= set(metadata.tables)
     assert len(names["timestamps"]) == 15
     assert sum(name.startswith("update_") for name in names["triggers"]) == 15
-    assert (len(names["row security"]), len(names["policies"])) == (21, 42)
+    assert (len(names["row security"]), len(names["policies"])) == (21, 44)
     assert set(names["isolation"]) == {"no tenant set", *metadata.tables}
     assert sum(name.startswith("table ") for name in names["grants"]) == 21
     assert {name.partition(":")[0] for name in names["append-only"]} == {"audit_logs"}

@@ -246,6 +246,16 @@ CASES = [
         ("roles: dbschema_readonly",),
     ),
     Case(
+        "somebody is let into the role that the search functions belong to",
+        "GRANT dbschema_search TO dbschema_readonly",
+        ("roles: dbschema_readonly", "roles: dbschema_search"),
+    ),
+    Case(
+        "a search function belongs to the migrator",
+        "ALTER FUNCTION search_documents OWNER TO CURRENT_USER",
+        ("functions: search_documents(text, uuid, timestamp with time zone, uuid, integer)",),
+    ),
+    Case(
         "the application's role has the powers of another one",
         "GRANT pg_read_all_data TO dbschema_app",
         ("roles: dbschema_app",),

@@ -37,13 +37,20 @@ class MissingRight(CatalogError):
 
 
 class ReadOnly(CatalogError):
-    """The models cannot be built, because the transaction may only read."""
+    """The models cannot be built, because the transaction may only read: on a standby, or by a setting."""
 
-    def __init__(self, database: str) -> None:
-        self.database = database
+    def __init__(self, database: str, *, recovery: bool) -> None:
+        self.database, self.recovery = database, recovery
+        what = (
+            f"The server of database {database!r} is a standby"
+            if recovery
+            else f"The transaction on database {database!r} is read-only"
+        )
         super().__init__(
-            f"The transaction on database {database!r} is read-only, and the models are built in it to be compared",
-            "Connect to the primary server, with default_transaction_read_only off",
+            f"{what}, and the models are built there, in a transaction that is rolled back, to be compared",
+            "Name the primary server (the writer endpoint)"
+            if recovery
+            else "Connect with default_transaction_read_only off",
         )
 
 

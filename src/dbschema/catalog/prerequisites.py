@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from dbschema.ddl.objects import DatabaseObject
 
 RIGHTS = """
-SELECT has_database_privilege(current_database(), 'CREATE'), current_setting('transaction_read_only')::bool
+SELECT has_database_privilege(current_database(), 'CREATE'), current_setting('transaction_read_only')::bool,
+       pg_is_in_recovery()
 """
 
 # Tables that the session itself has there would be taken for what the models want.
@@ -45,12 +46,12 @@ def require_rights(cursor: Any, place: Place) -> None:
     """Raise where the models cannot be built at all.
 
     Raises:
-        ReadOnly: the transaction may only read.
+        ReadOnly: the transaction may only read, as on a standby.
         MissingRight: the role may not create a schema in the database.
     """
-    ((may_create, read_only),) = ask(cursor, RIGHTS)
+    ((may_create, read_only, recovery),) = ask(cursor, RIGHTS)
     if read_only:
-        raise ReadOnly(place.database)
+        raise ReadOnly(place.database, recovery=recovery)
     if not may_create:
         statement = f"GRANT CREATE ON DATABASE {quote(place.database)} TO {quote(place.user)}"
         raise MissingRight(place.database, place.user, statement)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from dbschema.cli.output import Screen
-    from dbschema.connect import Settings
+    from dbschema.connect import DataApi, Settings
 
 
 def database(url: str | None, screen: Screen) -> Settings:
@@ -14,6 +14,14 @@ def database(url: str | None, screen: Screen) -> Settings:
     from dbschema import connect  # noqa: PLC0415  imports psycopg
 
     return connect.resolve(url, fallback=lambda: start_private(screen))
+
+
+def database_or_data_api(url: str | None, screen: Screen) -> Settings | DataApi:
+    """As `database`, for a command that also goes through the RDS Data API."""
+    from dbschema import connect  # noqa: PLC0415  imports psycopg
+
+    found = connect.behind_data_api() if url is None else None
+    return found or database(url, screen)
 
 
 def start_private(screen: Screen) -> str:

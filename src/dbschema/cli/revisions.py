@@ -7,7 +7,7 @@ import typer
 from dbschema.cli.ending import FOUND
 from dbschema.cli.options import Json, LockRetry, LockTimeout, StatementTimeout, Url, Wait, Within
 from dbschema.cli.output import Screen, plural
-from dbschema.cli.place import database
+from dbschema.cli.place import database, database_or_data_api
 from dbschema.cli.runs import Progress, run_data, run_upgrade, show_run, timeouts
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def status(url: Url = None, as_json: Json = False) -> None:
     from dbschema.migrations import runner  # noqa: PLC0415  imports Alembic
 
     screen = Screen(as_json=as_json)
-    found = runner.status(database(url, screen))
+    found = runner.status(database_or_data_api(url, screen))
     _show_status(screen, found)
     screen.data(
         {

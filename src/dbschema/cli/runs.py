@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 from dbschema.cli.differences import difference_data, show_differences
 from dbschema.cli.ending import FOUND
 from dbschema.cli.output import Screen, plural
-from dbschema.cli.place import database
+from dbschema.cli.place import database_or_data_api
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,19 +35,23 @@ def run_upgrade(
 
     runner.check_target("upgrade", revision)  # before a server is started for nothing
     chosen = timeouts(**(limits or {}))
-    settings = database(url, screen)
+    target = database_or_data_api(url, screen)
+    # A comparison builds the models in a session of its own, which the Data API does not have.
+    compare_with = _compare if compare and hasattr(target, "address") else None
     with Progress(screen) as progress:
         run = runner.upgrade(
-            settings,
+            target,
             revision,
             on_step=progress.on_step,
             on_wait=progress.on_wait,
             timeouts=chosen,
             within=within,
             tolerate_newer=tolerate_newer,
-            compare=_compare if compare else None,
+            compare=compare_with,
         )
     show_run(screen, run)
+    if compare and compare_with is None and run.steps:
+        screen.line("It was not compared with the models, which the RDS Data API does not allow.")
     show_differences(screen, run.differences)
     screen.data({**run_data(run), "differences": [difference_data(one) for one in run.differences]})
     return FOUND if run.left or run.differences else 0

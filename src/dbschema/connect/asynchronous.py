@@ -49,6 +49,8 @@ def create_async_engine(settings: Settings, **options: Any) -> AsyncEngine:
 class InTask(Waiting):
     """Waiting in a task of asyncio, where the others go on; SQLAlchemy opens connections in its greenlet."""
 
+    blocks = False
+
     def pause(self, seconds: float) -> None:
         await_only(asyncio.sleep(seconds))
 

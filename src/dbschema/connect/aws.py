@@ -1,4 +1,4 @@
-"""What AWS keeps of an address: secrets, parameters, tokens. The only module that imports boto3.
+"""What AWS is asked for: secrets, parameters, tokens, and the calls of the RDS Data API. The only module that imports boto3.
 
 Region, credentials and endpoints are boto3's own affair (AWS_REGION, profiles, roles, AWS_ENDPOINT_URL); where an ARN or
 the name of a host tells the region, that one counts.
@@ -14,7 +14,7 @@ import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from dbschema.connect.errors import AwsExtraMissing, AwsRefused, BadSecret
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 Stage = Literal["AWSCURRENT", "AWSPREVIOUS"]
 
-_ARN: Final = re.compile(r"arn:[\w-]+:(?:secretsmanager|ssm):([\w-]+):")
+_ARN: Final = re.compile(r"arn:[\w-]+:(?:secretsmanager|ssm|rds):([\w-]+):")
 _RDS_HOST: Final = re.compile(r"\.([a-z]{2,4}(?:-[a-z]+)+-\d)\.rds\.amazonaws\.com", re.IGNORECASE)
 _LIBRARIES: Final = ("boto3", "botocore", "urllib3")
 _LOCK: Final = threading.RLock()
@@ -40,6 +40,13 @@ _STEPS: Final = {
     "ExpiredTokenException": "Renew the credentials, for example with 'aws sso login'",
     "UnrecognizedClientException": "Renew the credentials, for example with 'aws sso login'",
     "InvalidSignatureException": "Correct the credentials",
+    # Those of the Data API.
+    "ForbiddenException": "Allow {action} on it for this role",
+    "HttpEndpointNotEnabledException": "Switch the Data API on: aws rds enable-http-endpoint --resource-arn ARN",
+    "SecretsErrorException": "Correct AURORA_SECRET_ARN, or allow secretsmanager:GetSecretValue on it for this role, and kms:Decrypt on its key",
+    "InvalidSecretException": 'Give the secret the form {{"username": …, "password": …}} of Secrets Manager',
+    "DatabaseNotFoundException": "Give the cluster an instance",
+    "DatabaseUnavailableException": "See in the console whether the cluster has a writer that runs, and repeat",
 }
 _OTHER_STEP: Final = (
     "Check credentials, region and the way to AWS (in isolated subnets: the endpoint of the service)"
@@ -105,6 +112,26 @@ def auth_token(host: str, port: int, user: str, source: str) -> str:
         )
 
 
+def call_data_api(operation: str, cluster: str, source: str, **arguments: str) -> dict[str, Any]:
+    """Make one call to the RDS Data API. It is never repeated here: whether it was carried out is not known to its client.
+
+    Args:
+        operation: as boto3 calls it, such as "execute_statement".
+        cluster: the ARN of the cluster.
+        source: the variable that names it, for errors.
+        arguments: of the call.
+
+    Raises:
+        AwsExtraMissing: boto3 is not installed.
+        AwsRefused: the API refuses, or does not answer (`code` None).
+    """
+    action = f"rds-data:{operation.title().replace('_', '')}"
+    with _asking(source, f"the Data API of {cluster}", action) as (session, _):
+        call = getattr(_data_api(session, _region(cluster, session)), operation)
+        answer: dict[str, Any] = call(resourceArn=cluster, **arguments)
+    return answer
+
+
 @contextmanager
 def _asking(source: str, thing: str, action: str) -> Iterator[tuple[Session, Config]]:
     """A session and the limits of its calls; what AWS refuses in this block is translated, and nothing of it logged."""
@@ -149,6 +176,15 @@ def _limits() -> Config:
 def _rds(session: Session, region: str | None, config: Config) -> RDSClient:
     """A client for tokens, which are made for every connection; the client costs far more time than a token."""
     return session.client("rds", region_name=region, config=config)
+
+
+@lru_cache(maxsize=4)
+def _data_api(session: Session, region: str | None) -> Any:  # its types are no dependency of ours
+    from botocore.config import Config  # noqa: PLC0415  as above
+
+    # The API ends a statement after 45 seconds.
+    config = Config(connect_timeout=5, read_timeout=60, retries={"mode": "standard", "total_max_attempts": 1})
+    return session.client("rds-data", region_name=region, config=config)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 from dbschema.errors import BadAddress, ConnectError
 
 if TYPE_CHECKING:
+    from dbschema.connect.data_api import DataApi
     from dbschema.connect.settings import Settings
 
 
@@ -50,12 +51,12 @@ class MissingSetting(BadAddress):
 
 
 class DataApiUnsupported(ConnectError):
-    """The only address that is set is one of the RDS Data API, which is not spoken here."""
+    """The only address that is set is one of the RDS Data API, which has no sessions."""
 
-    def __init__(self, cluster: str) -> None:
-        self.cluster = cluster
+    def __init__(self, cluster: str, what: str = "what was asked for") -> None:
+        self.cluster, self.what = cluster, what
         super().__init__(
-            f"AURORA_CLUSTER_ARN names {cluster}, and the RDS Data API is not supported",
+            f"AURORA_CLUSTER_ARN names {cluster}, and {what} is not possible through the RDS Data API: only upgrade and status are",
             "Set DB_SECRET_ARN and DB_HOST, and run where the cluster's port can be reached",
         )
 
@@ -66,6 +67,16 @@ class AwsExtraMissing(ConnectError):
     def __init__(self, source: str) -> None:
         self.source = source
         super().__init__(f"{source} needs boto3, which is not installed", "Run: pip install 'dbschema[aws]'")
+
+
+class FailoverExtraMissing(ConnectError):
+    """The settings ask for failover, and the library that knows the instances of a cluster is not installed."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "DB_FAILOVER_SECONDS needs the AWS Advanced Python Wrapper, which is not installed",
+            "Run: pip install 'dbschema[failover]'",
+        )
 
 
 class AwsRefused(ConnectError):
@@ -109,7 +120,12 @@ class Refusal(ConnectError):
     step: ClassVar[str] = "Remove the cause and repeat"
 
     def __init__(
-        self, settings: Settings, reason: str, *, sqlstate: str | None = None, hint: str | None = None
+        self,
+        settings: Settings | DataApi,
+        reason: str,
+        *,
+        sqlstate: str | None = None,
+        hint: str | None = None,
     ) -> None:
         self.place, self.server, self.database = settings.place, settings.server, settings.database
         self.user, self.source = settings.user, settings.source
@@ -228,6 +244,13 @@ class ReadOnly(Refusal):
 
     words = "{place} accepts no changes: {reason}"
     step = "Connect to the primary server (the writer endpoint), or lift default_transaction_read_only"
+
+
+class NoWriter(Refusal):
+    """No instance of the cluster accepts changes, and none came to do so in time."""
+
+    words = "No instance of the cluster of {place} accepts changes: {reason}"
+    step = "See in the console whether the cluster has a writer, and repeat; DB_FAILOVER_SECONDS tells how long to wait for one"
 
 
 class LockNotFree(Refusal):

@@ -33,6 +33,18 @@ def is_of_the_database(error: BaseException) -> bool:
     return isinstance(error, psycopg.Error) or (alchemy is not None and isinstance(error, alchemy.DBAPIError))
 
 
+def behind(error: Exception) -> Exception:
+    """The error of the database that `error` follows from, where SQLAlchemy only says that the connection is of no use any more.
+
+    As at the end of Alembic's `autocommit_block`, which would commit although the statement in it has failed.
+    """
+    alchemy = sys.modules.get("sqlalchemy.exc")
+    before: BaseException | None = error
+    while alchemy is not None and isinstance(before, alchemy.PendingRollbackError):
+        before = before.__context__
+    return before if isinstance(before, Exception) and is_of_the_database(before) else error
+
+
 def sqlstate(error: BaseException) -> str | None:
     """PostgreSQL's code in an error of psycopg or SQLAlchemy; None where it has none."""
     original = getattr(error, "orig", None) or error

@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 import random
 import time
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
+from contextlib import closing
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias, TypeVar
 
 import psycopg
 
@@ -63,10 +64,13 @@ def opener(settings: Settings) -> Open:
     made = _Opener(settings, Waiting())
 
     def connect(*, autocommit: bool = False, **parameters: Any) -> psycopg.Connection:
-        arguments = {**settings.address.libpq(), **own_parameters(settings), **parameters}
-        connection: psycopg.Connection = made.connect(
-            lambda given: psycopg.connect(**given, autocommit=autocommit), arguments
-        )
+        arguments = {
+            **settings.address.libpq(),
+            **own_parameters(settings),
+            **parameters,
+            "autocommit": autocommit,
+        }
+        connection: psycopg.Connection = made.connect(lambda given: psycopg.connect(**given), arguments)
         refuse_old_server(connection, settings)
         return connection
 
@@ -124,7 +128,12 @@ def attach(engine: Engine, settings: Settings) -> None:
             `create_engine` and `create_async_engine` of this package have done it already.
         settings: the database.
     """
-    if settings.iam or settings.secret is not None or settings.wake_seconds > 0:
+    if (
+        settings.iam
+        or settings.secret is not None
+        or settings.wake_seconds > 0
+        or settings.failover_seconds > 0
+    ):
         from sqlalchemy import event  # noqa: PLC0415  whoever has an engine has imported it
 
         waiting = Waiting()
@@ -140,18 +149,32 @@ def attach(engine: Engine, settings: Settings) -> None:
         event.listen(engine, "do_connect", do_connect)
 
 
-def password(settings: Settings) -> str | None:
-    """The password for one connection that another program makes, such as psql: a token where they say so."""
+def password(settings: Settings, host: str | None = None) -> str | None:
+    """The password for one connection that another program makes, such as psql: a token where they say so.
+
+    Args:
+        settings: the database.
+        host: another instance of its cluster, for which a token has to be its own.
+    """
     address = settings.address
     if not settings.iam:
         return address.password
     from dbschema.connect import aws  # noqa: PLC0415  few need it
 
-    return aws.auth_token(address.host or "", address.port or 5432, address.user or "", settings.source)
+    return aws.auth_token(
+        host or address.host or "", address.port or 5432, address.user or "", settings.source
+    )
+
+
+def _host_of_the_writer(settings: Settings) -> str:
+    with closing(open(settings, autocommit=True)) as connection:
+        return connection.info.host
 
 
 class Waiting:
     """How to wait: by stopping the thread."""
+
+    blocks: ClassVar[bool] = True
 
     def pause(self, seconds: float) -> None:
         """Wait that long."""
@@ -176,7 +199,7 @@ class _Opener:
         attempt, pause, began = 1, _FIRST_PAUSE, time.monotonic()
         while True:
             try:
-                connection = self._open(make, self._within(deadline, parameters))
+                connection = self._reach(make, self._within(deadline, parameters))
             except psycopg.OperationalError as error:
                 refusal = _translated(error, self._settings)
                 left = deadline - time.monotonic()
@@ -208,9 +231,22 @@ class _Opener:
         left = max(2, int(deadline - time.monotonic()) + 1)  # libpq takes 1 for 2
         return {**parameters, "connect_timeout": min(limit, left) if limit > 0 else left}
 
+    def _reach(self, make: Callable[[dict[str, Any]], Any], parameters: dict[str, Any]) -> Any:
+        """A connection to where the address says, or to the instance that writes."""
+        if not self._settings.failover_seconds:
+            return self._open(make, parameters)
+        if not self._waiting.blocks:
+            # The wrapper opens connections in threads of its own, where those of a task cannot be opened: it finds the host.
+            host = self._waiting.call(_host_of_the_writer, self._settings)
+            return self._open(make, {**parameters, "host": host})
+        from dbschema.connect import failover  # noqa: PLC0415  few need it
+
+        return failover.connect(self._settings, lambda given: self._open(make, given), parameters)
+
     def _open(self, make: Callable[[dict[str, Any]], Any], parameters: dict[str, Any]) -> Any:
         if self._settings.iam:
-            return make({**parameters, "password": self._waiting.call(password, self._settings)})
+            token = self._waiting.call(password, self._settings, parameters.get("host"))
+            return make({**parameters, "password": token})
         if self._settings.secret is None:
             return make(parameters)
         accepted = self._accepted

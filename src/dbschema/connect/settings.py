@@ -32,6 +32,9 @@ class Settings:
         iam: whether a token of AWS is made for each connection, in place of a password.
         proxy: whether RDS Proxy stands between, which keeps a server connection for whoever sets something in it.
         wake_seconds: how long to wait for a server that does not answer yet, as a paused Aurora; 0: not at all.
+        failover_seconds: how long to wait for an instance of the cluster that accepts changes; 0: connections go where the
+            address says, and nobody looks who writes.
+        failover_hosts: the hosts of the instances, with a question mark for their names; None: as RDS calls them.
     """
 
     address: Address = field(repr=False)
@@ -40,6 +43,8 @@ class Settings:
     iam: bool = False
     proxy: bool = False
     wake_seconds: float = 0.0
+    failover_seconds: float = 0.0
+    failover_hosts: str | None = None
 
     def __repr__(self) -> str:
         return f"Settings({self.place!r}, user={self.user!r}, source={self.source!r})"

@@ -27,16 +27,21 @@ if TYPE_CHECKING:
     from sqlalchemy import URL
 
     from dbschema.connect.aws import Secret
+    from dbschema.connect.data_api import DataApi
 
 SECRET: Final = "DB_SECRET_ARN"  # noqa: S105  the name of a variable
 RDS_SECRET: Final = "RDS_SECRET_ARN"  # noqa: S105  as above
 PARAMETERS: Final = "DB_SSM_PREFIX"
 DATA_API: Final = "AURORA_CLUSTER_ARN"
+DATA_API_SECRET: Final = "AURORA_SECRET_ARN"  # noqa: S105  the name of a variable
+DATA_API_DATABASE: Final = "DATABASE_NAME"
 VARIABLES: Final = (ENVIRONMENT, SECRET, RDS_SECRET, PARAMETERS, DATA_API)
 """The variables that name a database; the first that is set counts."""
 
 IAM: Final = "DB_IAM_AUTH"
 WAKE: Final = "DB_WAKE_SECONDS"
+FAILOVER: Final = "DB_FAILOVER_SECONDS"
+FAILOVER_HOSTS: Final = "DB_FAILOVER_HOSTS"
 AWS_WAKE_SECONDS: Final = 60.0
 """How long an address from AWS is waited for, unless DB_WAKE_SECONDS says otherwise: Aurora wakes within 15 to 30 s."""
 
@@ -89,6 +94,30 @@ def resolve(
     if fallback is not None:
         return Settings(parse(fallback(), PRIVATE, {}), PRIVATE)
     raise NoAddress
+
+
+def behind_data_api(environ: Mapping[str, str] | None = None) -> DataApi | None:
+    """The database behind the RDS Data API, where that is what the environment names; None where it names another, or none.
+
+    Raises:
+        BadSetting: a part of it is not set.
+    """
+    environ = os.environ if environ is None else environ
+    if variable(environ) != DATA_API:
+        return None
+    from dbschema.connect.data_api import DataApi  # noqa: PLC0415  few need it
+
+    parts = {name: _get(environ, name) for name in (DATA_API_SECRET, DATA_API_DATABASE)}
+    for name, value in parts.items():
+        if value is None:
+            raise BadSetting(DATA_API, f"is set, and {name} is not", f"Set {name} as well")
+    return DataApi(
+        environ[DATA_API].strip(),
+        parts[DATA_API_SECRET] or "",
+        parts[DATA_API_DATABASE] or "",
+        DATA_API,
+        _seconds(environ, WAKE, AWS_WAKE_SECONDS),
+    )
 
 
 def variable(environ: Mapping[str, str] | None = None) -> str | None:
@@ -164,14 +193,21 @@ def _settings(
         if address.host is None or address.user is None:
             raise BadSetting(IAM, f"is set, and the address from {source} names no single host or no user")
         address = replace(address, password=None)
-    return Settings(
+    settings = Settings(
         secured(address, environ),
         source,
         secret=None if iam else secret,
         iam=iam,
         proxy=proxy or _PROXY_HOST in (address.host or ""),
-        wake_seconds=_seconds(environ, wake),
+        wake_seconds=_seconds(environ, WAKE, wake),
+        failover_seconds=_seconds(environ, FAILOVER, 0.0),
+        failover_hosts=_get(environ, FAILOVER_HOSTS),
     )
+    if settings.failover_seconds:
+        from dbschema.connect import failover  # noqa: PLC0415  few need it
+
+        failover.check(settings)
+    return settings
 
 
 def _port(text: str | None, holder: str) -> int | None:
@@ -189,8 +225,8 @@ def _flag(environ: Mapping[str, str], name: str) -> bool:
     return _FLAGS[text]
 
 
-def _seconds(environ: Mapping[str, str], default: float) -> float:
-    text = _get(environ, WAKE)
+def _seconds(environ: Mapping[str, str], name: str, default: float) -> float:
+    text = _get(environ, name)
     if text is None:
         return default
     try:
@@ -198,5 +234,5 @@ def _seconds(environ: Mapping[str, str], default: float) -> float:
     except ValueError:
         seconds = math.nan
     if not 0 <= seconds <= 900:  # also where it is no number; a Lambda lives no longer
-        raise BadSetting(WAKE, f"is {text!r}", "Set it to a number of seconds from 0 to 900")
+        raise BadSetting(name, f"is {text!r}", "Set it to a number of seconds from 0 to 900")
     return seconds

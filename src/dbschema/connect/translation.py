@@ -15,6 +15,7 @@ from dbschema.connect import errors
 from dbschema.connect.failure import sqlstate
 
 if TYPE_CHECKING:
+    from dbschema.connect.data_api import DataApi
     from dbschema.connect.settings import Settings
 
 _BY_STATE: Final[dict[str, type[errors.Refusal]]] = {
@@ -69,11 +70,23 @@ def translate(error: Exception, settings: Settings) -> errors.Refusal:
     """The error of ours that tells what `error`, of psycopg or SQLAlchemy, means for the database of `settings`."""
     original = getattr(error, "orig", None) or error
     diagnosis = original.diag if isinstance(original, psycopg.Error) else None
-    state = sqlstate(error)
     text = (diagnosis.message_primary if diagnosis is not None else None) or str(original)
+    hint = diagnosis.message_hint if diagnosis is not None else None
+    return refusal(settings, text, state=sqlstate(error), hint=hint)
+
+
+def refusal(
+    settings: Settings | DataApi, text: str, *, state: str | None, hint: str | None
+) -> errors.Refusal:
+    """The error of ours for what a server says, however its words came here.
+
+    Args:
+        settings: the database.
+        text: the message.
+        state, hint: the server's code and its hint, where it gave them.
+    """
     # The lines after the first repeat it for each host, or ask whether the server runs.
     reason = one_line(_LIBPQ_PREFIX.sub("", text.strip().partition("\n")[0]))
-    hint = diagnosis.message_hint if diagnosis is not None else None
     kind = _kind(state, text)
     if kind is errors.NotPrivileged:
         hint = _grant(reason, settings) or hint
@@ -102,7 +115,7 @@ def _keeps_hint(kind: type[errors.Refusal]) -> bool:
     return kind in {errors.NotPrivileged, errors.NoRoom, errors.Refusal}
 
 
-def _grant(reason: str, settings: Settings) -> str | None:
+def _grant(reason: str, settings: Settings | DataApi) -> str | None:
     """The statement that an administrator runs, where the server's sentence tells which privilege is missing."""
     from dbschema.ddl.objects import quote  # noqa: PLC0415  imports SQLAlchemy, for an error only
 

@@ -20,6 +20,10 @@ _RELATIONS: Final = """
     """
 
 
+STRANGERS: Final = f"SELECT name::text FROM ({_RELATIONS.replace('%s', repr(VERSION_TABLE))}) AS found"  # noqa: S608  constants
+"""The names of all tables and views, for whoever cannot pass a parameter."""
+
+
 def relations(connection: psycopg.Connection) -> tuple[str, ...]:
     """The names of all tables and views, of every kind."""
     return tuple(name for name, *_ in connection.execute(_RELATIONS, (VERSION_TABLE,)))

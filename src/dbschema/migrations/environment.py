@@ -175,6 +175,7 @@ def _guarded(
 ) -> None:
     timeouts, place = Timeouts.from_environment(), database.place
     work, another = by_alembic.driver(connection), connect.opener(database)
+    preflight.check_direct(database)
     preflight.check_rights(work, place)
     with lock.exclusive(another, place, timeouts.wait, on_wait=_say_wait) as held:
         held.join(work, on_wait=_say_wait)

@@ -259,6 +259,28 @@ class PooledConnection(MigrationError):
         )
 
 
+class BehindProxy(MigrationError):
+    """Between us and the server is RDS Proxy, which gives each transaction another session until it has to keep one."""
+
+    def __init__(self, place: str) -> None:
+        self.place = place
+        super().__init__(
+            f"{place} is reached through RDS Proxy, where a run cannot hold a lock",
+            "Name the writer endpoint of the cluster (DB_SECRET_ARN with DB_HOST, or --url); nothing was changed",
+        )
+
+
+class NeedsConnection(MigrationError):
+    """A revision cannot go through the RDS Data API."""
+
+    def __init__(self, place: str, revision: str, why: str) -> None:
+        self.place, self.revision, self.why = place, revision, why
+        super().__init__(
+            f"Revision {revision} cannot be applied to {place}, because it {why}",
+            "Run 'dbschema upgrade' where the cluster's port can be reached, with DB_SECRET_ARN and DB_HOST; nothing was changed",
+        )
+
+
 class InvalidIndex(MigrationError):
     """An index is there that was never built to its end: nothing uses it, every write pays for it."""
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from dbschema import connect
-from dbschema.connect.failure import is_of_the_database
+from dbschema.connect.failure import behind, is_of_the_database
 from dbschema.errors import DbSchemaError
 from dbschema.migrations import by_sql, lock, preflight
 from dbschema.migrations.errors import RevisionFailed
@@ -59,6 +59,7 @@ class Execution:
     def run(self) -> Run:
         """Do it. Errors as `runner.upgrade`."""
         place, history = self.settings.place, self.history
+        preflight.check_direct(self.settings)
         preflight.check_rights(self.work, place)
         with lock.exclusive(self.another, place, self._patience(), on_wait=self.on_wait) as held, self._end:
             held.join(self.work, on_wait=self.on_wait)
@@ -124,7 +125,8 @@ class Execution:
         except Exception as error:
             if len(guard.done) == len(plan):
                 raise
-            raise _failed(self.direction, self.settings, plan[len(guard.done)], guard.done, error) from error
+            first = behind(error)
+            raise _failed(self.direction, self.settings, plan[len(guard.done)], guard.done, first) from first
         return len(guard.done)
 
     def _by_alembic(self, plan: Sequence[Revision], guard: Guard) -> None:

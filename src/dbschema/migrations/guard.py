@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 log: Final = logging.getLogger("dbschema.migrations")
 
-_NOT_GIVEN: Final = {"55P03", "40P01"}
+NOT_GIVEN: Final = {"55P03", "40P01"}
 """A lock timeout, and a deadlock, which PostgreSQL solves by failing one of the two."""
 
 _FIRST_PAUSE: Final = 0.05
@@ -137,7 +137,7 @@ class Guard:
             except Exception as error:
                 if watch is not None:
                     blockers = watch.found or blockers
-                if steps.current is None or sqlstate(error) not in _NOT_GIVEN:
+                if steps.current is None or sqlstate(error) not in NOT_GIVEN:
                     raise
                 self.work.rollback()
                 if not self._again(steps, error, blockers):

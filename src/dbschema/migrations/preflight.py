@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from dbschema.migrations.contents import VERSION_TABLE, relations
 from dbschema.migrations.errors import (
+    BehindProxy,
     DatabaseNewer,
     ForeignTables,
     InvalidIndex,
@@ -17,19 +18,22 @@ from dbschema.migrations.errors import (
 from dbschema.migrations.query import scalar
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import psycopg
 
+    from dbschema.connect import Settings
     from dbschema.migrations.history import History
 
 DEFAULT_SCHEMA: Final = "public"
 """Where the revisions expect the tables: it is named in the grants on the schema itself."""
 
-_FACTS: Final = """
+FACTS: Final = """
     SELECT pg_is_in_recovery() AS recovery,
            current_setting('transaction_read_only')::boolean AS read_only,
-           current_user AS role,
-           current_database() AS database,
-           current_schema() AS schema,
+           current_user::text AS role,
+           current_database()::text AS database,
+           current_schema()::text AS schema,
            current_schema() IS NOT NULL AND has_schema_privilege(current_schema(), 'CREATE') AS may_create
     """
 
@@ -86,10 +90,24 @@ def known_current(connection: psycopg.Connection, history: History, place: str) 
     Raises:
         DatabaseNewer: `history` does not hold it.
     """
-    current = read_current(connection)
+    return judge_current(read_current(connection), history, place)
+
+
+def judge_current(current: Sequence[str], history: History, place: str) -> str | None:
+    """`known_current` by what the version table holds, however it was read."""
     if unknown := history.unknown(current):
         raise DatabaseNewer(place, unknown)
     return max(current, key=history.position, default=None)
+
+
+def check_direct(settings: Settings) -> None:
+    """Raise where RDS Proxy stands between: a pooler that cannot be told by its sessions, because it keeps one when it must.
+
+    Raises:
+        BehindProxy: names the place.
+    """
+    if settings.proxy:
+        raise BehindProxy(settings.place)
 
 
 def check_rights(connection: psycopg.Connection, place: str) -> None:
@@ -100,11 +118,16 @@ def check_rights(connection: psycopg.Connection, place: str) -> None:
         WrongSchema: the default schema is another than the one that the revisions grant access to.
         MayNotCreate: the role has no CREATE on the default schema, or there is no such schema.
     """
-    found = connection.execute(_FACTS).fetchone()
+    found = connection.execute(FACTS).fetchone()
     connection.rollback()
     if found is None:
         raise TypeError("a SELECT without FROM gives one row")
-    recovery, read_only, role, database, schema, may_create = found
+    judge_rights(place, found)
+
+
+def judge_rights(place: str, facts: Sequence[Any]) -> None:
+    """`check_rights` by the answer to `FACTS`, however it was asked for."""
+    recovery, read_only, role, database, schema, may_create = facts
     if recovery or read_only:
         raise NotWritable(place, recovery=recovery)
     if schema == DEFAULT_SCHEMA and may_create:

@@ -10,6 +10,7 @@ more time than all the rest of a run that has nothing to do.
 
 from __future__ import annotations
 
+import sys
 import time
 from contextlib import closing
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from io import StringIO
 from typing import TYPE_CHECKING, Any, Final
 
 from dbschema import connect
+from dbschema.connect.errors import DataApiUnsupported
 from dbschema.migrations import preflight
 from dbschema.migrations.errors import DatabaseNewer, NeedsDatabase
 from dbschema.migrations.history import BASE, HEAD, Direction, History, Revision
@@ -100,7 +102,7 @@ class Status:
 
 
 def upgrade(
-    target: connect.Settings | URL | str,
+    target: connect.Settings | connect.DataApi | URL | str,
     revision: str = HEAD,
     *,
     on_step: Callable[[Step], None] | None = None,
@@ -115,7 +117,7 @@ def upgrade(
     """Apply the revisions up to `revision`. A database that has it already is left as it is.
 
     Args:
-        target: the database.
+        target: the database. Through the RDS Data API, revisions have to be compiled, and nothing is compared.
         revision: an id or its beginning, 'head', '+1', or an id with a count ('1a2b3c4d+2').
         on_step: called before each revision, and again after its commit.
         on_wait: called with the name of another run on the same database, when it has to be waited for.
@@ -129,10 +131,11 @@ def upgrade(
 
     Raises:
         UnknownRevision, AmbiguousRevision, OutOfRange, WrongDirection: before a connection is made.
-        DatabaseNewer, ForeignTables, MayNotCreate, NotWritable, RunnerBusy, PooledConnection, InvalidIndex: before
-            anything is changed. InvalidIndex also where a revision would leave one; it then is not recorded as applied.
+        DatabaseNewer, ForeignTables, MayNotCreate, NotWritable, RunnerBusy, PooledConnection, BehindProxy, InvalidIndex:
+            before anything is changed. InvalidIndex also where a revision would leave one; it then is not recorded as applied.
         RevisionFailed: nothing of that revision was kept. LockNotGiven, its child: because of the locks of others.
         LockLost: the run stopped between two revisions.
+        NeedsConnection: a revision cannot go through the RDS Data API.
         ConnectError: the database cannot be reached.
     """
     stop_at = None if within is None else time.monotonic() + within
@@ -140,6 +143,19 @@ def upgrade(
     goal = history.goal("upgrade", revision)
     limits = timeouts if wait is None else timeouts.changed(wait=wait)
     try:
+        if data_api := _data_api(target):
+            from dbschema.migrations import remote  # noqa: PLC0415  few need it
+
+            return remote.upgrade(
+                data_api,
+                history,
+                goal,
+                timeouts=limits,
+                stop_at=stop_at,
+                on_step=on_step,
+                on_wait=on_wait,
+                compare=compare,
+            )
         return _run(
             "upgrade",
             target,
@@ -158,7 +174,7 @@ def upgrade(
 
 
 def downgrade(
-    target: connect.Settings | URL | str,
+    target: connect.Settings | connect.DataApi | URL | str,
     revision: str,
     *,
     on_step: Callable[[Step], None] | None = None,
@@ -173,6 +189,8 @@ def downgrade(
     history = History(location)
     goal = history.goal("downgrade", revision)
     limits = timeouts if wait is None else timeouts.changed(wait=wait)
+    if data_api := _data_api(target):
+        raise DataApiUnsupported(data_api.cluster, "a downgrade")
     return _run(
         "downgrade",
         target,
@@ -190,21 +208,15 @@ def check_target(direction: Direction, revision: str, *, location: Path | None =
     History(location).goal(direction, revision)
 
 
-def status(target: connect.Settings | URL | str, *, location: Path | None = None) -> Status:
+def status(target: connect.Settings | connect.DataApi | URL | str, *, location: Path | None = None) -> Status:
     """How a database stands; nothing is changed, and nothing waited for.
 
     Raises:
         ConnectError: it cannot be reached.
     """
     history = History(location)
-    settings = _settings(target)
-    with connect.translating(settings), closing(connect.open(settings)) as connection:
-        current = preflight.read_current(connection)
-        server = str(scalar(connection, "SHOW server_version")).partition(" ")[0]
-        postgis = scalar(
-            connection, "SELECT extversion FROM pg_catalog.pg_extension WHERE extname = 'postgis'"
-        )
-        recovery = bool(scalar(connection, "SELECT pg_is_in_recovery()"))
+    settings = _data_api(target) or _settings(target)
+    current, server, postgis, recovery = _state(settings)
     unknown = history.unknown(current)
     applied = 0 if unknown else max(map(history.position, current), default=0)
     return Status(
@@ -218,6 +230,24 @@ def status(target: connect.Settings | URL | str, *, location: Path | None = None
         pending=() if unknown else history.revisions[applied:],
         unknown=unknown,
     )
+
+
+def _state(
+    target: connect.Settings | connect.DataApi,
+) -> tuple[tuple[str, ...], str, str | None, bool]:
+    """The revisions at which a database stands, the versions of the server and of PostGIS, and whether it is a standby."""
+    if data_api := _data_api(target):
+        from dbschema.migrations import remote  # noqa: PLC0415  few need it
+
+        return remote.state(data_api)
+    settings = _settings(target)
+    with connect.translating(settings), closing(connect.open(settings)) as connection:
+        current = preflight.read_current(connection)
+        server = str(scalar(connection, "SHOW server_version")).partition(" ")[0]
+        postgis = scalar(
+            connection, "SELECT extversion FROM pg_catalog.pg_extension WHERE extname = 'postgis'"
+        )
+        return current, server, postgis, bool(scalar(connection, "SELECT pg_is_in_recovery()"))
 
 
 def sql(span: str | None = None, *, location: Path | None = None) -> str:
@@ -254,13 +284,21 @@ def sql(span: str | None = None, *, location: Path | None = None) -> str:
     return output.getvalue()
 
 
-def _settings(target: connect.Settings | URL | str) -> connect.Settings:
-    return target if isinstance(target, connect.Settings) else connect.resolve(target, source="the caller")
+def _settings(target: connect.Settings | connect.DataApi | URL | str) -> connect.Settings:
+    if isinstance(target, connect.Settings):
+        return target
+    return connect.resolve(target, source="the caller")  # type: ignore[arg-type]  # a DataApi never comes here
+
+
+def _data_api(target: connect.Settings | connect.DataApi | URL | str) -> connect.DataApi | None:
+    """`target`, where it is one; then its module is imported already."""
+    module = sys.modules.get("dbschema.connect.data_api")
+    return target if module is not None and isinstance(target, module.DataApi) else None
 
 
 def _run(
     direction: Direction,
-    target: connect.Settings | URL | str,
+    target: connect.Settings | connect.DataApi | URL | str,
     history: History,
     goal: Target,
     *,
@@ -271,6 +309,44 @@ def _run(
     compare: Callable[[Connection], Sequence[Any]] | None = None,
 ) -> Run:
     settings = _settings(target)
+    journey = None
+    if settings.failover_seconds:
+        from dbschema.migrations.survival import Journey  # noqa: PLC0415  few ask for failover
+
+        journey = Journey.begun(settings, history, direction, goal)
+        on_step = None if on_step is None else journey.told(on_step)
+
+    def once(there: connect.Settings, end: Target) -> Run:
+        return _once(
+            direction,
+            there,
+            history,
+            end,
+            timeouts=timeouts,
+            stop_at=stop_at,
+            on_step=on_step,
+            on_wait=on_wait,
+            compare=compare,
+        )
+
+    if journey is None:
+        return once(settings, goal)
+    return journey.made(once, stop_at=stop_at, compare=compare)
+
+
+def _once(
+    direction: Direction,
+    settings: connect.Settings,
+    history: History,
+    goal: Target,
+    *,
+    timeouts: Timeouts,
+    stop_at: float | None,
+    on_step: Callable[[Step], None] | None,
+    on_wait: Callable[[str], None] | None,
+    compare: Callable[[Connection], Sequence[Any]] | None,
+) -> Run:
+    """A run on one server."""
     another = connect.opener(settings)
     with connect.translating(settings), closing(another()) as work:
         before = preflight.known_current(work, history, settings.place)

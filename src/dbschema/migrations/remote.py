@@ -1,0 +1,365 @@
+"""Upgrades through the RDS Data API: the compiled SQL of each revision, one statement a call, in one transaction.
+
+No session outlives a call there, so nothing can be held over several transactions. The lock of a run is taken anew in each
+revision's transaction, under the keys that runs on connections use, and what counts is what the version table says under
+it: whoever comes between two revisions is no danger. A transaction whose answer was lost still has the lock, or is over; so
+whoever gets the lock next can read what became of it.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from dbschema.connect.data_api import DataApi, Unanswered
+from dbschema.connect.errors import DataApiUnsupported, Refusal
+from dbschema.errors import ConnectError
+from dbschema.migrations import preflight
+from dbschema.migrations.contents import STRANGERS, VERSION_TABLE
+from dbschema.migrations.errors import (
+    ForeignTables,
+    InvalidIndex,
+    LockNotGiven,
+    NeedsConnection,
+    RevisionFailed,
+    RunnerBusy,
+)
+from dbschema.migrations.guard import NOT_GIVEN, log
+from dbschema.migrations.lock import KEY, WORK_KEY
+from dbschema.migrations.runner import Run, Step
+from dbschema.migrations.statements import split
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from dbschema.connect.data_api import Transaction
+    from dbschema.migrations.history import History, Revision, Target
+    from dbschema.migrations.timeouts import Timeouts
+
+    Execute = Callable[[str], list[tuple[Any, ...]]]
+
+LONGEST_IDLE: Final = 60.0
+"""Seconds after which the server ends a transaction that nobody continues, and with it the lock of a run that died."""
+
+_LOST_ANSWERS: Final = 3
+_PAUSE: Final = (0.3, 0.9)
+_HIGH, _LOW, _LOW_OF_WORK = KEY >> 32, KEY & 0xFFFF_FFFF, WORK_KEY & 0xFFFF_FFFF
+# The API carries texts, numbers and truth values: what is of another type is made text.
+_TRY: Final = f"SELECT pg_try_advisory_xact_lock({KEY}) AND pg_try_advisory_xact_lock({WORK_KEY})"
+_HOLDER: Final = f"""
+    SELECT format('process %s%s', a.pid, CASE WHEN a.application_name <> '' THEN format(' %L', a.application_name) END)
+    FROM pg_catalog.pg_locks AS l JOIN pg_catalog.pg_stat_activity AS a ON a.pid = l.pid
+    WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 AND l.pid <> pg_backend_pid()
+      AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
+      AND l.classid = {_HIGH} AND l.objid IN ({_LOW}, {_LOW_OF_WORK})
+    LIMIT 1
+"""  # noqa: S608  two constants
+_HAS_VERSIONS: Final = f"SELECT to_regclass('{VERSION_TABLE}') IS NOT NULL"
+_VERSIONS: Final = f"SELECT version_num::text FROM {VERSION_TABLE}"  # noqa: S608  a constant
+_INVALID: Final = f"SELECT quoted::text FROM ({preflight.INVALID_INDEXES}) AS found"  # noqa: S608  a constant
+_STATE: Final = """
+    SELECT current_setting('server_version'),
+           (SELECT extversion FROM pg_catalog.pg_extension WHERE extname = 'postgis'),
+           pg_is_in_recovery()
+"""
+
+
+def upgrade(
+    api: DataApi,
+    history: History,
+    goal: Target,
+    *,
+    timeouts: Timeouts,
+    stop_at: float | None,
+    on_step: Callable[[Step], None] | None,
+    on_wait: Callable[[str], None] | None,
+    compare: object | None,
+) -> Run:
+    """As `runner.upgrade`, by whose arguments it is called.
+
+    Raises:
+        DataApiUnsupported: a comparison is wanted.
+    """
+    if compare is not None:
+        raise DataApiUnsupported(api.cluster, "a comparison with the models")
+
+    def tell(revision: Revision, number: int, total: int, *, done: bool = False) -> None:
+        if on_step is not None:
+            on_step(Step("upgrade", revision, number, total, done))
+
+    run = Upgrade(
+        api,
+        history,
+        timeouts,
+        stop_at,
+        on_begin=tell,
+        on_done=lambda *step: tell(*step, done=True),
+        on_wait=on_wait,
+    )
+    before, after, plan = run.run(goal)
+    count = history.position(after) - history.position(before)
+    return Run(api.place, before, after, plan[:count], left=plan[count:], waited=run.waited)
+
+
+@dataclass
+class Upgrade:
+    """One run through the API.
+
+    Args:
+        api: the database.
+        history: the scripts, which have to be compiled.
+        timeouts: how long to wait for whom; `wait` counts for each revision.
+        stop_at: by the monotonic clock; no revision is begun after it. None: no end.
+        on_begin, on_done: called with a revision, its number from 1, and the number of all.
+        on_wait: called once, with the holder of the lock in words.
+    """
+
+    api: DataApi
+    history: History
+    timeouts: Timeouts
+    stop_at: float | None = None
+    on_begin: Callable[[Revision, int, int], None] | None = None
+    on_done: Callable[[Revision, int, int], None] | None = None
+    on_wait: Callable[[str], None] | None = None
+    waited: float = 0.0
+    _begun: list[str] = field(default_factory=list)
+    _told: set[str] = field(default_factory=set)
+    _lost: int = 0
+
+    def run(self, goal: Target) -> tuple[str | None, str | None, tuple[Revision, ...]]:
+        """Go to `goal`; where the database stood, where it stands, and the revisions of the plan.
+
+        Raises:
+            MigrationError: as of `runner.upgrade`, and `NeedsConnection` before anything is changed.
+            ConnectError: the API refuses, or gives no answer.
+        """
+        before = self._current(self.api.execute)
+        plan = self.history.plan("upgrade", before, goal)
+        if not plan:
+            self._check_valid(self.api.execute)
+            return before, before, ()
+        steps = compiled(self.history, plan, self.api.place)
+        preflight.judge_rights(self.api.place, self.api.execute(preflight.FACTS)[0])
+        while True:
+            try:
+                after = self._advance(plan, steps)
+            except Unanswered:
+                self._lost += 1
+                if self._lost > _LOST_ANSWERS:
+                    raise
+                log.warning("%s gave no answer; what became of the transaction is looked up", self.api.place)
+                continue
+            return before, after, plan
+
+    def _advance(self, plan: Sequence[Revision], steps: dict[str, list[str]]) -> str | None:
+        """Apply what is left of `plan`; where the database stands then."""
+        met: float | None = None
+        retries = 0
+        while True:
+            began = time.monotonic()
+            left: list[Revision] = []
+            transaction = self._locked()
+            try:
+                current = self._current(transaction.execute)
+                left = self._left(current, plan)
+                if not left or (self.stop_at is not None and time.monotonic() >= self.stop_at):
+                    transaction.rollback()
+                    return current
+                if current is None:
+                    self._check_empty(transaction.execute)
+                self._apply(transaction, current, left[0], plan, steps)
+            except BaseException as error:
+                transaction.rollback()
+                if (
+                    not left
+                    or getattr(error, "sqlstate", None) not in NOT_GIVEN
+                    or isinstance(error, RevisionFailed)
+                ):
+                    raise
+                met = began if met is None else met
+                self._pause(error, left[0], plan, retries, met)
+                retries += 1
+            else:
+                met, retries = None, 0
+
+    def _apply(
+        self,
+        transaction: Transaction,
+        current: str | None,
+        revision: Revision,
+        plan: Sequence[Revision],
+        steps: dict[str, list[str]],
+    ) -> None:
+        number, began = plan.index(revision) + 1, time.monotonic()
+        if revision.id not in self._begun:
+            self._begun.append(revision.id)
+            if self.on_begin is not None:
+                self.on_begin(revision, number, len(plan))
+        try:
+            for statement in steps[revision.id]:
+                transaction.execute(statement)
+            for statement in _version(current, revision.id):
+                transaction.execute(statement)
+            self._check_valid(transaction.execute, revision.id)
+        except Unanswered:
+            raise
+        except ConnectError as error:
+            if getattr(error, "sqlstate", None) in NOT_GIVEN:
+                raise
+            raise self._failed(revision, plan, error) from error
+        transaction.commit()
+        log.info("upgrade of revision %s: %.3f s", revision.id, time.monotonic() - began)
+        self._tell_done(revision, plan)
+
+    def _left(self, current: str | None, plan: Sequence[Revision]) -> list[Revision]:
+        """The revisions of `plan` above `current`; those that turn out to be done are told."""
+        position = self.history.position(current)
+        for one in plan:
+            if one.id in self._begun and self.history.position(one.id) <= position:
+                self._tell_done(one, plan)
+        return [one for one in plan if self.history.position(one.id) > position]
+
+    def _tell_done(self, revision: Revision, plan: Sequence[Revision]) -> None:
+        if revision.id not in self._told:
+            self._told.add(revision.id)
+            if self.on_done is not None:
+                self.on_done(revision, plan.index(revision) + 1, len(plan))
+
+    def _locked(self) -> Transaction:
+        """A transaction that has the lock of a run.
+
+        Raises:
+            RunnerBusy: another run has it for longer than `timeouts.wait`.
+        """
+        began = time.monotonic()
+        while True:
+            transaction = self.api.begin()
+            try:
+                transaction.execute(self._settings())
+                if transaction.execute(_TRY)[0][0]:
+                    self.waited += time.monotonic() - began
+                    return transaction
+                found = transaction.execute(_HOLDER)
+            except BaseException:
+                transaction.rollback()
+                raise
+            transaction.rollback()
+            holder = found[0][0] if found else "a session that has just ended"
+            if self.on_wait is not None:
+                self.on_wait(holder)
+                self.on_wait = None
+            if time.monotonic() - began >= self._patience():
+                raise RunnerBusy(self.api.place, holder, self.timeouts.wait)
+            time.sleep(random.uniform(*_PAUSE))  # noqa: S311  runs shall not ask in step; nothing secret
+
+    def _patience(self) -> float:
+        if self.stop_at is None:
+            return self.timeouts.wait
+        return max(0.0, min(self.timeouts.wait, self.stop_at - time.monotonic()))
+
+    def _settings(self) -> str:
+        given = self.timeouts.settings()
+        idle = min(LONGEST_IDLE, self.timeouts.idle_in_transaction or LONGEST_IDLE)
+        values = {
+            "lock_timeout": given["lock_timeout"],
+            "idle_in_transaction_session_timeout": f"{round(idle * 1000)}ms",
+        }
+        if "statement_timeout" in given:
+            values["statement_timeout"] = given["statement_timeout"]
+        calls = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in values.items())
+        return f"SELECT {calls}"
+
+    def _current(self, execute: Execute) -> str | None:
+        """As `preflight.known_current`."""
+        return preflight.judge_current(versions(execute), self.history, self.api.place)
+
+    def _check_empty(self, execute: Execute) -> None:
+        found = execute(STRANGERS)
+        if found:
+            raise ForeignTables(self.api.place, preflight.DEFAULT_SCHEMA, [row[0] for row in found])
+
+    def _check_valid(self, execute: Execute, revision: str | None = None) -> None:
+        if found := execute(_INVALID):
+            raise InvalidIndex(self.api.place, [row[0] for row in found], revision)
+
+    def _pause(
+        self, error: BaseException, revision: Revision, plan: Sequence[Revision], retries: int, since: float
+    ) -> None:
+        """Wait before the next attempt at a revision that has met a lock."""
+        waited = time.monotonic() - since
+        if retries and waited >= self.timeouts.retry:
+            raise LockNotGiven(
+                self.api.place,
+                "upgrade",
+                revision=revision.id,
+                doc=revision.doc,
+                done=self._done(plan),
+                blockers=(),
+                retries=retries,
+                waited=waited,
+                sqlstate=getattr(error, "sqlstate", None),
+            ) from error
+        time.sleep(random.uniform(*_PAUSE))  # noqa: S311  as above
+
+    def _failed(self, revision: Revision, plan: Sequence[Revision], error: ConnectError) -> RevisionFailed:
+        return RevisionFailed(
+            self.api.place,
+            "upgrade",
+            revision=revision.id,
+            doc=revision.doc,
+            done=self._done(plan),
+            reason=error.reason if isinstance(error, Refusal) else error.what,
+            remedy=error.next_step,
+            sqlstate=error.sqlstate if isinstance(error, Refusal) else None,
+        )
+
+    def _done(self, plan: Sequence[Revision]) -> list[str]:
+        return [one.id for one in plan if one.id in self._told]
+
+
+def compiled(history: History, plan: Sequence[Revision], place: str) -> dict[str, list[str]]:
+    """The single statements of each revision of `plan`.
+
+    Raises:
+        NeedsConnection: one of them was not compiled, or holds a step outside of a transaction.
+    """
+    found: dict[str, list[str]] = {}
+    for revision in plan:
+        ready = None if history.compiled is None else history.compiled.statements([revision.id])
+        if ready is None:
+            raise NeedsConnection(place, revision.id, "is no plain SQL that was compiled beforehand")
+        ((_, statements),) = ready
+        if any(one.alone for one in statements):
+            raise NeedsConnection(
+                place,
+                revision.id,
+                "holds a step outside of a transaction (CONCURRENTLY), where no lock could be held",
+            )
+        found[revision.id] = [single for one in statements for single in split(one.sql)]
+    return found
+
+
+def versions(execute: Execute) -> tuple[str, ...]:
+    """The revisions at which the database stands."""
+    if not execute(_HAS_VERSIONS)[0][0]:
+        return ()
+    return tuple(row[0] for row in execute(_VERSIONS))
+
+
+def state(api: DataApi) -> tuple[tuple[str, ...], str, str | None, bool]:
+    """The revisions at which the database stands, the versions of the server and of PostGIS, and whether it is a standby."""
+    current = versions(api.execute)
+    ((server, postgis, recovery),) = api.execute(_STATE)
+    return current, str(server).partition(" ")[0], postgis, bool(recovery)
+
+
+def _version(current: str | None, revision: str) -> list[str]:
+    """What notes a revision as applied; under the lock, nobody has moved it."""
+    if current is not None:
+        return [f"UPDATE {VERSION_TABLE} SET version_num = '{revision}' WHERE version_num = '{current}'"]  # noqa: S608  ids of our own scripts
+    return [
+        f"CREATE TABLE IF NOT EXISTS {VERSION_TABLE} (version_num VARCHAR(32) NOT NULL, CONSTRAINT {VERSION_TABLE}_pkc PRIMARY KEY (version_num))",
+        f"INSERT INTO {VERSION_TABLE} (version_num) VALUES ('{revision}')",  # noqa: S608  as above
+    ]

@@ -1,0 +1,462 @@
+"""Upgrades through the RDS Data API: as those on a connection, refused by name where they cannot be, and right when calls are lost."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pytest
+from sqlalchemy import make_url
+from stand_in import Refused
+
+from dbschema import catalog, connect, models
+from dbschema.connect import errors
+from dbschema.connect.data_api import StatementTimedOut, StatementTooLong, Unanswered
+from dbschema.migrations import lock, runner
+from dbschema.migrations.errors import (
+    DatabaseNewer,
+    ForeignTables,
+    LockNotGiven,
+    MayNotCreate,
+    NeedsConnection,
+    RevisionFailed,
+    RunnerBusy,
+)
+from dbschema.migrations.timeouts import Timeouts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from stand_in import DataApiStandIn
+
+    History = Callable[..., Path]
+
+THREE = {
+    "one": 'op.execute("CREATE TABLE t (n int)")\nop.execute("INSERT INTO t VALUES (1); INSERT INTO t VALUES (1)")',
+    "two": 'op.execute("UPDATE t SET n = n + 1")',
+    "three": 'op.execute("CREATE TABLE u AS SELECT n FROM t")',
+}
+
+
+@pytest.fixture
+def ask(fresh_database: str) -> Callable[[str], Any]:
+    """The first value of what the database answers on a connection."""
+    url = make_url(fresh_database).set(drivername="postgresql").render_as_string(hide_password=False)
+
+    def ask(query: str) -> Any:
+        with psycopg.connect(url, autocommit=True) as connection:
+            cursor = connection.execute(query)
+            row = cursor.fetchone() if cursor.description else None
+        return None if row is None else row[0]
+
+    return ask
+
+
+def tables(ask: Callable[[str], Any]) -> str | None:
+    found: str | None = ask(
+        "SELECT string_agg(tablename, ' ' ORDER BY tablename) FROM pg_tables WHERE schemaname = 'public'"
+    )
+    return found
+
+
+def program(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "dbschema", *arguments],
+        env=os.environ,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_our_own_schema_is_made_as_on_a_connection(
+    service: DataApiStandIn, api: connect.DataApi, fresh_database: str
+) -> None:
+    run = runner.upgrade(api)
+    status = runner.status(api)
+
+    assert run.before is None
+    assert run.after == status.head
+    assert status.up_to_date
+    assert (status.source, status.in_recovery) == ("AURORA_CLUSTER_ARN", False)
+    assert status.server_version.startswith("15.")
+    with connect.create_engine(connect.resolve(fresh_database)).connect() as connection:
+        assert not catalog.check(connection, models.metadata)
+    assert service.open_transactions == 0
+
+
+def test_a_second_run_changes_nothing_and_opens_no_transaction(
+    service: DataApiStandIn, api: connect.DataApi, compiled_history: History
+) -> None:
+    scripts = compiled_history(**THREE)
+    runner.upgrade(api, location=scripts)
+    service.calls.clear()
+
+    run = runner.upgrade(api, location=scripts)
+
+    assert (run.steps, run.before, run.after) == ((), "three", "three")
+    assert set(service.calls) == {"Execute"}
+
+
+def test_each_revision_is_a_transaction_and_is_told(
+    service: DataApiStandIn, api: connect.DataApi, compiled_history: History, ask: Callable[[str], Any]
+) -> None:
+    told: list[tuple[str, int, int, bool]] = []
+
+    run = runner.upgrade(
+        api,
+        location=compiled_history(**THREE),
+        on_step=lambda step: told.append((step.revision.id, step.number, step.total, step.done)),
+    )
+
+    assert [step.id for step in run.steps] == ["one", "two", "three"]
+    assert told == [(name, number, 3, done) for number, name in enumerate(THREE, 1) for done in (False, True)]
+    assert service.calls.count("CommitTransaction") == 3
+    assert ask("SELECT sum(n) FROM u") == 4
+
+
+def test_a_target_below_the_head_and_a_relative_one(api: connect.DataApi, compiled_history: History) -> None:
+    scripts = compiled_history(**THREE)
+
+    first = runner.upgrade(api, "+1", location=scripts)
+    second = runner.upgrade(api, "two", location=scripts)
+
+    assert (first.after, second.before, second.after) == ("one", "one", "two")
+    assert [one.id for one in runner.status(api, location=scripts).pending] == ["three"]
+
+
+def test_a_revision_that_fails_leaves_nothing_and_those_before_it_stay(
+    service: DataApiStandIn, api: connect.DataApi, compiled_history: History, ask: Callable[[str], Any]
+) -> None:
+    scripts = compiled_history(
+        one=THREE["one"], two='op.execute("CREATE TABLE x ()")\nop.execute("SELECT 1 / 0")'
+    )
+
+    with pytest.raises(RevisionFailed, match="division by zero") as caught:
+        runner.upgrade(api, location=scripts)
+
+    assert (caught.value.revision, caught.value.done, caught.value.sqlstate) == ("two", ("one",), "22012")
+    assert tables(ask) == "alembic_version t"
+    assert ask("SELECT version_num FROM alembic_version") == "one"
+    assert service.open_transactions == 0
+
+
+def test_the_first_revision_that_fails_leaves_an_empty_database(
+    api: connect.DataApi, compiled_history: History, ask: Callable[[str], Any]
+) -> None:
+    with pytest.raises(RevisionFailed):
+        runner.upgrade(
+            api, location=compiled_history(one='op.execute("CREATE TABLE t ()")\nop.execute("oops")')
+        )
+
+    assert tables(ask) is None
+
+
+def test_a_step_outside_of_a_transaction_is_refused_before_anything_is_changed(
+    service: DataApiStandIn, api: connect.DataApi, compiled_history: History, ask: Callable[[str], Any]
+) -> None:
+    concurrent = (
+        'with op.get_context().autocommit_block():\n    op.execute("CREATE INDEX CONCURRENTLY i ON t (n)")'
+    )
+
+    with pytest.raises(NeedsConnection, match=r"two.*CONCURRENTLY.*DB_SECRET_ARN"):
+        runner.upgrade(api, location=compiled_history(one=THREE["one"], two=concurrent))
+
+    assert tables(ask) is None
+    assert "BeginTransaction" not in service.calls
+
+
+def test_a_revision_that_is_no_plain_sql_is_refused(
+    api: connect.DataApi, compiled_history: History, ask: Callable[[str], Any]
+) -> None:
+    python = 'for row in op.get_bind().exec_driver_sql("SELECT 1"):\n    print(row)'
+
+    with pytest.raises(NeedsConnection, match=r"one.*compiled"):
+        runner.upgrade(api, location=compiled_history(one=python))
+
+    assert tables(ask) is None
+
+
+def test_two_runs_at_once_make_one(
+    api: connect.DataApi, compiled_history: History, ask: Callable[[str], Any]
+) -> None:
+    scripts = compiled_history(**THREE)
+    at_once = threading.Barrier(4)
+
+    def upgrade(_: int) -> runner.Run:
+        at_once.wait()
+        return runner.upgrade(api, location=scripts)
+
+    with ThreadPoolExecutor(4) as pool:
+        runs = list(pool.map(upgrade, range(4)))
+
+    assert {run.after for run in runs} == {"three"}
+    assert ask("SELECT sum(n) FROM u") == 4
+
+
+def test_a_run_on_a_connection_and_one_through_the_api_exclude_each_other(
+    api: connect.DataApi, compiled_history: History, fresh_database: str, ask: Callable[[str], Any]
+) -> None:
+    scripts = compiled_history(**THREE)
+    another = connect.opener(connect.resolve(fresh_database))
+    waited: list[str] = []
+
+    with lock.exclusive(another, "here"), pytest.raises(RunnerBusy, match=r"process .*'dbschema'"):
+        runner.upgrade(api, location=scripts, wait=0, on_wait=waited.append)
+    transaction = api.begin()
+    transaction.execute(f"SELECT pg_try_advisory_xact_lock({lock.KEY})")
+    with pytest.raises(RunnerBusy, match="RDS Data API"):
+        runner.upgrade(fresh_database, location=scripts, wait=0)
+    transaction.rollback()
+
+    assert "process" in waited[0]
+    assert tables(ask) is None
+
+
+def test_a_lock_of_others_is_waited_for_by_trying_again(
+    api: connect.DataApi, compiled_history: History, fresh_database: str, ask: Callable[[str], Any]
+) -> None:
+    scripts = compiled_history(one=THREE["one"], two='op.execute("ALTER TABLE t ADD COLUMN m int")')
+    runner.upgrade(api, "one", location=scripts)
+    blocker = connect.open(connect.resolve(fresh_database))
+    blocker.execute("LOCK TABLE t IN ACCESS SHARE MODE")
+
+    with pytest.raises(LockNotGiven) as caught:
+        runner.upgrade(api, location=scripts, timeouts=Timeouts(retry=0.5))
+    blocker.close()
+    run = runner.upgrade(api, location=scripts)
+
+    assert caught.value.retries >= 1
+    assert run.after == "two"
+
+
+def test_a_paused_database_is_waited_for(
+    service: DataApiStandIn, api: connect.DataApi, compiled_history: History, caplog: pytest.LogCaptureFixture
+) -> None:
+    service.resuming = 3
+
+    with caplog.at_level(logging.INFO, "dbschema.connect"):
+        run = runner.upgrade(api, location=compiled_history(one=THREE["one"]))
+
+    assert run.after == "one"
+    assert [record.levelname for record in caplog.records if "resumes" in record.message] == [
+        "WARNING",
+        "INFO",
+        "INFO",
+    ]
+
+
+def test_a_database_that_does_not_wake_is_told_in_time(
+    service: DataApiStandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DB_WAKE_SECONDS", "0")
+    service.resuming = 1_000
+    api = connect.behind_data_api()
+    assert api is not None
+
+    with pytest.raises(errors.NotReady, match="paused"):
+        runner.status(api)
+
+
+@pytest.mark.parametrize("operation", ["BeginTransaction", "Execute", "CommitTransaction"])
+def test_an_answer_that_is_lost_makes_nothing_twice(
+    service: DataApiStandIn,
+    api: connect.DataApi,
+    compiled_history: History,
+    ask: Callable[[str], Any],
+    operation: str,
+) -> None:
+    """The call was carried out, and its client does not know: it looks, under the lock, before it goes on."""
+    scripts = compiled_history(**THREE)
+    runner.upgrade(api, "one", location=scripts)
+    told: list[str] = []
+
+    def lose(step: runner.Step) -> None:
+        told.append(f"{step.revision.id} {step.done}")
+        if step.revision.id == "two" and len(told) == 1:
+            service.lose_answer_to.append(operation)
+
+    run = runner.upgrade(api, location=scripts, on_step=lose)
+
+    assert [step.id for step in run.steps] == ["two", "three"]
+    assert told == ["two False", "two True", "three False", "three True"]
+    assert ask("SELECT sum(n) FROM u") == 4
+    assert service.lose_answer_to == []
+
+
+def test_a_transaction_that_died_is_ended_by_the_server_and_holds_the_lock_no_longer(
+    api: connect.DataApi,
+) -> None:
+    from dbschema.migrations import remote  # noqa: PLC0415  to read what it sets
+
+    run = remote.Upgrade(api, runner.History(), Timeouts(idle_in_transaction=5.0))
+
+    transaction = run._locked()
+
+    assert transaction.execute("SELECT current_setting('idle_in_transaction_session_timeout')") == [("5s",)]
+    assert transaction.execute("SELECT current_setting('lock_timeout')") == [("50ms",)]
+    transaction.rollback()
+
+
+def test_an_api_that_never_answers_ends_the_run(
+    service: DataApiStandIn, api: connect.DataApi, compiled_history: History
+) -> None:
+    service.refuse["CommitTransaction"] = Refused("ServiceUnavailableError", status=503)
+
+    with pytest.raises(Unanswered, match="Repeat the command"):
+        runner.upgrade(api, location=compiled_history(**THREE))
+
+
+def test_a_newer_database_is_reported_or_tolerated(api: connect.DataApi, compiled_history: History) -> None:
+    runner.upgrade(api, location=compiled_history(**THREE))
+    older = compiled_history(one=THREE["one"])
+
+    with pytest.raises(DatabaseNewer):
+        runner.upgrade(api, location=older)
+
+    assert runner.upgrade(api, location=older, tolerate_newer=True).unknown == ("three",)
+    assert runner.status(api, location=older).unknown == ("three",)
+
+
+def test_tables_of_others_are_not_touched(
+    api: connect.DataApi, compiled_history: History, ask: Callable[[str], Any]
+) -> None:
+    ask("CREATE TABLE theirs ()")
+
+    with pytest.raises(ForeignTables, match="theirs"):
+        runner.upgrade(api, location=compiled_history(**THREE))
+
+    assert tables(ask) == "theirs"
+
+
+def test_a_role_without_the_right_to_create_is_refused(
+    api: connect.DataApi, compiled_history: History, ask: Callable[[str], Any]
+) -> None:
+    ask("DROP SCHEMA public")
+
+    with pytest.raises(MayNotCreate):
+        runner.upgrade(api, location=compiled_history(**THREE))
+
+
+def test_the_deadline_stops_it_between_two_revisions(api: connect.DataApi, compiled_history: History) -> None:
+    run = runner.upgrade(api, location=compiled_history(**THREE), within=0)
+
+    assert (run.after, [one.id for one in run.left]) == (None, ["one", "two", "three"])
+
+
+def test_a_statement_that_takes_too_long_names_the_way_out(
+    service: DataApiStandIn, api: connect.DataApi, compiled_history: History, ask: Callable[[str], Any]
+) -> None:
+    service.statement_seconds = 0.2
+
+    with pytest.raises(RevisionFailed, match=r"45 s.*DB_SECRET_ARN") as caught:
+        runner.upgrade(api, location=compiled_history(one='op.execute("SELECT pg_sleep(30)")'))
+
+    assert isinstance(caught.value.__cause__, StatementTimedOut)
+    assert tables(ask) is None
+
+
+def test_a_statement_that_is_too_long_is_not_sent(api: connect.DataApi, compiled_history: History) -> None:
+    long = f"op.execute(\"SELECT '{'x' * 70_000}'\")"
+
+    with pytest.raises(RevisionFailed, match=r"65,536.*DB_SECRET_ARN") as caught:
+        runner.upgrade(api, location=compiled_history(one=long))
+
+    assert isinstance(caught.value.__cause__, StatementTooLong)
+
+
+@pytest.mark.parametrize(
+    ("refused", "kind", "says"),
+    [
+        (Refused("SecretsErrorException"), errors.AwsRefused, "AURORA_SECRET_ARN"),
+        (Refused("ForbiddenException", status=403), errors.AwsRefused, "rds-data:ExecuteStatement"),
+        (Refused("AccessDeniedException", status=403), errors.AwsRefused, "rds-data:ExecuteStatement"),
+        (Refused("HttpEndpointNotEnabledException"), errors.AwsRefused, "enable-http-endpoint"),
+        (Refused("DatabaseNotFoundException", status=404), errors.AwsRefused, "instance"),
+        (Refused("InternalServerErrorException", status=500), Unanswered, "Repeat"),
+    ],
+    ids=lambda value: getattr(value, "code", ""),
+)
+def test_what_the_api_refuses_is_told_with_the_next_step(
+    service: DataApiStandIn, api: connect.DataApi, refused: Refused, kind: type[Exception], says: str
+) -> None:
+    service.refuse["Execute"] = refused
+
+    with pytest.raises(kind, match=says):
+        runner.status(api)
+
+
+def test_a_secret_that_the_server_refuses_and_one_that_was_rotated(
+    service: DataApiStandIn, api: connect.DataApi
+) -> None:
+    """The API reads the secret at each call, so that a rotation needs nothing of us."""
+    service.password = "not this one"
+    with pytest.raises(errors.WrongPassword, match="AURORA_CLUSTER_ARN"):
+        runner.status(api)
+
+    service.password = None
+
+    assert runner.status(api).current == ()
+
+
+def test_values_of_all_kinds_that_the_api_carries(api: connect.DataApi) -> None:
+    row = api.execute("SELECT true, 2, 'three', NULL::text, 4.5::float8, ARRAY['five', 'six']")
+
+    assert row == [(True, 2, "three", None, 4.5, ["five", "six"])]
+
+
+def test_the_command_line_upgrades_and_shows_the_status(service: DataApiStandIn) -> None:
+    before = program("status")
+    upgrade = program("upgrade")
+    status = program("status", "--json")
+
+    assert before.returncode == 1
+    assert "the Data API of shop" in before.stdout
+    assert (upgrade.returncode, upgrade.stderr.count("Error")) == (0, 0)
+    assert "not compared with the models" in upgrade.stdout
+    assert json.loads(status.stdout)["up_to_date"] is True
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["check"], ["verify"], ["seed"], ["psql"], ["url"], ["downgrade", "base"]],
+    ids=lambda words: words[0],
+)
+def test_commands_that_need_a_session_say_so(service: DataApiStandIn, command: list[str]) -> None:
+    done = program(*command)
+
+    assert done.returncode == 2
+    assert "RDS Data API" in done.stderr
+    assert "DB_SECRET_ARN" in done.stderr
+    assert service.calls == []
+
+
+def test_a_comparison_that_a_caller_wants_is_refused(api: connect.DataApi) -> None:
+    with pytest.raises(errors.DataApiUnsupported, match="comparison"):
+        runner.upgrade(api, compare=lambda _: [])
+
+
+@pytest.mark.parametrize("missing", ["AURORA_SECRET_ARN", "DATABASE_NAME"])
+def test_a_part_of_the_address_that_is_not_set_is_named(
+    service: DataApiStandIn, monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    monkeypatch.delenv(missing)
+
+    with pytest.raises(errors.BadSetting, match=missing):
+        connect.behind_data_api()
+
+
+def test_another_address_goes_first(service: DataApiStandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://localhost/app")
+
+    assert connect.behind_data_api() is None
