@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 ARCHITECTURES = {"arm64": "aarch64", "x86_64": "x86_64"}
 ELF_MACHINES = {"arm64": 183, "x86_64": 62}
+FOR_APPLICATIONS = {"dbschema.connect.asynchronous"}
+"""Modules that no event needs: they serve programs that run on asyncio, and need greenlet."""
+
 LEFT_OUT = {"boto3", "botocore", "greenlet", "rich", "s3transfer", "typer", "urllib3"}
 
 
@@ -194,6 +197,7 @@ def reachable(task_root: Path) -> tuple[set[str], set[str]]:
                 if "importlib.import_module" in found and path.name == "__init__.py":
                     # It gives its names out of its modules when they are asked for, and no `import` says which.
                     waiting |= {f"{module}.{one.stem}" for one in path.parent.glob("[!_]*.py")}
+                    waiting -= FOR_APPLICATIONS
     return ours, others
 
 

@@ -7,6 +7,7 @@ the steps that are left.
 from __future__ import annotations
 
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,13 +81,16 @@ def around(work: psycopg.Connection, settings: connect.Settings) -> Iterator[Con
 
     Further connections of its engine are new ones: a revision may open some.
     """
-    engine = connect.create_engine(settings)
+    # Listeners are asked in the order in which they came (`insert=True` is ignored here), and the first that gives a
+    # connection is believed: one that opens sessions for secrets, tokens or servers that sleep has to come after ours.
+    engine = connect.create_engine(replace(settings, secret=None, iam=False, wake_seconds=0.0))
     first = [work]
 
     def do_connect(*_: Any) -> psycopg.Connection | None:
         return first.pop() if first else None
 
-    event.listen(engine, "do_connect", do_connect, insert=True)
+    event.listen(engine, "do_connect", do_connect)
+    connect.attach(engine, settings)
     with closing(engine.connect()) as connection:
         yield connection
 
