@@ -21,8 +21,11 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 ARCHITECTURES = {"arm64": "aarch64", "x86_64": "x86_64"}
 ELF_MACHINES = {"arm64": 183, "x86_64": 62}
-FOR_APPLICATIONS = {"dbschema.connect.asynchronous"}
-"""Modules that no event needs: they serve programs that run on asyncio, and need greenlet."""
+FOR_APPLICATIONS = ("dbschema.connect.asynchronous", "dbschema.sessions")
+"""Modules that no event needs: they serve programs that have tenants, or run on asyncio, which takes greenlet."""
+
+EXTRAS = ("aws_advanced_python_wrapper",)
+"""What a setting asks for that is off (DB_FAILOVER_SECONDS), and that is no part of the archive: it is told as missing."""
 
 LEFT_OUT = {"boto3", "botocore", "greenlet", "rich", "s3transfer", "typer", "urllib3"}
 
@@ -185,6 +188,8 @@ def reachable(task_root: Path) -> tuple[set[str], set[str]]:
     others: set[str] = set()
     while waiting:
         name = waiting.pop()
+        if name.startswith((*FOR_APPLICATIONS, *EXTRAS)):
+            continue
         if name.partition(".")[0] != "dbschema":
             others.add(name)
             continue
@@ -197,7 +202,6 @@ def reachable(task_root: Path) -> tuple[set[str], set[str]]:
                 if "importlib.import_module" in found and path.name == "__init__.py":
                     # It gives its names out of its modules when they are asked for, and no `import` says which.
                     waiting |= {f"{module}.{one.stem}" for one in path.parent.glob("[!_]*.py")}
-                    waiting -= FOR_APPLICATIONS
     return ours, others
 
 
