@@ -20,6 +20,7 @@ from pytest_postgresql.janitor import DatabaseJanitor
 from sqlalchemy import create_engine
 
 from dbschema.server import Address, PrivateServer
+from dbschema.testing import place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -71,7 +72,7 @@ def pytest_configure(config: pytest.Config) -> None:
     ):
         os.environ.pop(name, None)
     if not hasattr(config, "workerinput"):
-        folder = tempfile.mkdtemp(prefix="dbschema-test-")
+        folder = tempfile.mkdtemp(prefix="dbschema-test-", dir=place.folder())
         # Started by root, the server runs as another user, who has to get there.
         Path(folder).chmod(0o755)
         os.environ[HOME_VARIABLE] = folder

@@ -25,6 +25,7 @@ from dbschema.catalog.errors import (
 from dbschema.ddl import Extension, Policy, Role, declare, declare_for
 from dbschema.models import metadata as our_models
 from dbschema.server import PrivateServer
+from dbschema.testing import place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -184,7 +185,7 @@ def test_a_lost_connection_is_told_as_such(fresh_engine: Engine, fresh_database:
 @pytest.fixture
 def small_server() -> Iterator[str]:
     """The URL of a server with little room for locks."""
-    folder = Path(mkdtemp(prefix="dbschema-test-"))
+    folder = Path(mkdtemp(prefix="dbschema-test-", dir=place.folder()))
     folder.chmod(0o755)  # started by root, the server runs as another user, who has to get there
     options = {"max_locks_per_transaction": "10", "max_connections": "10", "fsync": "off"}
     server = PrivateServer(folder / "server", options=options)

@@ -20,6 +20,7 @@ from typer.testing import CliRunner
 
 from dbschema.cli.app import app
 from dbschema.server import PrivateServer
+from dbschema.testing import place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -92,7 +93,7 @@ def snapshot() -> Callable[[str], list[tuple[str, ...]]]:
 @pytest.fixture
 def home(environment: dict[str, str]) -> Iterator[Path]:
     """The home of a private server of this test's own, named in the environment of the program."""
-    with tempfile.TemporaryDirectory(prefix="dbschema-test-") as folder:
+    with tempfile.TemporaryDirectory(prefix="dbschema-test-", dir=place.folder()) as folder:
         Path(folder).chmod(0o755)  # started by root, the server runs as another user, who has to get there
         home = Path(folder, "a home")
         environment["DBSCHEMA_HOME"] = str(home)

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import os
 import secrets
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from dbschema.testing import place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 _RUN = "dbschema_run"
 _INI = "dbschema_alembic_ini"
-_KEY: pytest.StashKey[str] = pytest.StashKey()
+_KEY: pytest.StashKey[Path] = pytest.StashKey()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -49,29 +50,27 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Name the run; the workers of pytest-xdist are given the name by the process that starts them."""
-    config.stash[_KEY] = getattr(config, "workerinput", {}).get(_RUN) or secrets.token_hex(5)
+    given = getattr(config, "workerinput", {}).get(_RUN)
+    config.stash[_KEY] = Path(given) if given else place.folder() / f"dbschema-pytest-{secrets.token_hex(5)}"
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
     """Called by pytest-xdist for each worker."""
-    node.workerinput[_RUN] = node.config.stash[_KEY]
+    node.workerinput[_RUN] = str(node.config.stash[_KEY])
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Remove what the run has made, when the last worker has ended."""
-    if not hasattr(config, "workerinput") and _KEY in config.stash and _folder(config).exists():
+    if not hasattr(config, "workerinput") and _KEY in config.stash and config.stash[_KEY].exists():
         _databases(config).remove()
-
-
-def _folder(config: pytest.Config) -> Path:
-    return Path(tempfile.gettempdir()) / f"dbschema-pytest-{config.stash[_KEY]}"
 
 
 def _databases(config: pytest.Config) -> Databases:
     from dbschema.testing.databases import Databases  # noqa: PLC0415  pytest imports this module in every run
 
-    return Databases(config.stash[_KEY], _folder(config), config.getoption("--dbschema-url"))
+    folder = config.stash[_KEY]
+    return Databases(folder.name.rpartition("-")[2], folder, config.getoption("--dbschema-url"))
 
 
 @pytest.fixture(scope="session")

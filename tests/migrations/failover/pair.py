@@ -21,6 +21,7 @@ import psycopg
 
 from dbschema.server.account import default_account
 from dbschema.server.binaries import find_binaries
+from dbschema.testing import place
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -59,7 +60,7 @@ class Pair:
         self.port = free_port()
 
     def __enter__(self) -> Self:
-        self.folder = Path(tempfile.mkdtemp(prefix="dbschema-pair-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="dbschema-pair-", dir=place.folder()))
         # Started by root, the servers run as another user, who has to get there.
         self.folder.chmod(0o755)
         try:
