@@ -8,6 +8,7 @@ import traceback
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from sqlalchemy import URL
 
 from dbschema.connect import VARIABLES, create_engine, errors, resolve, translating, variable
 
@@ -284,3 +285,20 @@ def test_an_application_connects_with_what_the_secret_says(aws: Aws, role: Role)
 
     with translating(settings), create_engine(settings).connect() as connection:
         assert connection.exec_driver_sql("SELECT current_user").scalar_one() == role.name
+
+
+def test_a_url_of_sqlalchemy_keeps_spaces_and_plus_signs() -> None:
+    given = URL.create(
+        "postgresql+psycopg",
+        "ada",
+        "p+ s?s",
+        "db.example",
+        5432,
+        "shop",
+        {"options": "-c role=app", "application_name": "a+b c"},
+    )
+
+    found = resolve(given, environ={}).url
+
+    assert (found.query["options"], found.query["application_name"]) == ("-c role=app", "a+b c")
+    assert found.password == "p+ s?s"

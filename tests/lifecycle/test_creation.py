@@ -12,6 +12,8 @@ from sqlalchemy.orm import Session
 from dbschema import create_tenant
 from dbschema.lifecycle.errors import BadTenant, NotTransactional, TenantExists
 from dbschema.models import TenantStatus
+from dbschema.sessions import tenant_session
+from dbschema.sessions.errors import ForeignTenant
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,6 +65,23 @@ def test_a_session_holds_the_tenant_and_decides_on_the_transaction(
         assert connection.scalars(text("SELECT slug FROM tenants")).all() == ["kept"]
     assert held
     assert all(counted(admin, kept))
+
+
+def test_a_session_of_a_tenant_creates_that_tenant_and_no_other(
+    a_database: Callable[..., Engine], acting_as: Callable[[Engine, str], Engine]
+) -> None:
+    admin = a_database()
+    engine = acting_as(admin, "member")
+    with tenant_session(engine, uuid4()) as session, session.begin():
+        with pytest.raises(ForeignTenant):
+            create_tenant(session, "Another", "another", id=uuid4())
+        own = create_tenant(session, "Own", "own")
+
+        assert own.id == session.tenant_id
+        assert own in session
+
+    with admin.connect() as connection:
+        assert connection.scalars(text("SELECT slug FROM tenants")).all() == ["own"]
 
 
 def test_the_tenant_that_was_set_is_set_afterwards(a_database: Callable[..., Engine]) -> None:

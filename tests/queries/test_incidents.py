@@ -213,11 +213,6 @@ def test_filters_choose_before_the_page_is_cut(session: Session) -> None:
     assert len(wanted) == 6
 
 
-def test_a_status_that_is_none_is_refused() -> None:
-    with pytest.raises(ValueError, match="finished"):
-        incidents.in_box(0, 0, 1, 1, status="finished")
-
-
 @pytest.mark.parametrize(
     "statement",
     [incidents.newest(), incidents.near(BERN, within=10_000), incidents.in_box(7, 46, 8, 47)],

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import insert
 from sqlalchemy.orm import Session
@@ -118,7 +118,8 @@ def test_documents_of_one_user_alone(session: Session) -> None:
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=60))
+@given(st.text(st.characters(), max_size=60))
+@example("water \ud800 \0")
 def test_no_words_whatever_are_an_error(session: Session, words: str) -> None:
     assert all(item.tenant_id == MINE for item in session.scalars(documents.with_words(words)))
 

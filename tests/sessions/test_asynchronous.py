@@ -84,7 +84,7 @@ async def test_what_the_other_refuses_is_refused(
             await session.merge(Incident(tenant_id=theirs.id, id=uuid4(), domain_id="roads", title="x"))
         with pytest.raises(TransactionControl):
             await session.execute(text("COMMIT"))
-    async with async_tenant_session(async_engine, mine.id, role="dbschema_operator") as session:
+    async with async_tenant_session(async_engine, mine.id, role="dbschema_readonly") as session:
         with pytest.raises(RoleNotTaken):
             await session.execute(text("SELECT 1"))
         with pytest.raises(PendingRollbackError):

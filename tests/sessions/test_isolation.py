@@ -19,7 +19,9 @@ from hypothesis import strategies as st
 from sqlalchemy import delete, func, insert, select, text, update
 from sqlalchemy.exc import DBAPIError
 
+from dbschema.loading import BadRows, bulk_load
 from dbschema.models import Incident, Tenant
+from dbschema.queries import incidents
 from dbschema.sessions import (
     TenantSession,
     async_tenant_session,
@@ -86,6 +88,17 @@ class Actor:
         session.execute(insert(TABLE).values(row))
         self.rows[row["id"]] = row["title"]  # type: ignore[index]  # as built above
 
+    def bulk_load(self, session: TenantSession, number: int) -> None:
+        rows = [{"id": uuid4(), **self.values()} for _ in range(1 + number)]
+        assert bulk_load(session, Incident, rows).count == len(rows)
+        self.rows |= {row["id"]: row["title"] for row in rows}  # type: ignore[index]  # as built above
+
+    def bulk_upsert(self, session: TenantSession, number: int) -> None:
+        rows: list[dict[str, Any]] = [{"id": row, **self.values()} for row in sorted(self.rows)[: 1 + number]]
+        rows.append({"id": uuid4(), **self.values()})
+        bulk_load(session, Incident, rows, on_conflict="update", key=["id"])
+        self.rows |= {row["id"]: row["title"] for row in rows}
+
     def update_object(self, session: TenantSession, number: int) -> None:
         if (row := self.pick(number)) is not None:
             session.get_one(Incident, row).title = self.rows[row] = self.title()
@@ -128,6 +141,15 @@ class Actor:
         for incident in found[:1]:
             session.refresh(incident)
             assert incident.title == self.rows[incident.id]
+
+    def search(self, session: TenantSession, number: int) -> None:
+        """By a function that row security does not bind, and that states the tenant itself."""
+        found = session.scalars(incidents.by_data({}, limit=1000)).all()
+        assert {incident.id for incident in found} <= set(self.rows)
+        assert len(found) == min(len(self.rows), 1000)
+        assert set(session.scalars(text("SELECT tenant_id FROM search_incidents_by_data('{}')"))) <= {
+            self.tenant_id
+        }
 
     def savepoint(self, session: TenantSession, number: int) -> None:
         if len(self.savepoints) < 3:
@@ -187,6 +209,11 @@ class Actor:
             session.execute(insert(Incident), [{"tenant_id": self.other, **self.values()}])
         with pytest.raises(DBAPIError, match="row-level security"), session.begin_nested():
             session.execute(insert(TABLE).values(tenant_id=self.other, **self.values()))
+
+    def bulk_load_for_the_others(self, session: TenantSession, number: int) -> None:
+        """None of the rows, also not those that are right."""
+        with pytest.raises(BadRows, match="tenant_id"):
+            bulk_load(session, Incident, [self.values(), {"tenant_id": self.other, **self.values()}])
 
     def give_away(self, session: TenantSession, number: int) -> None:
         if (row := self.pick(number)) is None:

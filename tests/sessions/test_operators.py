@@ -10,6 +10,7 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
+from dbschema.ddl.tenancy import OPERATOR_ROLE
 from dbschema.models import AuditLog, Incident, Tenant
 from dbschema.sessions import (
     async_operator_session,
@@ -18,7 +19,7 @@ from dbschema.sessions import (
     operator_session,
     tenant_session,
 )
-from dbschema.sessions.errors import NoReason, RoleNotTaken
+from dbschema.sessions.errors import NoReason, OperatorRole, RoleNotTaken
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -125,3 +126,8 @@ async def test_the_same_under_asyncio(
     await engine.dispose()
     assert {mine.id, theirs.id} <= found
     assert len(caplog.records) == 1
+
+
+def test_a_session_of_a_tenant_does_not_take_the_operators_role(desk: Engine, mine: Any) -> None:
+    with pytest.raises(OperatorRole, match="operator_session"):
+        tenant_session(desk, mine.id, role=OPERATOR_ROLE.name)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import delete, event, func, insert, select, text, union_all, update
+from sqlalchemy import delete, event, exists, func, insert, select, text, union_all, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import aliased, joinedload, selectinload, subqueryload
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 Other = aliased(Incident)
 INCIDENTS = Incident.__table__
 SEEN = select(Incident.id).cte()
+UNION = union_all(select(Incident), select(Incident)).subquery()
 
 
 @pytest.fixture
@@ -64,6 +65,13 @@ STATEMENTS = {
     "subquery": (select(select(Incident.id).subquery()), 1),
     "in": (select(Incident.id).where(Incident.created_by.in_(select(User.id))), 2),
     "exists": (select(Incident.id).where(select(1).where(User.id == Incident.created_by).exists()), 2),
+    "exists of a select": (select(select(Incident).where(Incident.title == "x").exists()), 1),
+    "common table expression of two tables": (
+        select(select(Incident.id).join(User, User.id == Incident.created_by).cte()),
+        2,
+    ),
+    "lateral": (select(User.id, select(Incident.id).where(Incident.created_by == User.id).lateral().c.id), 2),
+    "union as an entity": (select(aliased(Incident, UNION)), 3),
     "scalar subquery": (select(select(func.count(Incident.id)).scalar_subquery()), 1),
     "common table expression": (select(SEEN), 1),
     "union": (union_all(select(Incident.id), select(User.id)), 2),
@@ -166,6 +174,32 @@ def test_what_is_not_of_the_orm_is_kept_by_the_policy(session: TenantSession, st
 
     tenants = {getattr(row[0], "tenant_id", row[0]) for row in found}
     assert (len(found), tenants) == (2, {session.tenant_id})
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda condition: select(exists().where(condition)),
+        lambda condition: exists().where(condition).select(),
+        lambda condition: select(select(Incident).where(condition).exists()),
+        lambda condition: select(exists(select(INCIDENTS).where(condition))),
+    ],
+)
+def test_what_another_tenant_has_does_not_exist(
+    session: TenantSession, mine: Any, theirs: Any, ask: Any
+) -> None:
+    assert session.scalar(ask(Incident.id == mine.incidents[0])) is True
+    assert session.scalar(ask(Incident.id == theirs.incidents[0])) is False
+
+
+def test_a_value_that_is_asked_for_within_an_insert_is_the_own_one(
+    session: TenantSession, theirs: Any
+) -> None:
+    title = select(Incident.title).where(Incident.id == theirs.incidents[0]).scalar_subquery()
+
+    session.execute(insert(Incident).values(domain_id="roads", raw_text=func.coalesce(title, "nothing")))
+
+    assert session.scalar(select(Incident.raw_text).where(Incident.raw_text.is_not(None))) == "nothing"
 
 
 def test_a_condition_on_another_tenant_finds_nothing(session: TenantSession, theirs: Any) -> None:

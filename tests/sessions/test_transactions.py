@@ -264,7 +264,7 @@ def test_a_connection_in_autocommit_is_refused(engine: Engine) -> None:
 @pytest.mark.parametrize(
     ("role", "step"),
     [
-        ("dbschema_operator", 'GRANT "dbschema_operator" TO "sessions_'),
+        ("dbschema_readonly", 'GRANT "dbschema_readonly" TO "sessions_'),
         ("nobody_of_that_name", "dbschema upgrade"),
     ],
 )

@@ -75,8 +75,7 @@ def resolve(
     """
     environ = os.environ if environ is None else environ
     if url is not None:
-        text = url if isinstance(url, str) else url.render_as_string(hide_password=False)
-        return _plain(text, source, environ)
+        return _plain(url if isinstance(url, str) else _written(url), source, environ)
     name = variable(environ)
     if name == ENVIRONMENT:
         return _plain(environ[ENVIRONMENT], ENVIRONMENT, environ)
@@ -94,6 +93,12 @@ def resolve(
     if fallback is not None:
         return Settings(parse(fallback(), PRIVATE, {}), PRIVATE)
     raise NoAddress
+
+
+def _written(url: URL) -> str:
+    """A URL of SQLAlchemy as libpq reads it: no space stands as it is, and a plus is none, unlike in a form."""
+    address, mark, query = url.render_as_string(hide_password=False).replace(" ", "%20").partition("?")
+    return f"{address}{mark}{query.replace('+', '%20')}"
 
 
 def behind_data_api(environ: Mapping[str, str] | None = None) -> DataApi | None:

@@ -20,6 +20,8 @@ from dbschema.lifecycle.errors import (
 from dbschema.models import Tenant
 from dbschema.seeds import reference
 from dbschema.seeds.writing import acting_for, all_or_nothing
+from dbschema.sessions import TenantSession
+from dbschema.sessions.errors import ForeignTenant
 from dbschema.types import uuid7
 
 if TYPE_CHECKING:
@@ -50,7 +52,7 @@ def create_tenant(
         name: as people read it.
         slug: unique among all tenants: up to 63 lower case letters, digits and hyphens.
         id: given, the call can be repeated: a tenant with this id and this slug is given back as it is, and what is
-            missing of its reference data is added. None: a new one, UUIDv7.
+            missing of its reference data is added. None: that of a session of a tenant, else a new one, UUIDv7.
 
     Returns:
         The tenant: an object of the session, or of none where a connection was given.
@@ -58,12 +60,16 @@ def create_tenant(
     Raises:
         TenantExists: another tenant has the slug or the id.
         BadTenant: the database refuses name or slug.
+        ForeignTenant: `bind` is a session of another tenant.
         SeedError: the reference data may not be written.
     """
+    own = bind.tenant_id if isinstance(bind, TenantSession) else None
+    tenant_id = id or own or uuid7()
+    if own is not None and tenant_id != own:
+        raise ForeignTenant(Tenant.__name__, tenant_id, own)
     connection = bind if isinstance(bind, Connection) else bind.connection()
     if getattr(connection.connection.driver_connection, "autocommit", False):
         raise NotTransactional
-    tenant_id = uuid7() if id is None else id
     with all_or_nothing(connection), acting_for(connection, tenant_id):
         values = _find(connection, tenant_id)
         if values is None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import select
 
 from dbschema.models import AuditLog
+from dbschema.queries.arguments import text_of
 from dbschema.queries.cursors import TimeCursor
 from dbschema.queries.paging import cursor, newest_first, older_than, page_size
 
@@ -31,7 +32,8 @@ def trail(
         BadSearch, BadCursor: an argument is wrong.
     """
     statement = select(AuditLog).where(
-        AuditLog.resource_type == resource_type, AuditLog.resource_id == resource_id
+        AuditLog.resource_type == text_of("resource_type", resource_type),
+        AuditLog.resource_id == text_of("resource_id", resource_id),
     )
     last = cursor(TimeCursor, after)
     if last is not None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import select
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from sqlalchemy import Select
+
+_NO_TEXT: Final = re.compile("[\0\ud800-\udfff]")  # what PostgreSQL's text cannot hold, and no word has
 
 
 def with_words(
@@ -45,7 +48,7 @@ def with_words(
     hits = rows_of(
         Document,
         DOCUMENTS_BY_WORDS,
-        words=words.replace("\0", " "),
+        words=_NO_TEXT.sub(" ", words),
         of_user=user_id,
         after_created_at=None if last is None else last.created_at,
         after_id=None if last is None else last.id,

@@ -12,7 +12,8 @@ from dbschema.ddl.incident_searches import (
     INCIDENTS_IN_BOX,
     INCIDENTS_NEAR,
 )
-from dbschema.models import Incident, IncidentStatus
+from dbschema.models import Incident
+from dbschema.queries.arguments import data_of, moment_of, status_of, text_of
 from dbschema.queries.cursors import DistanceCursor, TimeCursor
 from dbschema.queries.paging import cursor, newest_first, older_than, page_size
 from dbschema.queries.places import area_of, box_of, metres_of, place_of
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from sqlalchemy import ColumnElement, Select
+
+    from dbschema.models import IncidentStatus
 
 PAGE = 50
 
@@ -165,7 +168,11 @@ def by_data(
         BadSearch, BadCursor: an argument is wrong.
     """
     return _newest(
-        INCIDENTS_BY_DATA, after, limit, contained=dict(contained), **_filters(domain, status, since, until)
+        INCIDENTS_BY_DATA,
+        after,
+        limit,
+        contained=data_of(contained),
+        **_filters(domain, status, since, until),
     )
 
 
@@ -195,7 +202,11 @@ def by_domain(
     Raises:
         BadSearch, BadCursor: an argument is wrong.
     """
-    return _page(_between(select(Incident).where(Incident.domain_id == domain), since, until), limit, after)
+    return _page(
+        _between(select(Incident).where(Incident.domain_id == text_of("domain", domain)), since, until),
+        limit,
+        after,
+    )
 
 
 def by_category(
@@ -213,7 +224,11 @@ def by_category(
     Raises:
         BadSearch, BadCursor: an argument is wrong.
     """
-    return _page(_between(select(Incident).where(Incident.category == category), since, until), limit, after)
+    return _page(
+        _between(select(Incident).where(Incident.category == text_of("category", category)), since, until),
+        limit,
+        after,
+    )
 
 
 def _page(statement: Select[Incident], limit: int, after: TimeCursor | str | None) -> Select[Incident]:
@@ -239,9 +254,9 @@ def _newest(
 
 
 def _between(statement: Select[Incident], since: datetime | None, until: datetime | None) -> Select[Incident]:
-    if since is not None:
+    if moment_of("since", since) is not None:
         statement = statement.where(Incident.created_at >= since)
-    if until is not None:
+    if moment_of("until", until) is not None:
         statement = statement.where(Incident.created_at < until)
     return statement
 
@@ -250,8 +265,8 @@ def _filters(
     domain: str | None, status: IncidentStatus | str | None, since: datetime | None, until: datetime | None
 ) -> dict[str, object]:
     return {
-        "in_domain": domain,
-        "with_status": None if status is None else IncidentStatus(status).value,
-        "created_from": since,
-        "created_before": until,
+        "in_domain": None if domain is None else text_of("domain", domain),
+        "with_status": status_of(status),
+        "created_from": moment_of("since", since),
+        "created_before": moment_of("until", until),
     }

@@ -8,7 +8,7 @@ from sqlalchemy import and_, or_, tuple_
 
 from dbschema.ddl.search import LARGEST_PAGE
 from dbschema.queries.cursors import DistanceCursor, TimeCursor
-from dbschema.queries.errors import BadSearch
+from dbschema.queries.errors import BadCursor, BadSearch
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement
@@ -34,7 +34,11 @@ def cursor(kind: type[C], after: C | str | None) -> C | None:
     Raises:
         BadCursor: it is none.
     """
-    return kind.read(after) if isinstance(after, str) else after
+    if isinstance(after, str):
+        return kind.read(after)
+    if after is not None and not isinstance(after, kind):
+        raise BadCursor(f"is no {kind.__name__} but of type {type(after).__name__}")
+    return after
 
 
 def newest_first(entity: Any) -> tuple[ColumnElement[Any], ColumnElement[Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from math import isfinite
+from math import inf
 from typing import Any
 
 from dbschema.ddl.incident_searches import MOST_CORNERS
@@ -34,9 +34,9 @@ def metres_of(value: float) -> float:
     Raises:
         BadSearch: it is negative or no number.
     """
-    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value) or value < 0:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < inf:
         raise BadSearch("distance", f"is {value!r}", "Give a number of metres")
-    return min(float(value), FARTHEST)
+    return float(min(value, FARTHEST))
 
 
 def area_of(value: Any) -> str:

@@ -25,6 +25,7 @@ class AsyncTenantSession(AsyncSession):
 
     Raises:
         NotATenant: `tenant_id` is no UUID.
+        OperatorRole: `role` is the operators'.
     """
 
     sync_session_class = TenantSession

@@ -115,3 +115,14 @@ class NoReason(SessionError):
             "A session across tenants needs a reason, which is logged",
             "Give it in words, such as reason='ticket 4711: restore order 12 of tenant …'",
         )
+
+
+class OperatorRole(SessionError):
+    """A session of one tenant was to take the operators' role, which sees all tenants, without a reason or a log."""
+
+    def __init__(self, role: str) -> None:
+        self.role = role
+        super().__init__(
+            f"A session of one tenant does not take the role {role!r}, to which row security shows all tenants",
+            "Use operator_session(engine, reason='…'), which logs its use, or leave the role out",
+        )

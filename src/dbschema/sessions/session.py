@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from sqlalchemy import event, inspect
 
-from dbschema.ddl.tenancy import APP_ROLE
+from dbschema.ddl.tenancy import APP_ROLE, OPERATOR_ROLE
 from dbschema.sessions import criteria, objects, rows
 from dbschema.sessions.acting import ActingSession
+from dbschema.sessions.errors import OperatorRole
 from dbschema.sessions.objects import take_in
 from dbschema.sessions.tenant import exact
 
@@ -33,6 +34,7 @@ class TenantSession(ActingSession):
 
     Raises:
         NotATenant: `tenant_id` is no UUID.
+        OperatorRole: `role` is the operators'.
     """
 
     def __init__(
@@ -43,6 +45,8 @@ class TenantSession(ActingSession):
         role: str = APP_ROLE.name,
         **options: Any,
     ) -> None:
+        if role == OPERATOR_ROLE.name:
+            raise OperatorRole(role)
         self._tenant_id = exact(tenant_id)
         self._criteria = criteria.of(self._tenant_id)
         super().__init__(bind, role=role, tenant_id=self._tenant_id, **options)
@@ -138,6 +142,7 @@ def tenant_session(
 
     Raises:
         NotATenant: `tenant_id` is no UUID.
+        OperatorRole: `role` is the operators'.
     """
     return TenantSession(engine, tenant_id=tenant_id, role=role, **options)
 
