@@ -503,6 +503,26 @@ def test_a_script_that_python_cannot_read_is_refused(scripts: Scripts) -> None:
         runner.upgrade(NOWHERE, location=scripts.folder)
 
 
+def test_a_script_that_fails_when_it_is_loaded_is_refused(scripts: Scripts) -> None:
+    (scripts.folder / "versions" / "broken.py").write_text("revision, down_revision = 1 / 0, None")
+
+    with pytest.raises(errors.BrokenScripts, match="ZeroDivisionError: division by zero"):
+        runner.upgrade(NOWHERE, location=scripts.folder)
+
+
+@pytest.mark.filterwarnings("ignore:Revision gone1234 referenced")  # Alembic says it as well
+@pytest.mark.parametrize("named", ["down_revision", "depends_on"])
+def test_a_script_that_builds_on_one_of_another_folder_is_refused(scripts: Scripts, named: str) -> None:
+    """As the revisions of an application that has two lines of history."""
+    source = (
+        "revision, down_revision, depends_on = 'dddd5555', 'bbbb3333', None\n" + f"{named} = 'gone1234'\n"
+    )
+    (scripts.folder / "versions" / "dddd5555.py").write_text(source)
+
+    with pytest.raises(errors.BrokenScripts, match="gone1234"):
+        runner.upgrade(NOWHERE, location=scripts.folder)
+
+
 def test_without_a_revision_there_is_nothing_to_do(fresh_database: str, tmp_path: Path) -> None:
     scripts = Scripts(tmp_path / "none")
 
