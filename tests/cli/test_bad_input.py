@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -214,7 +213,7 @@ def test_a_database_that_holds_foreign_tables(
 
     done = run(*command, "--url", fresh_database)
 
-    refused(done, "theirs, users", "empty database", "nothing was changed")
+    refused(done, "theirs, users", "empty database", "Nothing was changed")
     assert snapshot(fresh_database) == before
     with psycopg.connect(libpq(fresh_database)) as connection:
         assert connection.execute("SELECT name FROM users").fetchall() == [("ada",)]
@@ -259,24 +258,25 @@ def test_a_role_that_may_not_create_roles_gets_the_statements_that_make_it_work(
     before = snapshot(url)
     missing = []
 
-    for _ in itertools.repeat(None, 4):
+    for _ in range(6):
         done = program("upgrade", "--url", url)
         if done.returncode == 0:
             break
-        refused(
-            done,
-            "may not create or alter roles",
-            "Have an administrator run: CREATE ROLE ",
-            "nothing of this revision was kept",
-        )
+        refused(done, "Have an administrator run: ", "nothing of this revision was kept")
         assert snapshot(url) == before
         statements = done.stderr.partition("administrator run: ")[2].rpartition("; nothing of this")[0]
-        missing.append(statements.split()[2])
+        missing.append(statements)
         with psycopg.connect(admin, autocommit=True) as connection:
             connection.execute(sql.SQL(statements))  # type: ignore[arg-type]  # what was printed is what is tried
 
     assert done.returncode == 0, done.stderr
-    assert sorted(missing) == ["dbschema_app", "dbschema_operator", "dbschema_readonly"]
+    assert [one.partition(" NOLOGIN")[0] for one in sorted(missing)] == [
+        "CREATE ROLE dbschema_app",
+        "CREATE ROLE dbschema_operator",
+        "CREATE ROLE dbschema_readonly",
+        "CREATE ROLE dbschema_search",
+        "GRANT dbschema_search TO migrator",
+    ]
 
 
 @pytest.mark.parametrize(

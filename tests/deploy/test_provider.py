@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
 from following import COUNTED, GATED, rows, tables, wait_for
 
 from cloudformation import cloudformation
@@ -61,6 +62,26 @@ def test_code_that_was_rolled_back_leaves_a_newer_database_as_it_is(
     assert "only goes forward" in invoked.body["message"]
     assert mistyped.error == "UnknownRevision"
     assert rows(plain_url, "SELECT version_num FROM alembic_version") == [("two",)]
+
+
+@pytest.mark.parametrize("handler", ["lambda_entry.handler", "lambda_entry.is_complete"])
+def test_a_stack_is_not_created_over_revisions_of_others(
+    start_function: Callable[..., Function],
+    plain_url: str,
+    write_history: Callable[..., Path],
+    handler: str,
+) -> None:
+    """Nothing was rolled back there: that nothing was done must not make a stack that looks right."""
+    theirs = write_history("theirs", theirs=COUNTED.format(1))
+    ours = write_history("ours", ours=COUNTED.format(2))
+    start_function(DATABASE_URL=plain_url, DBSCHEMA_SCRIPT_LOCATION=str(theirs)).invoke({})
+    function = start_function(handler, DATABASE_URL=plain_url, DBSCHEMA_SCRIPT_LOCATION=str(ours))
+
+    answer = function.invoke(cloudformation("Create", properties={"HeadRevision": "ours"}))
+
+    assert answer.error == "DatabaseNewer"
+    assert "stands at revision theirs" in answer.text
+    assert rows(plain_url, "SELECT id FROM runs") == [("1",)]
 
 
 def test_an_archive_that_is_not_the_one_the_stack_means_is_refused_before_anything_is_done(

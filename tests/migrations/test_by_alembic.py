@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import psycopg
+import pytest
 from sqlalchemy import text
 
 from dbschema import connect
 from dbschema.migrations import by_alembic
 
 
-def test_alembic_works_in_the_session_that_is_given_also_where_a_server_may_sleep(
-    fresh_database: str,
+@pytest.mark.parametrize("rule", [{"wake_seconds": 60.0}, {"failover_seconds": 5.0}])
+def test_alembic_works_in_the_session_that_is_given_also_where_rules_open_sessions(
+    fresh_database: str, rule: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An address from AWS is waited for: what opens its sessions must not put another one in the place of this."""
-    settings = replace(connect.resolve(fresh_database), wake_seconds=60.0)
+    """What waits for a server that sleeps, or looks for the one that writes, must not put its session in the place of this."""
+    # No cluster stands here: a session that the rule of failover is asked for is one like the others.
+    monkeypatch.setattr("dbschema.connect.failover.connect", lambda _settings, make, given: make(given))
+    settings = replace(connect.resolve(fresh_database), **rule)
     address = settings.libpq_url()
 
     with (

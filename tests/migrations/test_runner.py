@@ -337,6 +337,26 @@ def test_a_database_at_a_revision_of_a_newer_release_is_refused(
     assert "bbbb3333" in tables(engine)
 
 
+@pytest.mark.parametrize("other", ["aaaa1111", "theirs"])
+def test_a_database_at_several_revisions_is_refused_also_where_newer_ones_are_tolerated(
+    fresh_database: str, engine: Engine, scripts: Scripts, other: str
+) -> None:
+    """It has a second line of history, or was changed by hand: that nothing was done must not look like a success."""
+    runner.upgrade(fresh_database, "aaaa2222", location=scripts.folder)
+    with engine.begin() as connection:
+        connection.execute(text(f"INSERT INTO alembic_version VALUES ('{other}')"))
+
+    for go in (lambda: runner.upgrade(fresh_database, location=scripts.folder, tolerate_newer=True),
+               lambda: runner.downgrade(fresh_database, "base", location=scripts.folder)):  # fmt: skip
+        with pytest.raises(errors.SeveralRevisions) as caught:
+            go()
+        assert set(caught.value.current) == {"aaaa2222", other}
+
+    found = runner.status(fresh_database, location=scripts.folder)
+    assert not found.up_to_date
+    assert tables(engine) == {"aaaa1111", "aaaa2222", "alembic_version"}
+
+
 def test_a_role_without_create_on_the_schema_is_refused_with_the_statement_to_run(
     limited: str, engine: Engine, scripts: Scripts
 ) -> None:
@@ -480,6 +500,26 @@ def test_a_script_that_python_cannot_read_is_refused(scripts: Scripts) -> None:
     (scripts.folder / "versions" / "broken.py").write_text("def (")
 
     with pytest.raises(errors.BrokenScripts):
+        runner.upgrade(NOWHERE, location=scripts.folder)
+
+
+def test_a_script_that_fails_when_it_is_loaded_is_refused(scripts: Scripts) -> None:
+    (scripts.folder / "versions" / "broken.py").write_text("revision, down_revision = 1 / 0, None")
+
+    with pytest.raises(errors.BrokenScripts, match="ZeroDivisionError: division by zero"):
+        runner.upgrade(NOWHERE, location=scripts.folder)
+
+
+@pytest.mark.filterwarnings("ignore:Revision gone1234 referenced")  # Alembic says it as well
+@pytest.mark.parametrize("named", ["down_revision", "depends_on"])
+def test_a_script_that_builds_on_one_of_another_folder_is_refused(scripts: Scripts, named: str) -> None:
+    """As the revisions of an application that has two lines of history."""
+    source = (
+        "revision, down_revision, depends_on = 'dddd5555', 'bbbb3333', None\n" + f"{named} = 'gone1234'\n"
+    )
+    (scripts.folder / "versions" / "dddd5555.py").write_text(source)
+
+    with pytest.raises(errors.BrokenScripts, match="gone1234"):
         runner.upgrade(NOWHERE, location=scripts.folder)
 
 

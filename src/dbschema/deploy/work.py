@@ -66,7 +66,7 @@ def _upgrade(call: Call, configuration: Configuration, deadline: Deadline) -> Ou
                 location=configuration.scripts,
                 timeouts=_timeouts(deadline),
                 within=deadline.left,
-                tolerate_newer=call.revision == HEAD,
+                tolerate_newer=call.revision == HEAD and not _is_new(call),
                 compare=_compare if configuration.compare and _has_sessions(settings) else None,
             )
     except RunnerBusy as busy:
@@ -78,6 +78,11 @@ def _upgrade(call: Call, configuration: Configuration, deadline: Deadline) -> Ou
             _check_not_too_long(error, steps, deadline)
         return _left(settings, steps, "The time of this call was over")
     return _upgraded(settings, done)
+
+
+def _is_new(call: Call) -> bool:
+    """Whether this is the first call for a database: no code can have been rolled back, so an unknown revision is a stranger's."""
+    return call.resource is not None and call.resource.request == "Create"
 
 
 def _check_archive(wanted: str, settings: Settings | DataApi, configuration: Configuration) -> None:

@@ -82,8 +82,9 @@ def around(work: psycopg.Connection, settings: connect.Settings) -> Iterator[Con
     Further connections of its engine are new ones: a revision may open some.
     """
     # Listeners are asked in the order in which they came (`insert=True` is ignored here), and the first that gives a
-    # connection is believed: one that opens sessions for secrets, tokens or servers that sleep has to come after ours.
-    engine = connect.create_engine(replace(settings, secret=None, iam=False, wake_seconds=0.0))
+    # connection is believed: one that opens sessions by rules of its own (see `connect.attach`) has to come after ours.
+    plain = replace(settings, secret=None, iam=False, wake_seconds=0.0, failover_seconds=0.0)
+    engine = connect.create_engine(plain)
     first = [work]
 
     def do_connect(*_: Any) -> psycopg.Connection | None:

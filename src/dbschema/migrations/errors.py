@@ -74,8 +74,20 @@ class DatabaseNewer(MigrationError):
         self.place, self.unknown = place, tuple(unknown)
         super().__init__(
             f"{place} stands at revision {', '.join(unknown)}, which this version of dbschema does not know",
-            "Install the version that made it; where nothing must be kept, 'dbschema reset --yes' makes the private "
-            "database anew. Nothing was changed",
+            "Install the version that made it; where an application has revisions of its own, 'alembic upgrade heads' there; "
+            "where nothing must be kept, 'dbschema reset --yes' makes the private database anew. Nothing was changed",
+        )
+
+
+class SeveralRevisions(MigrationError):
+    """The version table holds more than one revision: it has several lines of history, or was changed by hand."""
+
+    def __init__(self, place: str, current: Sequence[str]) -> None:
+        self.place, self.current = place, tuple(current)
+        super().__init__(
+            f"{place} stands at several revisions at once ({', '.join(sorted(current))})",
+            "Where an application has revisions of its own, run 'alembic upgrade heads' there; otherwise correct the "
+            "table alembic_version. Nothing was changed",
         )
 
 

@@ -13,6 +13,7 @@ from dbschema.migrations.errors import (
     InvalidIndex,
     MayNotCreate,
     NotWritable,
+    SeveralRevisions,
     WrongSchema,
 )
 from dbschema.migrations.query import scalar
@@ -88,6 +89,7 @@ def known_current(connection: psycopg.Connection, history: History, place: str) 
     """The one revision at which the database stands; None: base.
 
     Raises:
+        SeveralRevisions: it stands at more than one.
         DatabaseNewer: `history` does not hold it.
     """
     return judge_current(read_current(connection), history, place)
@@ -95,9 +97,12 @@ def known_current(connection: psycopg.Connection, history: History, place: str) 
 
 def judge_current(current: Sequence[str], history: History, place: str) -> str | None:
     """`known_current` by what the version table holds, however it was read."""
+    if len(current) > 1:
+        # One line of history has one revision, also where newer code has made it longer.
+        raise SeveralRevisions(place, current)
     if unknown := history.unknown(current):
         raise DatabaseNewer(place, unknown)
-    return max(current, key=history.position, default=None)
+    return current[0] if current else None
 
 
 def check_direct(settings: Settings) -> None:

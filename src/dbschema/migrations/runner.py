@@ -97,8 +97,8 @@ class Status:
 
     @property
     def up_to_date(self) -> bool:
-        """Whether the database stands at the head."""
-        return not self.pending and not self.unknown
+        """Whether the database stands at the head, and nowhere else."""
+        return not self.pending and not self.unknown and len(self.current) <= 1
 
 
 def upgrade(
@@ -131,7 +131,7 @@ def upgrade(
 
     Raises:
         UnknownRevision, AmbiguousRevision, OutOfRange, WrongDirection: before a connection is made.
-        DatabaseNewer, ForeignTables, MayNotCreate, NotWritable, RunnerBusy, PooledConnection, BehindProxy, InvalidIndex:
+        DatabaseNewer, SeveralRevisions, ForeignTables, MayNotCreate, NotWritable, RunnerBusy, PooledConnection, BehindProxy, InvalidIndex:
             before anything is changed. InvalidIndex also where a revision would leave one; it then is not recorded as applied.
         RevisionFailed: nothing of that revision was kept. LockNotGiven, its child: because of the locks of others.
         LockLost: the run stopped between two revisions.

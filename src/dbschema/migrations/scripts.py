@@ -39,8 +39,13 @@ class Scripts:
         try:
             heads = self._directory.get_heads()
             scripts = list(reversed(list(self._directory.walk_revisions())))
+        except KeyError as error:  # of Alembic, which warns about it first
+            raise BrokenScripts(self.location, f"they build on {error}, which is not there") from error
         except (CommandError, SyntaxError, ImportError) as error:
             raise BrokenScripts(self.location, " ".join(str(error).split())) from error
+        except Exception as error:  # a file is a program, which may raise anything when it is loaded
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            raise BrokenScripts(self.location, reason) from error
         if len(heads) > 1:
             raise BrokenScripts(self.location, f"they have several heads ({', '.join(sorted(heads))})")
         self.revisions = tuple(Revision(script.revision, script.doc) for script in scripts)
