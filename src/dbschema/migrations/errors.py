@@ -102,8 +102,8 @@ class ForeignTables(MigrationError):
         more = f" and {len(tables) - self.SHOWN} more" if len(tables) > self.SHOWN else ""
         super().__init__(
             f"{place} holds tables in schema {schema!r} that no revision made ({shown}{more})",
-            "Name an empty database with --url, or move them to another schema. Where they are those of dbschema, made by "
-            "other means, 'dbschema baseline' adopts them. Nothing was changed",
+            "Name an empty database with --url, or move them to another schema; 'dbschema baseline' adopts them where they are "
+            "what the models declare; nothing was changed",
         )
 
 
