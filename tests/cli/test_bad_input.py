@@ -213,7 +213,7 @@ def test_a_database_that_holds_foreign_tables(
 
     done = run(*command, "--url", fresh_database)
 
-    refused(done, "theirs, users", "empty database", "Nothing was changed")
+    refused(done, "theirs, users", "empty database", "nothing was changed")
     assert snapshot(fresh_database) == before
     with psycopg.connect(libpq(fresh_database)) as connection:
         assert connection.execute("SELECT name FROM users").fetchall() == [("ada",)]
