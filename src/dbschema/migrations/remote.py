@@ -203,13 +203,13 @@ class Upgrade:
             for statement in _version(current, revision.id):
                 transaction.execute(statement)
             self._check_valid(transaction.execute, revision.id)
+            transaction.commit()
         except Unanswered:
             raise
         except ConnectError as error:
             if getattr(error, "sqlstate", None) in NOT_GIVEN:
                 raise
             raise self._failed(revision, plan, error) from error
-        transaction.commit()
         log.info("upgrade of revision %s: %.3f s", revision.id, time.monotonic() - began)
         self._tell_done(revision, plan)
 

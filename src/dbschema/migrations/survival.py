@@ -108,6 +108,8 @@ class Journey:
                 if left is not None:
                     settings = replace(settings, failover_seconds=min(settings.failover_seconds, left))
                 continue
+            if attempt == 1:
+                return run  # of its own steps: what another run has done meanwhile is not ours
             steps = self._steps_to(run.after)
             if compare is not None and steps and not run.steps and run.after == self.history.head:
                 run = replace(run, differences=self._compared(compare))

@@ -151,6 +151,23 @@ def test_a_revision_that_fails_leaves_nothing_and_those_before_it_stay(
     assert service.open_transactions == 0
 
 
+def test_a_revision_that_fails_at_its_commit_is_named_too(
+    service: DataApiStandIn, api: connect.DataApi, compiled_history: History, ask: Callable[[str], Any]
+) -> None:
+    late = """
+op.execute("ALTER TABLE t ADD CONSTRAINT once UNIQUE (n) DEFERRABLE INITIALLY DEFERRED")
+op.execute("INSERT INTO t VALUES (2); INSERT INTO t VALUES (2)")
+"""
+    scripts = compiled_history(one='op.execute("CREATE TABLE t (n int)")', two=late)
+
+    with pytest.raises(RevisionFailed, match="duplicate key") as caught:
+        runner.upgrade(api, location=scripts)
+
+    assert (caught.value.revision, caught.value.done, caught.value.sqlstate) == ("two", ("one",), "23505")
+    assert ask("SELECT version_num FROM alembic_version") == "one"
+    assert service.open_transactions == 0
+
+
 def test_the_first_revision_that_fails_leaves_an_empty_database(
     api: connect.DataApi, compiled_history: History, ask: Callable[[str], Any]
 ) -> None:

@@ -18,6 +18,8 @@ from dbschema.connect import errors
 from dbschema.connect.asynchronous import create_async_engine
 from dbschema.migrations import runner
 from dbschema.migrations.errors import RevisionFailed
+from dbschema.migrations.history import History
+from dbschema.migrations.survival import Journey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -320,6 +322,18 @@ async def test_an_asynchronous_connection_leads_to_the_writer_as_well(
     await engine.dispose()
 
     assert tuple(port_and_role) == (HOSTS["1"], False)
+
+
+def test_a_run_that_met_no_failover_tells_its_own_steps_and_not_those_of_another_run(
+    write_history: WriteHistory,
+) -> None:
+    """Both saw an empty database, and the other one had the lock first."""
+    history = History(write_history(one="pass", two="pass"))
+    settings = connect.resolve("postgresql://nobody@127.0.0.1/shop")
+    journey = Journey(settings, history, "upgrade", None, history.goal("upgrade", "head"), "a server")
+    nothing = runner.Run("shop", "two", "two", ())
+
+    assert journey.made(lambda _settings, _goal: nothing, stop_at=None) == nothing
 
 
 def test_what_a_server_refuses_is_told_at_once_as_without_failover(
