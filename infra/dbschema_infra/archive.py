@@ -37,31 +37,41 @@ class Archive:
     code_hash: str
 
     @classmethod
-    def open(cls, path: Path) -> Archive:
+    def open(cls, path: Path, scripts: str | None = None) -> Archive:
         """Read an archive, without unpacking it.
 
+        Args:
+            path: the zip file.
+            scripts: the folder in it with the revisions of an application (DBSCHEMA_SCRIPT_LOCATION); None: dbschema's own.
+
         Raises:
-            BadArchive: it is not there, no zip file, or not ours.
+            BadArchive: it is not there, no zip file, not ours, or has no such folder.
             BadRevisions: its revisions have no head, or several.
         """
         try:
             content = path.read_bytes()
         except OSError as error:
             raise BadArchive(f"The archive {path} cannot be read: {error.strerror}", _BUILD) from error
+        versions = _VERSIONS
+        if scripts is not None:
+            versions = re.compile(rf"{re.escape(scripts.strip('/'))}/versions/([^/]+\.py)")
         try:
             with zipfile.ZipFile(path) as file:
                 names = file.namelist()
                 sources = {
                     found[1]: file.read(name).decode("utf-8")
                     for name in names
-                    if (found := _VERSIONS.fullmatch(name))
+                    if (found := versions.fullmatch(name))
                 }
         except zipfile.BadZipFile as error:
             raise BadArchive(f"{path} is no archive: {error}", _BUILD) from error
         if ENTRY not in names:
             raise BadArchive(f"The archive {path} has no {ENTRY}", _BUILD)
         if not sources:
-            raise BadArchive(f"The archive {path} has no revisions in …/alembic/versions", _BUILD)
+            folder, step = "…/alembic", _BUILD
+            if scripts is not None:
+                folder, step = scripts, "Pack them, or correct DBSCHEMA_SCRIPT_LOCATION"
+            raise BadArchive(f"The archive {path} has no revisions in {folder}/versions", step)
         return cls(path, head_of(sources), hashlib.sha256(content).hexdigest())
 
     def check_against(self, versions: Path) -> None:

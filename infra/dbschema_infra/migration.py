@@ -30,6 +30,9 @@ LONGEST_CALL: Final = 840
 LONGEST_MIGRATION: Final = 3585
 """Seconds of all calls together: CloudFormation ends after 3,600."""
 
+SCRIPTS: Final = "DBSCHEMA_SCRIPT_LOCATION"
+"""The variable with the folder, in the archive, of an application that has a line of revisions of its own."""
+
 _ARCHITECTURES: Final = {"arm64": lambda_.Architecture.ARM_64, "x86_64": lambda_.Architecture.X86_64}
 
 
@@ -55,7 +58,8 @@ class DbSchemaMigration(Construct):
         memory: MiB.
         function_timeout: of one call, at most 14 minutes.
         migration_timeout: of the whole migration, at most 3,585 seconds.
-        environment: more settings of dbschema, by environment variables. No secrets.
+        environment: more settings of dbschema, by environment variables. No secrets. With DBSCHEMA_SCRIPT_LOCATION, a folder
+            in the archive, its revisions are those that tell the head.
         log_groups: of the two functions; None: two are made here, and go with the stack.
         log_retention: of the logs that are made here.
         tracing: X-Ray.
@@ -96,7 +100,7 @@ class DbSchemaMigration(Construct):
         tracing: bool = False,
     ) -> None:
         super().__init__(scope, construct_id)
-        found = Archive.open(Path(archive))
+        found = Archive.open(Path(archive), (environment or {}).get(SCRIPTS))
         timeout = function_timeout or Duration.seconds(LONGEST_CALL)
         total = migration_timeout or Duration.seconds(3300)
         _check(architecture, timeout.to_seconds(), total.to_seconds())

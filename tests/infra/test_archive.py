@@ -22,6 +22,19 @@ def test_the_head_is_that_of_the_revisions_inside(tmp_path: Path) -> None:
     assert archive.head_revision == "second"
 
 
+def test_the_head_of_an_application_is_that_of_the_folder_that_its_function_is_told(tmp_path: Path) -> None:
+    path = write_archive(tmp_path / "lambda.zip", LINE)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("shop/migrations/versions/1.py", "revision = 'theirs'\ndown_revision = None\n")
+
+    assert Archive.open(path, "shop/migrations/").head_revision == "theirs"
+    assert Archive.open(path).head_revision == "second"
+    with pytest.raises(
+        BadArchive, match=r"no revisions in shop/elsewhere/versions\. .*DBSCHEMA_SCRIPT_LOCATION"
+    ):
+        Archive.open(path, "shop/elsewhere")
+
+
 def test_the_hash_is_the_same_for_the_same_code_and_another_one_for_other_code(tmp_path: Path) -> None:
     one = Archive.open(write_archive(tmp_path / "one.zip", LINE))
     same = Archive.open(write_archive(tmp_path / "same.zip", LINE))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -304,6 +305,16 @@ def test_a_new_revision_runs(elsewhere: Callable[..., Any], tmp_path: Path) -> N
 
     assert after["HeadRevision"] == "third"
     assert after["CodeHash"] != before["CodeHash"]
+
+
+def test_revisions_of_an_application_tell_the_head(elsewhere: Callable[..., Any], archive: Path) -> None:
+    """Those of the folder that the function is told to take, else it would refuse its own archive."""
+    with zipfile.ZipFile(archive, "a") as file:
+        file.writestr("shop/migrations/versions/1.py", "revision = 'theirs'\ndown_revision = None\n")
+
+    built = elsewhere(environment={"DBSCHEMA_SCRIPT_LOCATION": "shop/migrations"})
+
+    assert resource(built)["Properties"]["HeadRevision"] == "theirs"
 
 
 def test_new_code_with_the_same_revisions_runs(elsewhere: Callable[..., Any], tmp_path: Path) -> None:
