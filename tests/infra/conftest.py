@@ -7,6 +7,7 @@ fail, and say so.
 from __future__ import annotations
 
 import fcntl
+import importlib.util
 import os
 import sys
 from pathlib import Path
@@ -28,6 +29,12 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 REVISIONS = {"first": None, "second": "first"}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Know the settings of plugins that the other tests have and these do not: pytest is told to refuse unknown ones."""
+    if importlib.util.find_spec("pytest_asyncio") is None:
+        parser.addini("asyncio_default_fixture_loop_scope", "of pytest-asyncio; not used here")
 
 
 @pytest.fixture(scope="session")
