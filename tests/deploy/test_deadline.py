@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy.exc import DBAPIError
 
 from dbschema.deploy.deadline import Deadline
-from dbschema.deploy.work import _is_cancelled
+from dbschema.deploy.work import _is_cancelled, _target
 from dbschema.migrations.errors import LockLost
 
 if TYPE_CHECKING:
@@ -38,6 +38,28 @@ def test_lambda_tells_the_time_that_is_left() -> None:
     deadline = Deadline.of(SimpleNamespace(get_remaining_time_in_millis=lambda: 20_000))
 
     assert deadline.stop_at == pytest.approx(deadline.began + 18)
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"DATABASE_URL": "postgresql://nobody@127.0.0.1/shop"},
+        {
+            "AURORA_CLUSTER_ARN": "arn:aws:rds:eu-central-2:111122223333:cluster:shop",
+            "AURORA_SECRET_ARN": "arn:aws:secretsmanager:eu-central-2:111122223333:secret:shop-AbCdEf",
+            "DATABASE_NAME": "shop",
+        },
+    ],
+    ids=["connections", "Data API"],
+)
+def test_a_server_that_sleeps_is_waited_for_within_the_time_of_the_call(
+    variables: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {**variables, "DB_WAKE_SECONDS": "60"}.items():
+        monkeypatch.setenv(name, value)
+
+    assert _target(Deadline(None)).wake_seconds == 60
+    assert 0 < _target(Deadline(10)).wake_seconds <= 9
 
 
 def test_a_statement_is_cancelled_when_the_time_is_over(new_database: Callable[..., str]) -> None:

@@ -341,17 +341,21 @@ def _target(deadline: Deadline) -> Settings | DataApi:
     """The database for an upgrade or its status, which the RDS Data API is enough for."""
     from dbschema import connect  # noqa: PLC0415  an event that needs no database comes without it
 
-    return connect.behind_data_api() or _settings(deadline)
+    api = connect.behind_data_api()
+    return _settings(deadline) if api is None else replace(api, wake_seconds=_wake(api, deadline))
 
 
 def _settings(deadline: Deadline) -> Settings:
-    """The database that the environment names; a server that sleeps is waited for as long as there is time."""
+    """The database that the environment names, by connections."""
     from dbschema import connect  # noqa: PLC0415  an event that needs no database comes without it
 
     settings = connect.resolve()
-    if deadline.left is None:
-        return settings
-    return replace(settings, wake_seconds=min(settings.wake_seconds, deadline.left))
+    return replace(settings, wake_seconds=_wake(settings, deadline))
+
+
+def _wake(target: Settings | DataApi, deadline: Deadline) -> float:
+    """A server that sleeps is waited for as long as there is time."""
+    return target.wake_seconds if deadline.left is None else min(target.wake_seconds, deadline.left)
 
 
 def _timeouts(deadline: Deadline) -> Any:
