@@ -1,4 +1,4 @@
-"""The example with FastAPI: two tenants at once, on one connection."""
+"""The example with FastAPI: two tenants at once, on the connections of one pool."""
 
 from __future__ import annotations
 

@@ -159,7 +159,8 @@ def a_database(
 
 @pytest.fixture
 def acting_as(new_engine: Callable[[str], Engine]) -> Callable[[Engine, str], Engine]:
-    """Gives an engine of a new login role: a 'member' of the application's role who may read the revision, or the 'owner' of all tables."""
+    """Gives an engine of a new login role: a 'member' of the application's role who may read the revision, the login of an
+    'application' that inherits nothing and connects as that role, or the 'owner' of all tables."""
 
     def make(admin: Engine, kind: str) -> Engine:
         role = f"{kind}_{uuid4().hex[:12]}"
@@ -169,6 +170,9 @@ def acting_as(new_engine: Callable[[str], Engine]) -> Callable[[Engine, str], En
                 connection.execute(
                     text(f"GRANT dbschema_app TO {role}; GRANT SELECT ON alembic_version TO {role}")
                 )
+            elif kind == "application":
+                connection.execute(text(f"ALTER ROLE {role} NOINHERIT; GRANT dbschema_app TO {role}"))
+                connection.execute(text("GRANT SELECT ON alembic_version TO dbschema_app"))
             else:
                 connection.execute(text(f"GRANT CREATE ON SCHEMA public TO {role}"))
                 for table in connection.scalars(
@@ -178,6 +182,8 @@ def acting_as(new_engine: Callable[[str], Engine]) -> Callable[[Engine, str], En
                 ).all():
                     connection.execute(text(f"ALTER TABLE {table} OWNER TO {role}"))
         url = make_url(admin.url).set(username=role, password="plain")
+        if kind == "application":
+            url = url.update_query_dict({"options": "-c role=dbschema_app"})
         return new_engine(url.render_as_string(hide_password=False))
 
     return make

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Rows = dict[str, list[str]]
 
 
-@pytest.mark.parametrize("kind", ["superuser", "member", "owner"])
+@pytest.mark.parametrize("kind", ["superuser", "member", "application", "owner"])
 def test_every_row_of_the_tenant_goes_and_no_other_is_touched(
     a_database: Callable[..., Engine],
     acting_as: Callable[[Engine, str], Engine],

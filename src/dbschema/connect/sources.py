@@ -75,7 +75,7 @@ def resolve(
     """
     environ = os.environ if environ is None else environ
     if url is not None:
-        return _plain(url if isinstance(url, str) else _written(url), source, environ)
+        return _plain(url if isinstance(url, str) else written(url), source, environ)
     name = variable(environ)
     if name == ENVIRONMENT:
         return _plain(environ[ENVIRONMENT], ENVIRONMENT, environ)
@@ -95,8 +95,8 @@ def resolve(
     raise NoAddress
 
 
-def _written(url: URL) -> str:
-    """A URL of SQLAlchemy as libpq reads it: no space stands as it is, and a plus is none, unlike in a form."""
+def written(url: URL) -> str:
+    """A URL of SQLAlchemy as libpq reads it, too: no space stands as it is, and a plus is none, unlike in a form."""
     address, mark, query = url.render_as_string(hide_password=False).replace(" ", "%20").partition("?")
     return f"{address}{mark}{query.replace('+', '%20')}"
 

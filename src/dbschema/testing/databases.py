@@ -16,6 +16,7 @@ import psycopg
 from psycopg import sql
 
 from dbschema import connect
+from dbschema.connect.sources import written
 from dbschema.testing.errors import MayNotCreateDatabases
 
 if TYPE_CHECKING:
@@ -79,9 +80,8 @@ class Databases:
             server.execute(_drop(f"{self.prefix}{name}"))
 
     def address(self, database: str) -> str:
-        """The address of a database on the server, for SQLAlchemy. With the password: do not log it."""
-        url = self._settings().url.set(database=database)
-        return url.render_as_string(hide_password=False)
+        """The address of a database on the server, for SQLAlchemy and for libpq. With the password: do not log it."""
+        return written(self._settings().url.set(database=database))
 
     def remove(self) -> None:
         """Remove all that the run has made; called once, by the process that began it."""

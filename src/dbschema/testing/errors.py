@@ -18,7 +18,8 @@ class MayNotCreateDatabases(TestingError):
         self.place, self.reason = place, reason
         super().__init__(
             f"No database for the tests can be made beside {place}: {reason}",
-            "Name a role with CREATEDB and CREATEROLE in --dbschema-url, or leave it out for a private server",
+            "Name a superuser in --dbschema-url, or a role with CREATEDB and CREATEROLE that may CREATE EXTENSION postgis,"
+            " or leave it out for a private server",
         )
 
 
