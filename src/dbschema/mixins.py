@@ -210,9 +210,9 @@ def _isolate_root(mapper: Mapper[Any], _cls: type[TenantRoot]) -> None:
 
 
 @event.listens_for(AppendOnly, "after_mapper_constructed", propagate=True)
-def _keep_append_only(mapper: Mapper[Any], _cls: type[AppendOnly]) -> None:
+def _keep_append_only(mapper: Mapper[Any], cls: type[AppendOnly]) -> None:
     if (table := _own_table(mapper)) is not None:
-        keep_append_only(table)
+        keep_append_only(table, cls.__tenant_reference__)
 
 
 @event.listens_for(Audited, "after_mapper_constructed", propagate=True)
