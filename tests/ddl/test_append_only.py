@@ -34,11 +34,11 @@ def models(schema: str | None, name: str, own: str | None) -> MetaData:
 
     class Tenant(TenantRoot, Base):
         __tablename__ = name
-        __table_args__ = {"schema": schema}
+        __table_args__ = ({"schema": schema},)
 
     class Entry(AppendOnly, Base):
         __tablename__ = "entries"
-        __table_args__ = {"schema": own}
+        __table_args__ = ({"schema": own},)
         __tenant_reference__ = f"{schema}.{name}.id" if schema else f"{name}.id"
 
         words: Mapped[str]
