@@ -114,7 +114,8 @@ class AppendOnly(TenantScoped):
 class Audited:
     """Each change of a row is recorded in `audit_logs` by the database: who, what, the old and the new values.
 
-    For models that are `TenantScoped`, beside the tables of `dbschema.models`. Who acts is the setting `app.user_id`.
+    For models that are `TenantScoped`, beside the tables of `dbschema.models`. Who acts is what a session is told
+    (`tenant_session(…, user_id=…)`): the setting `app.user_id`.
     """
 
     __audit_exclude__: ClassVar[tuple[str, ...]] = ()
