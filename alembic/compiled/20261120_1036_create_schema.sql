@@ -107,7 +107,10 @@ CREATE OR REPLACE FUNCTION raise_version_column()
 AS $$
 BEGIN
     NEW.version := OLD.version;
-    IF NEW IS DISTINCT FROM OLD THEN
+    IF TG_NARGS > 0 THEN
+        OLD := jsonb_populate_record(OLD, TG_ARGV[0]::jsonb);
+    END IF;
+    IF NEW *<> OLD THEN
         NEW.version := OLD.version + 1;
     END IF;
     RETURN NEW;
@@ -121,15 +124,18 @@ REVOKE ALL ON FUNCTION raise_version_column() FROM PUBLIC
 CREATE OR REPLACE FUNCTION refuse_change()
  RETURNS trigger
  LANGUAGE plpgsql
- SET search_path TO pg_catalog
  SET row_security TO off
 AS $$
 DECLARE
     tenant_stands boolean;
 BEGIN
     IF TG_OP = 'DELETE' AND pg_trigger_depth() > 1 THEN
-        EXECUTE format('SELECT EXISTS (SELECT FROM %I.tenants WHERE id = $1)', TG_TABLE_SCHEMA)
-            INTO tenant_stands USING OLD.tenant_id;
+        IF TG_NARGS = 0 THEN
+            tenant_stands := EXISTS (SELECT FROM tenants t WHERE t.id = OLD.tenant_id);
+        ELSE
+            EXECUTE format('SELECT EXISTS (SELECT FROM %s WHERE %s = $1)', TG_ARGV[0], TG_ARGV[1])
+                INTO tenant_stands USING OLD.tenant_id;
+        END IF;
         IF NOT tenant_stands THEN
             RETURN OLD;
         END IF;
@@ -137,6 +143,13 @@ BEGIN
     RAISE EXCEPTION '% on % is refused: the table is append-only', TG_OP, TG_TABLE_NAME
         USING ERRCODE = 'insufficient_privilege',
               HINT = 'Rows go only with the tenant they belong to. Add a row that corrects the earlier one.';
+END
+$$
+-- dbschema: statement
+DO $$
+BEGIN
+    EXECUTE 'ALTER FUNCTION refuse_change() SET search_path TO '
+        || concat_ws(', ', 'pg_catalog', quote_ident(current_schema()), 'pg_temp');
 END
 $$
 -- dbschema: statement

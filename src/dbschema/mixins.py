@@ -114,7 +114,8 @@ class AppendOnly(TenantScoped):
 class Audited:
     """Each change of a row is recorded in `audit_logs` by the database: who, what, the old and the new values.
 
-    For models that are `TenantScoped`, beside the tables of `dbschema.models`. Who acts is the setting `app.user_id`.
+    For models that are `TenantScoped`, beside the tables of `dbschema.models`. Who acts is what a session is told
+    (`tenant_session(…, user_id=…)`): the setting `app.user_id`.
     """
 
     __audit_exclude__: ClassVar[tuple[str, ...]] = ()
@@ -210,9 +211,9 @@ def _isolate_root(mapper: Mapper[Any], _cls: type[TenantRoot]) -> None:
 
 
 @event.listens_for(AppendOnly, "after_mapper_constructed", propagate=True)
-def _keep_append_only(mapper: Mapper[Any], _cls: type[AppendOnly]) -> None:
+def _keep_append_only(mapper: Mapper[Any], cls: type[AppendOnly]) -> None:
     if (table := _own_table(mapper)) is not None:
-        keep_append_only(table)
+        keep_append_only(table, cls.__tenant_reference__)
 
 
 @event.listens_for(Audited, "after_mapper_constructed", propagate=True)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from ipaddress import ip_address
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -16,16 +17,18 @@ from sqlalchemy import (
     Computed,
     Connection,
     MetaData,
+    NullPool,
     String,
     Table,
     UniqueConstraint,
+    create_engine,
     delete,
     insert,
     select,
     text,
     update,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import JSONB, TSTZRANGE
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
@@ -46,6 +49,11 @@ from dbschema.geography import GeoPoint, geography_point
 from dbschema.mixins import Audited, TenantScoped, Timestamped, Versioned, foreign_key
 from dbschema.models import metadata as models
 from dbschema.naming import NAMING_CONVENTION
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy import Engine
 
 
 class Own(DeclarativeBase):
@@ -68,6 +76,11 @@ class Contract(Audited, TenantScoped, Timestamped, Versioned, Own):
     terms: Mapped[Any | None] = mapped_column(JSONB)
     place: Mapped[GeoPoint | None] = geography_point()
     secret: Mapped[str | None]
+    share: Mapped[float | None]
+    signed: Mapped[datetime | None]
+    lasts: Mapped[timedelta | None]
+    seal: Mapped[bytes | None]
+    valid: Mapped[Any | None] = mapped_column(TSTZRANGE)
 
 
 class Clause(Audited, TenantScoped, Own):
@@ -101,6 +114,15 @@ def admin(connection: Connection, tenant: UUID, user: UUID) -> Connection:
     )
     connection.execute(text(f"SET LOCAL app.tenant_id = '{tenant}'"))
     return connection
+
+
+@pytest.fixture
+def engine_of_own(database: str) -> Iterator[Engine]:
+    """The superuser's, on a database that a test may write for good."""
+    engine = create_engine(database, poolclass=NullPool)
+    Own.metadata.create_all(engine)
+    yield engine
+    engine.dispose()
 
 
 @pytest.fixture
@@ -334,14 +356,117 @@ def test_a_table_of_the_same_name_in_the_way_is_not_written(app: Connection, ten
     assert app.scalar(text("SELECT count(*) FROM public.audit_logs")) == 1
 
 
-def test_the_callers_settings_are_what_they_were(app: Connection, tenant: UUID) -> None:
-    names = ("search_path", "timezone")
-    app.execute(text("SET LOCAL timezone = 'Asia/Kathmandu'"))
-    before = [app.scalar(text(f"SHOW {name}")) for name in names]
+def test_a_function_beside_the_tables_that_fits_better_is_not_called(app: Connection, tenant: UUID) -> None:
+    """As whoever may create functions in the schema could make it: for the very type of the row."""
+    app.execute(
+        text(
+            "RESET ROLE;"
+            "CREATE FUNCTION public.to_jsonb(contracts) RETURNS jsonb LANGUAGE sql AS $$SELECT '{}'::jsonb$$;"
+            "CREATE FUNCTION public.to_jsonb(text[]) RETURNS jsonb LANGUAGE sql AS $$SELECT '[]'::jsonb$$;"
+            "CREATE FUNCTION public.jsonb_build_object(text, jsonb) RETURNS jsonb LANGUAGE sql"
+            " AS $$SELECT '{}'::jsonb$$;"
+            "CREATE FUNCTION public.pg_column_size(jsonb) RETURNS int LANGUAGE sql AS 'SELECT 99999';"
+            "CREATE FUNCTION public.unlike(text[], text[]) RETURNS boolean LANGUAGE sql AS 'SELECT false';"
+            "CREATE OPERATOR public.<> (LEFTARG = text[], RIGHTARG = text[], FUNCTION = public.unlike);"
+            "SET LOCAL ROLE dbschema_app; SET LOCAL extra_float_digits = -15"
+        )
+    )
+
+    app.execute(insert(Contract).values(tenant_id=tenant, title="a", share=1 / 3))
+
+    (row,) = records(app)
+    assert (row.details["new"]["title"], row.details["hidden"]) == ("a", ["secret"])
+    assert row.details["new"]["share"] == 1 / 3
+
+
+SETTINGS = {
+    "timezone": "Asia/Kathmandu",
+    "extra_float_digits": "-15",
+    "datestyle": "SQL, DMY",
+    "intervalstyle": "iso_8601",
+    "bytea_output": "escape",
+}
+
+
+def shown(connection: Connection) -> list[Any]:
+    return [connection.scalar(text(f"SHOW {name}")) for name in ("search_path", *SETTINGS)]
+
+
+def odd(connection: Connection, scope: str) -> None:
+    for name, value in SETTINGS.items():
+        connection.execute(text(f"SET {scope} {name} = '{value}'"))
+
+
+@pytest.mark.parametrize("scope", ["LOCAL", "SESSION"])
+def test_the_callers_settings_are_what_they_were(app: Connection, tenant: UUID, scope: str) -> None:
+    """After the statement, after one that failed, and after the transaction to which it belonged."""
+    usual = shown(app)
+    savepoint = app.begin_nested()
+    odd(app, scope)
+    before = shown(app)
 
     app.execute(insert(Contract).values(tenant_id=tenant, title="a"))
+    after = shown(app)
+    with pytest.raises(DBAPIError), app.begin_nested():
+        app.execute(insert(Contract).values(tenant_id=tenant, title="a"))
+    after_error = shown(app)
+    savepoint.rollback()
 
-    assert [app.scalar(text(f"SHOW {name}")) for name in names] == before
+    assert before[1:] == list(SETTINGS.values())
+    assert [after, after_error] == [before, before]
+    assert shown(app) == usual
+
+
+def test_a_setting_of_the_session_outlives_the_transaction_as_it_was(engine_of_own: Engine) -> None:
+    tenant = uuid4()
+    with engine_of_own.connect() as connection:
+        odd(connection, "SESSION")
+        before = shown(connection)
+        connection.execute(
+            insert(Own.metadata.tables["tenants"]).values(id=tenant, tenant_name="t", slug="t")
+        )
+        connection.execute(insert(Contract).values(tenant_id=tenant, title="a"))
+        connection.commit()
+
+        assert shown(connection) == before
+
+
+def test_a_record_is_the_same_whatever_the_session_has_set(app: Connection, tenant: UUID) -> None:
+    values = {
+        "amount": Decimal("1.50"),
+        "share": 0.1 + 0.2,
+        "signed": datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC),
+        "lasts": timedelta(days=1, seconds=2),
+        "seal": b"\\\x00a",
+    }
+    key = uuid4()
+    app.execute(insert(Contract).values(tenant_id=tenant, id=key, title="a", **values))
+    app.execute(text("UPDATE contracts SET valid = tstzrange(signed, NULL)"))
+    app.execute(delete(Contract))
+    odd(app, "LOCAL")
+    app.execute(insert(Contract).values(tenant_id=tenant, id=key, title="a", **values))
+    app.execute(text("UPDATE contracts SET valid = tstzrange(signed, NULL)"))
+    app.execute(delete(Contract))
+
+    rows = [row.details for row in records(app)]
+
+    assert rows[:3] == rows[3:]
+    found = rows[2]["old"]
+    assert found["share"] == 0.1 + 0.2
+    assert found["signed"] == "2026-01-02T03:04:05.678901+00:00"
+    assert found["valid"] == '["2026-01-02 03:04:05.678901+00",)'
+    assert (found["lasts"], found["seal"]) == ("1 day 00:00:02", "\\x5c0061")
+
+
+def test_a_change_is_not_hidden_by_rounding(app: Connection, tenant: UUID) -> None:
+    """To one digit, both are the same."""
+    app.execute(insert(Contract).values(tenant_id=tenant, title="a", share=1.1))
+    app.execute(text("SET LOCAL extra_float_digits = -15"))
+
+    app.execute(text("UPDATE contracts SET share = 1.2"))
+
+    changes = records(app)[1].details
+    assert (changes["old"]["share"], changes["new"]["share"]) == (1.1, 1.2)
 
 
 def test_no_other_tenant_sees_the_record(app: Connection, tenant: UUID) -> None:

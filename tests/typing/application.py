@@ -137,12 +137,19 @@ def sessions(tenant: UUID, key: UUID) -> None:
         assert_type(session.scalars(select(Incident)).one(), Incident)
     with tenant_session(engine, str(tenant), role="dbschema_readonly", expire_on_commit=False) as session:
         session.commit()
-    with operator_session(engine, reason="ticket") as operator:
+    with tenant_session(engine, tenant, user_id=key, ip_address="192.0.2.7") as session:
+        assert_type(session.user_id, UUID | None)
+        assert_type(session.ip_address, IPv4Address | IPv6Address | None)
+    with operator_session(engine, reason="ticket", user_id=str(key)) as operator:
         assert_type(operator, OperatorSession)
+        assert_type(operator.user_id, UUID | None)
     operator_session(engine)  # type: ignore[call-arg]  # there must be a reason
     tenant_session(engine, None)  # type: ignore[arg-type]  # there must be a tenant
     tenant_session(engine, 7)  # type: ignore[arg-type]  # a number is none
     session.tenant_id = tenant  # type: ignore[misc]  # it stays for the session's life
+    tenant_session(engine, tenant, user_id=7)  # type: ignore[arg-type]  # a number is no user
+    tenant_session(engine, tenant, ip_address=b"")  # type: ignore[arg-type]  # bytes are no address
+    session.user_id = key  # type: ignore[misc]  # it stays for the session's life
     takes_plain(session)
 
 
@@ -158,8 +165,12 @@ async def async_sessions(tenant: UUID, key: UUID) -> None:
         assert_type(session.tenant_id, UUID)
         assert_type(await session.get(Incident, key), Incident | None)
         assert_type((await session.scalars(select(Incident))).one(), Incident)
-    async with async_operator_session(engine, reason="ticket") as operator:
+    async with async_tenant_session(engine, tenant, user_id=key, ip_address=IPv4Address(7)) as session:
+        assert_type(session.user_id, UUID | None)
+        assert_type(session.ip_address, IPv4Address | IPv6Address | None)
+    async with async_operator_session(engine, reason="ticket", user_id=key) as operator:
         assert_type(operator, AsyncOperatorSession)
+        assert_type(operator.user_id, UUID | None)
     assert_type(dbschema.create_engine(), Engine)
 
 

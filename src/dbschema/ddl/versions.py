@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from dbschema.ddl.objects import Function, Trigger
@@ -14,10 +15,16 @@ VERSION_FUNCTION = Function(
     name="raise_version_column",
     returns="trigger",
     # The version that the client wrote is put back first: forging it is no change, and does not count as one.
+    # Before the row is written, NEW has NULL in the columns that the database computes; so then must OLD.
+    # Rows are compared by their bytes, because some types (json, point) have no other equality, and what one collation
+    # takes for equal is another text to a reader.
     body=(
         "\nBEGIN\n"
         "    NEW.version := OLD.version;\n"
-        "    IF NEW IS DISTINCT FROM OLD THEN\n"
+        "    IF TG_NARGS > 0 THEN\n"
+        "        OLD := jsonb_populate_record(OLD, TG_ARGV[0]::jsonb);\n"
+        "    END IF;\n"
+        "    IF NEW *<> OLD THEN\n"
         "        NEW.version := OLD.version + 1;\n"
         "    END IF;\n"
         "    RETURN NEW;\n"
@@ -29,11 +36,18 @@ VERSION_FUNCTION = Function(
 
 
 def version_trigger(table: Table) -> Trigger:
-    """The trigger `raise_<table>_version`.
+    """The trigger `raise_<table>_version`; its argument says which columns the database computes, if there are any.
 
     Triggers fire in the order of their names: this one comes before `update_<table>_updated_at`, which changes the row.
     """
-    return Trigger(f"raise_{table.name}_version", table.name, VERSION_FUNCTION.name, schema=table.schema)
+    computed = {column.name: None for column in table.columns if column.computed is not None}
+    return Trigger(
+        f"raise_{table.name}_version",
+        table.name,
+        VERSION_FUNCTION.name,
+        arguments=(json.dumps(computed, ensure_ascii=False),) if computed else (),
+        schema=table.schema,
+    )
 
 
 def keep_version(table: Table) -> None:

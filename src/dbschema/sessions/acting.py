@@ -1,7 +1,7 @@
-"""What both kinds of sessions share: the first thing in each transaction is the role, with the tenant, in one round trip.
+"""What both kinds of sessions share: the first thing in each transaction is the role, with tenant and user, in one round trip.
 
 `SET LOCAL` ends with the transaction, so that no connection carries it back to the pool, whatever happened. It goes
-straight to the driver: both statements together are no single statement that could be prepared, and SQLAlchemy's own
+straight to the driver: the statements together are no single statement that could be prepared, and SQLAlchemy's own
 way would cost as much again.
 """
 
@@ -14,12 +14,16 @@ from psycopg.pq import TransactionStatus
 from sqlalchemy import Connection, event
 from sqlalchemy.orm import Session, SessionTransaction
 
+from dbschema.ddl.audit import ADDRESS_SETTING, USER_SETTING
 from dbschema.ddl.objects import quote
 from dbschema.ddl.tenancy import TENANT_SETTING
 from dbschema.sessions.errors import NoTransaction, RoleNotTaken
+from dbschema.sessions.literals import exact_address, exact_user
 from dbschema.types import sql_string
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from ipaddress import IPv4Address, IPv6Address
     from uuid import UUID
 
     from sqlalchemy import Engine
@@ -29,20 +33,41 @@ _SEPARATOR: Final = "; "
 
 
 class ActingSession(Session):
-    """A session each of whose transactions acts as a role, and for a tenant where one is given.
+    """A session each of whose transactions acts as a role, and for a tenant and a user where they are given.
 
     Args:
-        bind: the engine, or for tests a connection, which has its role and tenant back when the session is through.
+        bind: the engine, or for tests a connection, which has back what it came with when the session is through.
         role: a role that the login is a member of.
         tenant_id: the tenant.
+        user_id: who acts, for the audit log; None: nothing is said.
+        ip_address: where the request came from, likewise.
         options: of `sqlalchemy.orm.Session`.
+
+    Raises:
+        NotAUser: `user_id` is no UUID.
+        NotAnAddress: `ip_address` is no address.
     """
 
     def __init__(
-        self, bind: Engine | Connection | None, *, role: str, tenant_id: UUID | None, **options: Any
+        self,
+        bind: Engine | Connection | None,
+        *,
+        role: str,
+        tenant_id: UUID | None,
+        user_id: UUID | str | None,
+        ip_address: IPv4Address | IPv6Address | str | None,
+        **options: Any,
     ) -> None:
         self._role = role
-        self._opening = _opening(role, tenant_id)
+        self._user_id = None if user_id is None else exact_user(user_id)
+        self._ip_address = None if ip_address is None else exact_address(ip_address)
+        said = (
+            (TENANT_SETTING, tenant_id),
+            (USER_SETTING, self._user_id),
+            (ADDRESS_SETTING, self._ip_address),
+        )
+        self._said = {name: str(value) for name, value in said if value is not None}
+        self._opening = _statements(quote(role), self._said)
         self._closing: tuple[Connection, str] | None = None
         super().__init__(bind, **options)
 
@@ -50,6 +75,16 @@ class ActingSession(Session):
     def role(self) -> str:
         """The role that each transaction takes."""
         return self._role
+
+    @property
+    def user_id(self) -> UUID | None:
+        """Who acts, as the audit log is told; None: nothing is said."""
+        return self._user_id
+
+    @property
+    def ip_address(self) -> IPv4Address | IPv6Address | None:
+        """Where the request came from, as the audit log is told; None: nothing is said."""
+        return self._ip_address
 
     def _begin_acting(self, connection: Connection) -> None:
         """Begin the transaction of `connection`; where that fails, leave no connection to work with.
@@ -61,7 +96,7 @@ class ActingSession(Session):
         """
         try:
             if isinstance(self.bind, Connection):
-                self._closing = connection, _standing(connection)
+                self._closing = connection, _standing(connection, self._said)
             _execute(self, connection, self._opening)
         except BaseException as error:
             # The session keeps its connection, and would go on as the login itself and without a tenant.
@@ -79,7 +114,7 @@ class ActingSession(Session):
             event.listen(connection, "prepare_twophase", _leave_role)
 
     def _end_acting(self) -> None:
-        """Give a connection that is not the session's own the role and the tenant back that it came with."""
+        """Give a connection that is not the session's own what it came with: role, tenant, and user where one was set."""
         if self._closing is None:
             return
         connection, statements = self._closing
@@ -92,28 +127,23 @@ class ActingSession(Session):
             _execute(self, connection, statements)
 
 
-def _opening(role: str, tenant_id: UUID | None) -> str:
-    """The statements that a transaction begins with.
+def _statements(role: str, settings: Mapping[str, str]) -> str:
+    """The statements that take a role, given as SQL, and make settings.
 
-    The tenant is a literal, for SET takes no parameter and `set_config()` is not passed on to the workers of a
-    distributed database.
+    Values are literals, for SET takes no parameter and `set_config()` is not passed on to the workers of a distributed
+    database.
     """
-    statements = f"SET LOCAL ROLE {quote(role)}"
-    return (
-        statements
-        if tenant_id is None
-        else f"{statements}{_SEPARATOR}SET LOCAL {TENANT_SETTING} = '{tenant_id}'"
-    )
+    made = (f"SET LOCAL {name} = {sql_string(value)}" for name, value in settings.items())
+    return _SEPARATOR.join((f"SET LOCAL ROLE {role}", *made))
 
 
-def _standing(connection: Connection) -> str:
-    """The statements that bring back how `connection` stands."""
-    found = connection.exec_driver_sql(
-        f"SELECT current_setting('role'), current_setting('{TENANT_SETTING}', true)"
-    )
-    role, tenant_id = found.one()
-    role = "NONE" if role == "none" else quote(role)
-    return f"SET LOCAL ROLE {role}{_SEPARATOR}SET LOCAL {TENANT_SETTING} = {sql_string(tenant_id or '')}"
+def _standing(connection: Connection, said: Iterable[str]) -> str:
+    """The statements that bring back how `connection` stands, before a session says what it has to say."""
+    names = list(dict.fromkeys((TENANT_SETTING, *said)))
+    asked = ", ".join(f"current_setting('{name}', true)" for name in names)
+    role, *values = connection.exec_driver_sql(f"SELECT current_setting('role'), {asked}").one()
+    before = {name: value or "" for name, value in zip(names, values, strict=True)}
+    return _statements("NONE" if role == "none" else quote(role), before)
 
 
 def _execute(session: Session, connection: Connection, statements: str) -> None:

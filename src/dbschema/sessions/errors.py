@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from uuid import UUID
 
 
+_UUID_STEP = "Give a UUID, or its text as in '0192d4e0-7b1a-7000-8000-000000000000'"
+
+
 class NotATenant(SessionError):
     """What was given as a tenant's id is none.
 
@@ -19,11 +22,33 @@ class NotATenant(SessionError):
 
     def __init__(self, given: object) -> None:
         self.given = given
-        shown = repr(given)
-        shown = shown if len(shown) <= 60 else f"{shown[:60]}…"
+        super().__init__(f"{_shown(given)} is not the id of a tenant", _UUID_STEP)
+
+
+class NotAUser(SessionError):
+    """What was given as a user's id is none.
+
+    Args:
+        given: what was given.
+    """
+
+    def __init__(self, given: object) -> None:
+        self.given = given
+        super().__init__(f"{_shown(given)} is not the id of a user", _UUID_STEP)
+
+
+class NotAnAddress(SessionError):
+    """What was given as the address of a request is none.
+
+    Args:
+        given: what was given.
+    """
+
+    def __init__(self, given: object) -> None:
+        self.given = given
         super().__init__(
-            f"{shown} is not the id of a tenant",
-            "Give a UUID, or its text as in '0192d4e0-7b1a-7000-8000-000000000000'",
+            f"{_shown(given)} is not an address of IPv4 or IPv6",
+            "Give one address, as in '192.0.2.7' or '2001:db8::1', without port; leave it out where there is none",
         )
 
 
@@ -126,3 +151,8 @@ class OperatorRole(SessionError):
             f"A session of one tenant does not take the role {role!r}, to which row security shows all tenants",
             "Use operator_session(engine, reason='…'), which logs its use, or leave the role out",
         )
+
+
+def _shown(given: object) -> str:
+    shown = repr(given)
+    return shown if len(shown) <= 60 else f"{shown[:60]}…"

@@ -12,6 +12,9 @@ from dbschema.sessions.acting import ActingSession
 from dbschema.sessions.errors import NoReason
 
 if TYPE_CHECKING:
+    from ipaddress import IPv4Address, IPv6Address
+    from uuid import UUID
+
     from sqlalchemy import Connection, Engine
     from sqlalchemy.orm import SessionTransaction
 
@@ -26,17 +29,36 @@ class OperatorSession(ActingSession):
     Args:
         bind: the engine of a login that was granted the role.
         reason: why.
+        user_id: who acts: the audit log names it in rows of the tenant whose user it is. None: nothing is said.
+        ip_address: where the request came from.
         options: of `sqlalchemy.orm.Session`.
 
     Raises:
         NoReason: `reason` is empty.
+        NotAUser: `user_id` is no UUID.
+        NotAnAddress: `ip_address` is no address.
     """
 
-    def __init__(self, bind: Engine | Connection | None = None, *, reason: str, **options: Any) -> None:
+    def __init__(
+        self,
+        bind: Engine | Connection | None = None,
+        *,
+        reason: str,
+        user_id: UUID | str | None = None,
+        ip_address: IPv4Address | IPv6Address | str | None = None,
+        **options: Any,
+    ) -> None:
         self._reason = " ".join(reason.split())
         if not self._reason:
             raise NoReason
-        super().__init__(bind, role=OPERATOR_ROLE.name, tenant_id=None, **options)
+        super().__init__(
+            bind,
+            role=OPERATOR_ROLE.name,
+            tenant_id=None,
+            user_id=user_id,
+            ip_address=ip_address,
+            **options,
+        )
 
     @property
     def reason(self) -> str:
@@ -44,9 +66,16 @@ class OperatorSession(ActingSession):
         return self._reason
 
 
-def operator_session(engine: Engine | Connection, *, reason: str, **options: Any) -> OperatorSession:
+def operator_session(
+    engine: Engine | Connection,
+    *,
+    reason: str,
+    user_id: UUID | str | None = None,
+    ip_address: IPv4Address | IPv6Address | str | None = None,
+    **options: Any,
+) -> OperatorSession:
     """A session across tenants, for a `with` block; it does not commit by itself. See `OperatorSession`."""
-    return OperatorSession(engine, reason=reason, **options)
+    return OperatorSession(engine, reason=reason, user_id=user_id, ip_address=ip_address, **options)
 
 
 @event.listens_for(OperatorSession, "after_begin")

@@ -10,11 +10,12 @@ from dbschema.ddl.tenancy import APP_ROLE, OPERATOR_ROLE
 from dbschema.sessions import criteria, objects, rows
 from dbschema.sessions.acting import ActingSession
 from dbschema.sessions.errors import OperatorRole
+from dbschema.sessions.literals import exact
 from dbschema.sessions.objects import take_in
-from dbschema.sessions.tenant import exact
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from ipaddress import IPv4Address, IPv6Address
     from uuid import UUID
 
     from sqlalchemy import Connection, Engine
@@ -27,14 +28,18 @@ class TenantSession(ActingSession):
     """A session that works for one tenant, as the application's role. All else is SQLAlchemy's `Session`.
 
     Args:
-        bind: the engine, or for tests a connection, which has its role and tenant back when the session is through.
+        bind: the engine, or for tests a connection, which has back what it came with when the session is through.
         tenant_id: the tenant, as a UUID or its text.
         role: the group role that the login takes; it must not bypass row security.
+        user_id: who acts, a user of the tenant, as a UUID or its text: the audit log names it. None: nothing is said.
+        ip_address: where the request came from, likewise.
         options: of `sqlalchemy.orm.Session`.
 
     Raises:
         NotATenant: `tenant_id` is no UUID.
         OperatorRole: `role` is the operators'.
+        NotAUser: `user_id` is no UUID.
+        NotAnAddress: `ip_address` is no address.
     """
 
     def __init__(
@@ -43,13 +48,17 @@ class TenantSession(ActingSession):
         *,
         tenant_id: UUID | str,
         role: str = APP_ROLE.name,
+        user_id: UUID | str | None = None,
+        ip_address: IPv4Address | IPv6Address | str | None = None,
         **options: Any,
     ) -> None:
         if role == OPERATOR_ROLE.name:
             raise OperatorRole(role)
         self._tenant_id = exact(tenant_id)
         self._criteria = criteria.of(self._tenant_id)
-        super().__init__(bind, role=role, tenant_id=self._tenant_id, **options)
+        super().__init__(
+            bind, role=role, tenant_id=self._tenant_id, user_id=user_id, ip_address=ip_address, **options
+        )
 
     @property
     def tenant_id(self) -> UUID:
@@ -130,7 +139,13 @@ class TenantSession(ActingSession):
 
 
 def tenant_session(
-    engine: Engine | Connection, tenant_id: UUID | str, *, role: str = APP_ROLE.name, **options: Any
+    engine: Engine | Connection,
+    tenant_id: UUID | str,
+    *,
+    role: str = APP_ROLE.name,
+    user_id: UUID | str | None = None,
+    ip_address: IPv4Address | IPv6Address | str | None = None,
+    **options: Any,
 ) -> TenantSession:
     """A session of one tenant, for a `with` block; it does not commit by itself.
 
@@ -138,13 +153,19 @@ def tenant_session(
         engine: the engine, or for tests a connection.
         tenant_id: the tenant, as a UUID or its text.
         role: the group role that the login takes.
+        user_id: who acts, a user of the tenant, as a UUID or its text: the audit log names it. None: nothing is said.
+        ip_address: where the request came from, likewise.
         options: of `sqlalchemy.orm.Session`.
 
     Raises:
         NotATenant: `tenant_id` is no UUID.
         OperatorRole: `role` is the operators'.
+        NotAUser: `user_id` is no UUID.
+        NotAnAddress: `ip_address` is no address.
     """
-    return TenantSession(engine, tenant_id=tenant_id, role=role, **options)
+    return TenantSession(
+        engine, tenant_id=tenant_id, role=role, user_id=user_id, ip_address=ip_address, **options
+    )
 
 
 @event.listens_for(TenantSession, "do_orm_execute")
