@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
@@ -15,7 +17,7 @@ from dbschema.sessions import tenant_session
 from dbschema.sessions.errors import ForeignTenant, NotATenant, TenantChanged
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from sqlalchemy import Engine
 
@@ -226,6 +228,21 @@ def test_an_object_of_the_session_goes_to_a_later_session_of_the_same_tenant(
 
     with tenant_session(engine, mine.id) as session:
         assert session.get_one(Incident, mine.incidents[0]).title == "later"
+
+
+@pytest.mark.parametrize("copied", [lambda one: pickle.loads(pickle.dumps(one)), copy.deepcopy])
+def test_an_object_that_a_cache_has_kept_is_still_its_tenants(
+    engine: Engine, mine: Any, theirs: Any, copied: Callable[[Incident], Incident]
+) -> None:
+    with tenant_session(engine, mine.id) as session:
+        kept = copied(session.scalars(select(Incident).limit(1)).one())
+
+    with tenant_session(engine, theirs.id) as session, pytest.raises(ForeignTenant):
+        session.add(kept)
+    with tenant_session(engine, mine.id) as session:
+        session.add(kept)
+        session.refresh(kept, ["images"])
+        assert (kept.images, kept.tenant_id) == ([], mine.id)
 
 
 def test_a_copy_for_another_tenant_is_a_new_object(engine: Engine, mine: Any, theirs: Any) -> None:

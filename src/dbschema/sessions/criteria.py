@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import TextClause
-from sqlalchemy.orm import UserDefinedOption, with_loader_criteria
+from sqlalchemy.orm import LoaderCriteriaOption, UserDefinedOption
 
 from dbschema.mixins import TenantRoot, TenantScoped
 from dbschema.sessions import rows
@@ -42,6 +42,23 @@ class _ByKey(UserDefinedOption):
     propagate_to_loaders = False
 
 
+class _OfTenant(LoaderCriteriaOption):
+    """`with_loader_criteria` for one tenant. Objects hold the options that they were loaded with, and caches pickle objects."""
+
+    # What it holds of the statement's cache key is what its parent does; SQLAlchemy looks for that in the class itself.
+    _traverse_internals = LoaderCriteriaOption._traverse_internals  # noqa: SLF001  as above
+
+    def __init__(self, entity: type[Any], tenant_id: UUID) -> None:
+        self._tenant_id = tenant_id
+        if entity is TenantRoot:
+            super().__init__(entity, lambda one: one.id == tenant_id, include_aliases=True)
+        else:
+            super().__init__(entity, lambda one: one.tenant_id == tenant_id, include_aliases=True)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _OfTenant, (self.root_entity, self._tenant_id)
+
+
 _KEPT: Final = _Kept()
 BY_KEY: Final = _ByKey()
 """The option of a statement that names the tenant itself."""
@@ -53,13 +70,7 @@ def of(tenant_id: UUID) -> tuple[ExecutableOption, ...]:
 
     They cost more to make than a session does, and hold nothing but the tenant.
     """
-    return (
-        with_loader_criteria(
-            TenantScoped, lambda entity: entity.tenant_id == tenant_id, include_aliases=True
-        ),
-        with_loader_criteria(TenantRoot, lambda entity: entity.id == tenant_id, include_aliases=True),
-        _KEPT,
-    )
+    return _OfTenant(TenantScoped, tenant_id), _OfTenant(TenantRoot, tenant_id), _KEPT
 
 
 def keep(state: ORMExecuteState, options: tuple[ExecutableOption, ...], tenant_id: UUID) -> None:
