@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from lambda_runtime import Function
+    from lambda_runtime import Answer, Function
 
 
 def test_a_stack_is_created_updated_and_deleted(
@@ -82,6 +82,32 @@ def test_a_stack_is_not_created_over_revisions_of_others(
     assert answer.error == "DatabaseNewer"
     assert "stands at revision theirs" in answer.text
     assert rows(plain_url, "SELECT id FROM runs") == [("1",)]
+
+
+def test_a_release_beside_a_database_that_went_another_way_fails_and_its_rollback_succeeds(
+    start_function: Callable[..., Function], plain_url: str, write_history: Callable[..., Path]
+) -> None:
+    """A release was rolled back, and the next one has a revision in the place of that which the database has."""
+    first = write_history("first", one=COUNTED.format(1))
+    lost = write_history("lost", one=COUNTED.format(1), lost=COUNTED.format(2))
+    next_one = write_history("next", one=COUNTED.format(1), next=COUNTED.format(3))
+    start_function(DATABASE_URL=plain_url, DBSCHEMA_SCRIPT_LOCATION=str(lost)).invoke({})
+
+    def update(folder: Path, wanted: str, before: str) -> Answer:
+        event = cloudformation("Update", properties={"HeadRevision": wanted})
+        event["OldResourceProperties"]["HeadRevision"] = before
+        return start_function(DATABASE_URL=plain_url, DBSCHEMA_SCRIPT_LOCATION=str(folder)).invoke(event)
+
+    rolled_back = update(first, "one", "lost")
+    forward = update(next_one, "next", "one")
+    rolled_back_again = update(first, "one", "next")
+    other_code = update(first, "one", "one")
+
+    assert [one.payload["Data"]["Outcome"] for one in (rolled_back, rolled_back_again, other_code)] == [
+        "newer"
+    ] * 3
+    assert forward.error == "DatabaseNewer"
+    assert rows(plain_url, "SELECT id FROM runs ORDER BY id") == [("1",), ("2",)]
 
 
 def test_an_archive_that_is_not_the_one_the_stack_means_is_refused_before_anything_is_done(

@@ -84,8 +84,10 @@ class CloudFormation:
         self.port = self._server.server_port
         Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
-    def request(self, kind: str, properties: dict[str, str], physical_id: str | None) -> Request:
-        """A request of the kind "Create", "Update" or "Delete", to be sent to the framework."""
+    def request(
+        self, kind: str, properties: dict[str, str], before: dict[str, str], physical_id: str | None
+    ) -> Request:
+        """A request of the kind "Create", "Update" or "Delete", to be sent to the framework; `before`: the last properties."""
         number = str(uuid.uuid4())
         event = {
             "RequestType": kind,
@@ -100,7 +102,7 @@ class CloudFormation:
         if physical_id is not None:
             event["PhysicalResourceId"] = physical_id
         if kind == "Update":
-            event["OldResourceProperties"] = event["ResourceProperties"]
+            event["OldResourceProperties"] = {**event["ResourceProperties"], **before}
         self._requests[number] = Request(event)
         return self._requests[number]
 

@@ -86,6 +86,7 @@ class Stack:
         (resource,) = assembly.resources("Migration", "Custom::DbSchemaMigration").values()
         self.head = str(resource["Properties"]["HeadRevision"])
         self._hash = str(resource["Properties"]["CodeHash"])
+        self._properties: dict[str, str] = {}
 
     # --- database and secret -----------------------------------------------------------------
 
@@ -215,7 +216,9 @@ class Stack:
             "CodeHash": self._hash,
             "Database": f"{self.host}/{self.database}",
         }
-        request = self._cloudformation.request(kind, {**given, **properties}, self.physical_id)
+        wanted = {**given, **properties}
+        request = self._cloudformation.request(kind, wanted, self._properties, self.physical_id)
+        self._properties = wanted
         self._framework.start(self._framework.call, "onEvent", dict(request.event))
         return request
 

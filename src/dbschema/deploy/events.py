@@ -42,6 +42,7 @@ class Resource:
         stack_id, request_id, logical_id: what an answer has to repeat.
         physical_id: its id, where it has one already.
         properties: as they came.
+        old_properties: those before an update, as they came.
         answered: whether an earlier call has answered that all is done, which the framework passes on.
         response_url: where CloudFormation waits for an answer; signed, so it is never shown.
     """
@@ -52,6 +53,7 @@ class Resource:
     logical_id: str
     physical_id: str | None = None
     properties: object = field(default=None, repr=False)
+    old_properties: object = field(default=None, repr=False)
     answered: bool = False
     response_url: str | None = field(default=None, repr=False)
 
@@ -73,6 +75,11 @@ class Resource:
         if not isinstance(wanted, str) or not _ID.fullmatch(wanted):
             raise BadEvent("The property HeadRevision names no revision", "Set it to an id, or leave it out")
         return wanted
+
+    def before(self) -> str | None:
+        """The property HeadRevision before this update; None: it was not set, or is no revision."""
+        old = self.old_properties.get("HeadRevision") if isinstance(self.old_properties, dict) else None
+        return old if isinstance(old, str) and _ID.fullmatch(old) else None
 
 
 @dataclass(frozen=True)
@@ -157,6 +164,7 @@ def _of_cloudformation(event: dict[Any, Any]) -> Call:
         _id(event, "LogicalResourceId"),
         physical_id=physical,
         properties=event.get("ResourceProperties"),
+        old_properties=event.get("OldResourceProperties"),
         answered=isinstance(data, dict) and "Outcome" in data,
         response_url=url if isinstance(url, str) else None,
     )

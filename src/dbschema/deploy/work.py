@@ -66,7 +66,7 @@ def _upgrade(call: Call, configuration: Configuration, deadline: Deadline) -> Ou
                 location=configuration.scripts,
                 timeouts=_timeouts(deadline),
                 within=deadline.left,
-                tolerate_newer=call.revision == HEAD and not _is_new(call),
+                tolerate_newer=_may_be_newer(call, configuration),
                 compare=_compare if configuration.compare and _has_sessions(settings) else None,
             )
     except RunnerBusy as busy:
@@ -80,9 +80,22 @@ def _upgrade(call: Call, configuration: Configuration, deadline: Deadline) -> Ou
     return _upgraded(settings, done)
 
 
-def _is_new(call: Call) -> bool:
-    """Whether this is the first call for a database: no code can have been rolled back, so an unknown revision is a stranger's."""
-    return call.resource is not None and call.resource.request == "Create"
+def _may_be_newer(call: Call, configuration: Configuration) -> bool:
+    """Whether a database at an unknown revision is no error: where code may have been rolled back.
+
+    That is not so for a new stack, nor for one that goes on from a revision of this code to another: such a database was
+    moved by somebody else, and what the stack wants would never come.
+    """
+    if call.revision != HEAD or call.resource is None:
+        return call.revision == HEAD
+    if call.resource.request == "Create":
+        return False
+    before, wanted = call.resource.before(), call.resource.wanted()
+    if before is None or wanted is None or before == wanted:
+        return True
+    from dbschema.migrations.history import History  # noqa: PLC0415  an event that needs no database comes without it
+
+    return bool(History(configuration.scripts).unknown([before]))
 
 
 def _check_archive(wanted: str, settings: Settings | DataApi, configuration: Configuration) -> None:
