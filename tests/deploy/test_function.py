@@ -110,6 +110,24 @@ def test_a_downgrade_is_done_where_it_is_allowed(
     assert rows(plain_url, "SELECT version_num FROM alembic_version") == [("one",)]
 
 
+@pytest.mark.parametrize("event", [{}, {"action": "upgrade", "tf": {"action": "create"}}])
+def test_an_upgrade_that_did_nothing_at_a_revision_that_is_not_ours_is_no_success(
+    start_function: Callable[..., Function], plain_url: str, event: object
+) -> None:
+    """Such as that of an application with a line of its own, whose database may lack revisions of ours."""
+    with psycopg.connect(plain_url) as connection:
+        connection.execute("CREATE TABLE alembic_version (version_num varchar(32) PRIMARY KEY)")
+        connection.execute("INSERT INTO alembic_version VALUES ('theirs')")
+
+    answer = start_function(DATABASE_URL=plain_url).invoke(event)
+
+    assert not answer.failed
+    assert answer.payload["statusCode"] == 200
+    assert (answer.body["ok"], answer.body["revision"], answer.body["applied"]) == (False, "theirs", [])
+    assert answer.body["message"].startswith("Nothing was done: the database stands at theirs")
+    assert tables(plain_url) == {"alembic_version", "alembic_version_pkey"}
+
+
 def test_any_payload_that_lambda_takes_is_refused_clearly(start_function: Callable[..., Function]) -> None:
     function = start_function()
 

@@ -60,6 +60,7 @@ def test_code_that_was_rolled_back_leaves_a_newer_database_as_it_is(
     assert rolled_back.payload["Data"]["Outcome"] == "newer"
     assert "only goes forward" in rolled_back.payload["Data"]["Message"]
     assert "only goes forward" in invoked.body["message"]
+    assert not invoked.body["ok"]
     assert mistyped.error == "UnknownRevision"
     assert rows(plain_url, "SELECT version_num FROM alembic_version") == [("two",)]
 

@@ -19,7 +19,7 @@ class Outcome:
         message: the same in a sentence.
         place: the database in words; empty where none was asked.
         host, database: where it is.
-        ok: False where a question was answered with findings.
+        ok: False where a question was answered with findings, or nothing was done because a revision is not known.
         revision: where the database stands; None: base, or not asked.
         applied: the revisions of this call.
         left: those that remain, as far as known.

@@ -165,6 +165,8 @@ def _upgraded(settings: Settings | DataApi, done: Run) -> Outcome:
         place=done.place,
         host=settings.host,
         database=settings.database,
+        # Newer code, or an application with revisions of its own: which of the two, nobody can tell from here.
+        ok=not done.unknown,
         revision=done.after,
         applied=applied,
         left=tuple(step.id for step in done.left),
