@@ -7,8 +7,10 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -17,10 +19,10 @@ from sqlalchemy import text
 
 from dbschema.migrations import runner
 from dbschema.server import PrivateServer
+from dbschema.testing import place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from sqlalchemy import Engine
 
@@ -141,6 +143,7 @@ print(json.dumps(results))
 """
 RUN = """
 import sys
+import tempfile
 from pathlib import Path
 
 from dbschema.migrations import runner
@@ -161,15 +164,15 @@ def scripts(write_history: Callable[..., Path]) -> Path:
 
 
 @pytest.fixture
-def own_server(tmp_path: Path) -> Iterator[PrivateServer]:
+def own_server() -> Iterator[PrivateServer]:
     """A server of this test alone, which may be stopped under a run."""
-    tmp_path.chmod(0o755)
-    for folder in tmp_path.parents[:3]:
-        folder.chmod(folder.stat().st_mode | 0o055)
-    # The machine stays up, so nothing is lost without fsync; recovery takes a second instead of many on a busy disk.
-    server = PrivateServer(tmp_path / "server", options={"fsync": "off"})
-    yield server
-    server.destroy()
+    with tempfile.TemporaryDirectory(prefix="dbschema-test-", dir=place.folder()) as name:
+        folder = Path(name)
+        folder.chmod(0o755)  # started by root, the server runs as another user
+        # The machine stays up, so nothing is lost without fsync; recovery takes a second instead of many on a busy disk.
+        server = PrivateServer(folder / "server", options={"fsync": "off"})
+        yield server
+        server.destroy()
 
 
 def program(source: str, *arguments: object) -> subprocess.Popen[str]:
@@ -205,8 +208,8 @@ def content(engine: Engine) -> list[Any]:
         ]
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize("how", ["process", "backend"])
+# Before a statement is after the one before it: each of the two meets every statement once.
+@pytest.mark.parametrize(("how", "when"), [("process", "before"), ("backend", "after")])
 def test_after_a_kill_at_any_statement_the_next_run_ends_as_an_undisturbed_one(
     fresh_database: str, scripts: Path, how: str, when: str
 ) -> None:

@@ -44,6 +44,8 @@ class Project:
         if self.url is not None:
             command += ["--dbschema-url", self.url]
         kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+        # A run that begins closes the folder of all runs to others, where a server of this run may be.
+        kept["PYTEST_DEBUG_TEMPROOT"] = str(self.folder)
         if self.temporary is not None:
             kept["TMPDIR"] = str(self.temporary)
         return subprocess.run(

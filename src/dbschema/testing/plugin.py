@@ -116,8 +116,12 @@ def db_new_url(pytestconfig: pytest.Config, db_template: str) -> Iterator[str]:
 
 
 @pytest.fixture
-def db_empty_url(pytestconfig: pytest.Config) -> Iterator[str]:
-    """The address of an empty database for one test alone."""
+def db_empty_url(pytestconfig: pytest.Config, db_template: str) -> Iterator[str]:  # noqa: ARG001  see below
+    """The address of an empty database for one test alone.
+
+    The template is made before: its revisions make the group roles, which are the whole server's, and a test that looks at
+    roles would see them come while it runs.
+    """
     databases = _databases(pytestconfig)
     name = f"{os.environ.get('PYTEST_XDIST_WORKER', 'main')}_empty"
     yield databases.create(name)
