@@ -74,9 +74,11 @@ def _upgrade(call: Call, configuration: Configuration, deadline: Deadline) -> Ou
     except (Refusal, LockLost, RevisionFailed) as error:
         if not deadline.over or not _is_cancelled(error):
             raise
-        if isinstance(error, RevisionFailed):
-            _check_not_too_long(error, steps, deadline)
+        if isinstance(error, RevisionFailed) and not error.done:
+            _check_not_too_long(error.place, error.revision, time.monotonic() - steps.began, deadline, error)
         return _left(settings, steps, "The time of this call was over")
+    if done.left and not done.steps:
+        _check_not_too_long(done.place, done.left[0].id, done.cut_short, deadline)
     return _upgraded(settings, done)
 
 
@@ -123,12 +125,12 @@ def _is_cancelled(error: BaseException | None) -> bool:
     return False
 
 
-def _check_not_too_long(error: RevisionFailed, steps: _Steps, deadline: Deadline) -> None:
-    """Raise where the revision that was stopped had most of a call for itself: the next one would end the same way."""
-    whole = (deadline.stop_at or 0.0) - deadline.began
-    had = time.monotonic() - steps.began
-    if not error.done and had >= whole * _OWN_CALL:
-        raise StepTooLong(error.place, error.revision, had) from error
+def _check_not_too_long(
+    place: str, revision: str, had: float, deadline: Deadline, cause: RevisionFailed | None = None
+) -> None:
+    """Raise where the first revision was stopped, and had most of a call for itself: the next one would end the same way."""
+    if deadline.stop_at is not None and had >= (deadline.stop_at - deadline.began) * _OWN_CALL:
+        raise StepTooLong(place, revision, had) from cause
 
 
 def _left(settings: Settings | DataApi, steps: _Steps, why: str, *, waited: float = 0.0) -> Outcome:

@@ -8,12 +8,13 @@ whoever gets the lock next can read what became of it.
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from dbschema.connect.data_api import DataApi, Unanswered
+from dbschema.connect.data_api import DataApi, StatementTimedOut, Unanswered
 from dbschema.connect.errors import DataApiUnsupported, Refusal
 from dbschema.errors import ConnectError
 from dbschema.migrations import preflight
@@ -42,6 +43,13 @@ if TYPE_CHECKING:
 
 LONGEST_IDLE: Final = 60.0
 """Seconds after which the server ends a transaction that nobody continues, and with it the lock of a run that died."""
+
+LONGEST_STATEMENT: Final = 45.0
+"""Seconds after which the API itself ends a statement."""
+
+_CANCELLED: Final = "57014"
+_LEAST: Final = 1.0
+"""Seconds that a statement gets at least, and by which it may outlast the run."""
 
 _LOST_ANSWERS: Final = 3
 _PAUSE: Final = (0.3, 0.9)
@@ -100,7 +108,19 @@ def upgrade(
     )
     before, after, plan = run.run(goal)
     count = history.position(after) - history.position(before)
-    return Run(api.place, before, after, plan[:count], left=plan[count:], waited=run.waited)
+    return Run(
+        api.place,
+        before,
+        after,
+        plan[:count],
+        left=plan[count:],
+        waited=run.waited,
+        cut_short=run.cut_short,
+    )
+
+
+class _OutOfTime(Exception):
+    """The time of the run was over within a revision."""
 
 
 @dataclass
@@ -111,7 +131,8 @@ class Upgrade:
         api: the database.
         history: the scripts, which have to be compiled.
         timeouts: how long to wait for whom; `wait` counts for each revision.
-        stop_at: by the monotonic clock; no revision is begun after it. None: no end.
+        stop_at: by the monotonic clock; no statement of a revision is begun after it, and the revision that is at work
+            then is undone. None: no end.
         on_begin, on_done: called with a revision, its number from 1, and the number of all.
         on_wait: called once, with the holder of the lock in words.
     """
@@ -124,6 +145,7 @@ class Upgrade:
     on_done: Callable[[Revision, int, int], None] | None = None
     on_wait: Callable[[str], None] | None = None
     waited: float = 0.0
+    cut_short: float = 0.0
     _begun: list[str] = field(default_factory=list)
     _told: set[str] = field(default_factory=set)
     _lost: int = 0
@@ -158,18 +180,22 @@ class Upgrade:
         met: float | None = None
         retries = 0
         while True:
-            began = time.monotonic()
             left: list[Revision] = []
             transaction = self._locked()
+            began = time.monotonic()
             try:
                 current = self._current(transaction.execute)
                 left = self._left(current, plan)
-                if not left or (self.stop_at is not None and time.monotonic() >= self.stop_at):
+                if not left or self._is_over():
                     transaction.rollback()
                     return current
                 if current is None:
                     self._check_empty(transaction.execute)
                 self._apply(transaction, current, left[0], plan, steps)
+            except _OutOfTime:
+                transaction.rollback()
+                self.cut_short = time.monotonic() - began
+                return current
             except BaseException as error:
                 transaction.rollback()
                 if (
@@ -197,10 +223,10 @@ class Upgrade:
             self._begun.append(revision.id)
             if self.on_begin is not None:
                 self.on_begin(revision, number, len(plan))
+        limit = min(self.timeouts.statement or LONGEST_STATEMENT, LONGEST_STATEMENT)
         try:
-            for statement in steps[revision.id]:
-                transaction.execute(statement)
-            for statement in _version(current, revision.id):
+            for statement in (*steps[revision.id], *_version(current, revision.id)):
+                limit = self._bound(transaction, limit)
                 transaction.execute(statement)
             self._check_valid(transaction.execute, revision.id)
             transaction.commit()
@@ -209,9 +235,36 @@ class Upgrade:
         except ConnectError as error:
             if getattr(error, "sqlstate", None) in NOT_GIVEN:
                 raise
+            if self._is_over() and _is_cancelled(error):
+                raise _OutOfTime from error
             raise self._failed(revision, plan, error) from error
         log.info("upgrade of revision %s: %.3f s", revision.id, time.monotonic() - began)
         self._tell_done(revision, plan)
+
+    def _is_over(self) -> bool:
+        return self.stop_at is not None and time.monotonic() >= self.stop_at
+
+    def _bound(self, transaction: Transaction, limit: float) -> float:
+        """See to it that the next statement ends with the run; the limit that it has then.
+
+        Args:
+            transaction: in which it will be executed.
+            limit: that a statement of it has by now, in seconds.
+
+        Raises:
+            _OutOfTime: there is no time for one.
+        """
+        if self.stop_at is None:
+            return limit
+        left = self.stop_at - time.monotonic()
+        if left <= 0:
+            raise _OutOfTime
+        if limit <= left + _LEAST:  # a call of its own: only where it makes a difference
+            return limit
+        wanted = max(left, _LEAST)
+        # Rounded up: what is cancelled shall not be taken for a failure, because it was a little before the end.
+        transaction.execute(f"SELECT set_config('statement_timeout', '{math.ceil(wanted * 1000)}ms', true)")
+        return wanted
 
     def _left(self, current: str | None, plan: Sequence[Revision]) -> list[Revision]:
         """The revisions of `plan` above `current`; those that turn out to be done are told."""
@@ -353,6 +406,11 @@ def state(api: DataApi) -> tuple[tuple[str, ...], str, str | None, bool]:
     current = versions(api.execute)
     ((server, postgis, recovery),) = api.execute(_STATE)
     return current, str(server).partition(" ")[0], postgis, bool(recovery)
+
+
+def _is_cancelled(error: ConnectError) -> bool:
+    """Whether a statement was ended by a limit: by PostgreSQL's, or by the API's own."""
+    return isinstance(error, StatementTimedOut) or getattr(error, "sqlstate", None) == _CANCELLED
 
 
 def _version(current: str | None, revision: str) -> list[str]:

@@ -60,6 +60,8 @@ class Run:
         unknown: revisions of a newer database, which was tolerated: nothing was done.
         differences: what a comparison after the run has found.
         waited: seconds until the lock was given.
+        cut_short: seconds that the first of `left` had when its time was over and it was undone; 0: it was not begun. Told by
+            the RDS Data API; on a connection, whoever ends a statement gets `RevisionFailed`.
     """
 
     place: str
@@ -70,6 +72,7 @@ class Run:
     unknown: tuple[str, ...] = ()
     differences: tuple[Any, ...] = ()
     waited: float = 0.0
+    cut_short: float = 0.0
 
     @property
     def complete(self) -> bool:
@@ -124,7 +127,8 @@ def upgrade(
         wait: seconds to wait for that other run; None: `timeouts.wait`.
         location: the folder of the scripts; None: those of this package.
         timeouts: how long to wait for locks and statements.
-        within: seconds from now, after which no further revision is begun; None: no end.
+        within: seconds from now, after which no further revision is begun, and through the RDS Data API no further
+            statement; None: no end.
         tolerate_newer: a database whose revision the scripts do not hold is left as it is, without an error.
         compare: called after a run that has come to the head by at least one step; its findings are `Run.differences`.
             `dbschema.catalog.check` with the models is one; an upgrade itself never needs the models.

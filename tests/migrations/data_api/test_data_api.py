@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from stand_in import Refused
 from dbschema import catalog, connect, models
 from dbschema.connect import errors
 from dbschema.connect.data_api import StatementTimedOut, StatementTooLong, Unanswered
-from dbschema.migrations import lock, runner
+from dbschema.migrations import lock, remote, runner
 from dbschema.migrations.errors import (
     DatabaseNewer,
     ForeignTables,
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from stand_in import DataApiStandIn
+
+    from dbschema.migrations.history import Revision
 
     History = Callable[..., Path]
 
@@ -314,8 +317,6 @@ def test_an_answer_that_is_lost_makes_nothing_twice(
 def test_a_transaction_that_died_is_ended_by_the_server_and_holds_the_lock_no_longer(
     api: connect.DataApi,
 ) -> None:
-    from dbschema.migrations import remote  # noqa: PLC0415  to read what it sets
-
     run = remote.Upgrade(api, runner.History(), Timeouts(idle_in_transaction=5.0))
 
     transaction = run._locked()
@@ -369,6 +370,108 @@ def test_the_deadline_stops_it_between_two_revisions(api: connect.DataApi, compi
     run = runner.upgrade(api, location=compiled_history(**THREE), within=0)
 
     assert (run.after, [one.id for one in run.left]) == (None, ["one", "two", "three"])
+
+
+def begun_with(seconds: float, revision: str) -> Callable[..., None]:
+    """For a run: when it begins `revision`, it has `seconds` left."""
+
+    def on_begin(run: remote.Upgrade, begun: Revision, *_: int) -> None:
+        if begun.id == revision:
+            run.stop_at = time.monotonic() + seconds
+
+    return on_begin
+
+
+def go(
+    api: connect.DataApi, scripts: Path, on_begin: Callable[..., None], timeouts: Timeouts = runner.DEFAULTS
+) -> tuple[remote.Upgrade, str | None]:
+    """A run that has time until `on_begin` says otherwise, and where the database stands then."""
+    history = runner.History(scripts)
+    run = remote.Upgrade(api, history, timeouts, time.monotonic() + 600)
+    run.on_begin = lambda *begun: on_begin(run, *begun)
+    return run, run.run(history.goal("upgrade", "head"))[1]
+
+
+def test_the_deadline_stops_it_between_two_statements(
+    service: DataApiStandIn, api: connect.DataApi, compiled_history: History, ask: Callable[[str], Any]
+) -> None:
+    scripts = compiled_history(**THREE)
+
+    run, after = go(api, scripts, begun_with(0, "two"))
+    sent = [statement for statement in service.statements if statement.startswith("UPDATE t ")]
+    rest = runner.upgrade(api, location=scripts)
+
+    assert (after, sent) == ("one", [])
+    assert run.cut_short > 0
+    assert service.open_transactions == 0
+    assert [step.id for step in rest.steps] == ["two", "three"]
+    assert ask("SELECT sum(n) FROM u") == 4
+
+
+def test_a_statement_that_runs_at_the_deadline_is_stopped_and_its_revision_is_left(
+    service: DataApiStandIn, api: connect.DataApi, compiled_history: History, ask: Callable[[str], Any]
+) -> None:
+    scripts = compiled_history(
+        one=THREE["one"], two='op.execute("CREATE TABLE x ()")\nop.execute("SELECT pg_sleep(20)")'
+    )
+
+    run, after = go(api, scripts, begun_with(0.5, "two"))
+
+    assert after == "one"
+    assert run.cut_short > 0
+    assert tables(ask) == "alembic_version t"
+    assert service.open_transactions == 0
+
+
+def test_a_run_that_is_stopped_in_a_revision_tells_what_is_left(
+    api: connect.DataApi, compiled_history: History
+) -> None:
+    scripts = compiled_history(one='op.execute("SELECT pg_sleep(20)")', two='op.execute("SELECT 2")')
+
+    run = runner.upgrade(api, location=scripts, within=1.5)
+
+    assert (run.before, run.after, run.steps) == (None, None, ())
+    assert [one.id for one in run.left] == ["one", "two"]
+    assert run.cut_short > 0
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ((500.0, None), (45.0, 45.0)),
+        ((30.0, None), (1.0, 30.0)),
+        ((30.0, 0.7), (0.7, 0.7)),
+        ((500.0, 7.0), (7.0, 7.0)),
+    ],
+    ids=["far from the end", "near the end", "near it, with a shorter limit", "a limit of the settings"],
+)
+def test_a_statement_has_no_more_time_than_the_run(
+    api: connect.DataApi,
+    compiled_history: History,
+    ask: Callable[[str], Any],
+    given: tuple[float, float | None],
+    expected: tuple[float, float],
+) -> None:
+    limit = "SELECT extract(epoch FROM current_setting('statement_timeout')::interval) AS seconds"
+    scripts = compiled_history(one=f'op.execute("CREATE TABLE seen AS {limit}")')
+
+    (seconds, own), (least, most) = given, expected
+
+    _, after = go(api, scripts, begun_with(seconds, "one"), Timeouts(statement=own))
+
+    assert after == "one"
+    assert least <= float(ask("SELECT seconds FROM seen")) <= most
+
+
+def test_a_limit_of_the_settings_that_is_reached_before_the_deadline_is_a_failure(
+    api: connect.DataApi, compiled_history: History
+) -> None:
+    scripts = compiled_history(one='op.execute("SELECT pg_sleep(20)")')
+
+    with pytest.raises(RevisionFailed, match="statement timeout") as caught:
+        runner.upgrade(api, location=scripts, within=600, timeouts=Timeouts(statement=0.2))
+
+    assert caught.value.sqlstate == "57014"
 
 
 def test_a_statement_that_takes_too_long_names_the_way_out(
@@ -488,8 +591,11 @@ class _Context:
     invoked_function_arn = "arn:aws:lambda:eu-central-2:111122223333:function:migration"
     aws_request_id = "7a3f5e9c-0000-4000-8000-000000000001"
 
+    def __init__(self, milliseconds: int = 300_000) -> None:
+        self._milliseconds = milliseconds
+
     def get_remaining_time_in_millis(self) -> int:
-        return 300_000
+        return self._milliseconds
 
 
 def test_the_function_of_lambda_upgrades_by_the_api_and_says_what_it_cannot_do(
@@ -513,3 +619,21 @@ def test_the_function_of_lambda_upgrades_by_the_api_and_says_what_it_cannot_do(
         handler({"action": "verify"}, _Context())
     assert api.secret not in str(caught.value)
     assert api.secret not in capsys.readouterr().out
+
+
+def test_the_function_of_lambda_says_so_where_a_revision_needs_more_than_a_call(
+    api: connect.DataApi, compiled_history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that comes first and is stopped would be stopped in each of the calls that follow."""
+    from dbschema.deploy.errors import CallFailed  # noqa: PLC0415  as below
+    from dbschema.deploy.handler import handler  # noqa: PLC0415  it sets up the log of its process
+
+    scripts = compiled_history(one='op.execute("SELECT pg_sleep(20)")')
+    monkeypatch.setenv("DBSCHEMA_SCRIPT_LOCATION", str(scripts))
+    handler({"action": "status"}, _Context())  # all is imported then
+
+    with pytest.raises(CallFailed, match="one was stopped") as caught:
+        handler({}, _Context(6_000))
+
+    assert type(caught.value).__name__ == "StepTooLong"
+    assert runner.status(api, location=scripts).current == ()
