@@ -209,24 +209,35 @@ class _Steps:
             self._committed(task, tried)
 
     def _committed(self, task: Task, tried: float) -> None:
-        guard, ended = self._guard, time.monotonic()
-        facts = {
-            "revision": task.revision,
-            "direction": task.direction,
-            "duration": round(ended - tried, 4),
-            "lock_wait": round(tried - self.began, 4),
-            "retries": self.retries,
-        }
-        log.info(
-            "%(direction)s of revision %(revision)s: %(duration).3f s, lock wait %(lock_wait).3f s, retries %(retries)d",
-            facts,
-            extra=facts,
-        )
+        guard = self._guard
+        tell_step(task.revision, task.direction, began=self.began, tried=tried, retries=self.retries)
         guard.done.append(task.revision)
         self.current = None
         self.number += 1
         if guard.on_done is not None:
             guard.on_done(self.number - 1)
+
+
+def tell_step(revision: str, direction: Direction, *, began: float, tried: float, retries: int) -> None:
+    """Log a step that is committed now.
+
+    Args:
+        revision, direction: which step.
+        began, tried: when its first attempt began, and its last one, by the monotonic clock.
+        retries: how many attempts met the locks of others.
+    """
+    facts = {
+        "revision": revision,
+        "direction": direction,
+        "duration": round(time.monotonic() - tried, 4),
+        "lock_wait": round(tried - began, 4),
+        "retries": retries,
+    }
+    log.info(
+        "%(direction)s of revision %(revision)s: %(duration).3f s, lock wait %(lock_wait).3f s, retries %(retries)d",
+        facts,
+        extra=facts,
+    )
 
 
 def _refuse_leftovers(guard: Guard, first: Task) -> None:

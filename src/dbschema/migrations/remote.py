@@ -27,7 +27,7 @@ from dbschema.migrations.errors import (
     RevisionFailed,
     RunnerBusy,
 )
-from dbschema.migrations.guard import NOT_GIVEN, log
+from dbschema.migrations.guard import NOT_GIVEN, log, tell_step
 from dbschema.migrations.lock import KEY, WORK_KEY
 from dbschema.migrations.runner import Run, Step
 from dbschema.migrations.statements import split
@@ -208,6 +208,9 @@ class Upgrade:
                 self._pause(error, left[0], plan, retries, met)
                 retries += 1
             else:
+                first = began if met is None else met
+                tell_step(left[0].id, "upgrade", began=first, tried=began, retries=retries)
+                self._tell_done(left[0], plan)
                 met, retries = None, 0
 
     def _apply(
@@ -218,7 +221,7 @@ class Upgrade:
         plan: Sequence[Revision],
         steps: dict[str, list[str]],
     ) -> None:
-        number, began = plan.index(revision) + 1, time.monotonic()
+        number = plan.index(revision) + 1
         if revision.id not in self._begun:
             self._begun.append(revision.id)
             if self.on_begin is not None:
@@ -238,8 +241,6 @@ class Upgrade:
             if self._is_over() and _is_cancelled(error):
                 raise _OutOfTime from error
             raise self._failed(revision, plan, error) from error
-        log.info("upgrade of revision %s: %.3f s", revision.id, time.monotonic() - began)
-        self._tell_done(revision, plan)
 
     def _is_over(self) -> bool:
         return self.stop_at is not None and time.monotonic() >= self.stop_at
@@ -303,8 +304,9 @@ class Upgrade:
             if self.on_wait is not None:
                 self.on_wait(holder)
                 self.on_wait = None
-            if time.monotonic() - began >= self._patience():
-                raise RunnerBusy(self.api.place, holder, self.timeouts.wait)
+            waited = time.monotonic() - began
+            if waited >= self._patience():
+                raise RunnerBusy(self.api.place, holder, waited)
             time.sleep(random.uniform(*_PAUSE))  # noqa: S311  runs shall not ask in step; nothing secret
 
     def _patience(self) -> float:

@@ -260,6 +260,42 @@ def test_a_lock_of_others_is_waited_for_by_trying_again(
     assert run.after == "two"
 
 
+def test_each_step_is_logged_with_what_it_waited_for_locks(
+    api: connect.DataApi, compiled_history: History, fresh_database: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    scripts = compiled_history(one=THREE["one"], two='op.execute("ALTER TABLE t ADD COLUMN m int")')
+    runner.upgrade(api, "one", location=scripts)
+    blocker = connect.open(connect.resolve(fresh_database))
+    blocker.execute("LOCK TABLE t IN ACCESS SHARE MODE")
+    run = remote.Upgrade(api, runner.History(scripts), Timeouts())
+    pause = run._pause
+
+    def released(*arguments: Any) -> None:
+        blocker.close()
+        pause(*arguments)
+
+    run._pause = released  # type: ignore[method-assign]  # the lock goes after the first attempt
+
+    with caplog.at_level(logging.INFO, "dbschema.migrations"):
+        run.run(run.history.goal("upgrade", "head"))
+
+    (line,) = (record for record in caplog.records if "of revision two" in record.message)
+    facts = vars(line)
+    assert (facts["revision"], facts["direction"], facts["retries"]) == ("two", "upgrade", 1)
+    assert facts["lock_wait"] > 0
+    assert facts["duration"] > 0
+
+
+def test_a_run_that_is_busy_tells_what_was_waited(api: connect.DataApi, fresh_database: str) -> None:
+    another = connect.opener(connect.resolve(fresh_database))
+    run = remote.Upgrade(api, runner.History(), Timeouts(wait=600), time.monotonic())
+
+    with lock.exclusive(another, "here"), pytest.raises(RunnerBusy) as caught:
+        run._locked()
+
+    assert 0 < caught.value.waited < 600
+
+
 def test_a_paused_database_is_waited_for(
     service: DataApiStandIn, api: connect.DataApi, compiled_history: History, caplog: pytest.LogCaptureFixture
 ) -> None:
