@@ -213,7 +213,9 @@ def _translated(error: psycopg.Error) -> Refused:
 def _handler(api: DataApiStandIn) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
-        wbufsize = -1  # an answer goes out as one: in two parts, the second would wait 40 ms for a word about the first
+        wbufsize = (
+            -1
+        )  # an answer goes out as one: in two parts, the second would wait 40 ms for a word about the first
 
         def do_POST(self) -> None:
             operation = self.path.strip("/")
