@@ -208,8 +208,8 @@ def content(engine: Engine) -> list[Any]:
         ]
 
 
-# Before a statement is after the one before it: each of the two meets every statement once.
-@pytest.mark.parametrize(("how", "when"), [("process", "before"), ("backend", "after")])
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("how", ["process", "backend"])
 def test_after_a_kill_at_any_statement_the_next_run_ends_as_an_undisturbed_one(
     fresh_database: str, scripts: Path, how: str, when: str
 ) -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def pair() -> Iterator[Pair]:
     """A primary with its standby, for one test alone, which may end either."""
     if not is_possible():
-        pytest.skip("this system has no second loopback address")
+        pytest.skip("the second server needs the address 127.0.0.2: Linux has it, and so has CI")
     with Pair() as pair:
         yield pair
 
@@ -30,7 +30,7 @@ def pair() -> Iterator[Pair]:
 def lasting_pair() -> Iterator[Pair]:
     """A primary with its standby, for tests that leave the servers as they are."""
     if not is_possible():
-        pytest.skip("this system has no second loopback address")
+        pytest.skip("the second server needs the address 127.0.0.2: Linux has it, and so has CI")
     with Pair() as pair:
         yield pair
 
