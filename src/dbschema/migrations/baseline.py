@@ -11,7 +11,7 @@ from dbschema import connect
 from dbschema.migrations import by_alembic, lock, preflight
 from dbschema.migrations.contents import relations
 from dbschema.migrations.errors import BrokenScripts, NotAtHead, NothingToAdopt
-from dbschema.migrations.history import History
+from dbschema.migrations.history import History, words
 from dbschema.migrations.timeouts import Timeouts
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def baseline(
         target: the database.
         compare: finds the differences, such as `dbschema.catalog.check` with the models; each one forbids the record.
         on_wait: called with the name of another run on the same database, when it has to be waited for.
-        location: the folder of the scripts; None: those of this package.
+        location: as for `runner.upgrade`.
         timeouts: how long to wait for another run, and for locks.
 
     Raises:
@@ -117,7 +117,7 @@ def baseline(
         with lock.exclusive(another, place, limits.wait, on_wait=on_wait) as held:
             held.join(work, on_wait=on_wait)
             limits.apply(work)
-            current = preflight.known_current(work, history, place)
+            current = words(preflight.known_current(work, history, place))
             if current is not None and current != head:
                 raise NotAtHead(place, current, head)
             empty = not relations(work)
@@ -128,7 +128,7 @@ def baseline(
                 differences = tuple(compare(connection))
                 recorded = current is None and not differences
                 if recorded:
-                    history.scripts.stamp(connection, head)
+                    history.scripts.stamp(connection, "heads")
             if recorded:
                 log.info("%s was found equal, and recorded as revision %s", place, head)
     return Baseline(place, head, differences, recorded)

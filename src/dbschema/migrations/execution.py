@@ -16,6 +16,7 @@ from dbschema.errors import DbSchemaError
 from dbschema.migrations import by_sql, lock, preflight
 from dbschema.migrations.errors import RevisionFailed
 from dbschema.migrations.guard import Guard, log
+from dbschema.migrations.history import words
 from dbschema.migrations.runner import Run, Step
 
 if TYPE_CHECKING:
@@ -67,21 +68,22 @@ class Execution:
             # Another run may have come first: what counts is what stands there now.
             before = preflight.known_current(self.work, history, place)
             plan = history.plan(self.direction, before, self.goal)
-            if before is None and plan:
+            if not before and plan and self.direction == "upgrade":
                 preflight.check_empty(self.work, place)
             try:
                 done = self._execute(plan, before, held)
             finally:
                 _tidy(self.work)
-            moved = done if self.direction == "upgrade" else -done
-            after = history.at(history.position(before) + moved)
+            moved = frozenset(one.id for one in plan[:done])
+            applied = history.applied(before)
+            applied = applied | moved if self.direction == "upgrade" else applied - moved
             differences: Sequence[Any] = ()
-            if self.compare is not None and done and after == history.head:
+            if self.compare is not None and done and applied == history.everything:
                 differences = self.compare(self._alchemy())
         return Run(
             place,
-            before,
-            after,
+            words(before),
+            words(history.standing(applied)),
             plan[:done],
             left=plan[done:],
             differences=tuple(differences),
@@ -94,7 +96,7 @@ class Execution:
             return self.timeouts.wait
         return max(0.0, min(self.timeouts.wait, self.stop_at - time.monotonic()))
 
-    def _execute(self, plan: Sequence[Revision], before: str | None, held: Held) -> int:
+    def _execute(self, plan: Sequence[Revision], before: Sequence[str], held: Held) -> int:
         """Go through `plan`, as far as the time allows; how many of its revisions were done."""
         if not plan:
             return 0
@@ -119,7 +121,7 @@ class Execution:
             if ready is None:
                 self._by_alembic(plan, guard)
             else:
-                by_sql.run(guard, str(self.settings.address.database), before, ready)
+                by_sql.run(guard, str(self.settings.address.database), words(before), ready)
         except (DbSchemaError, BrokenPipeError):
             raise  # of our own, or of whoever is told about the steps
         except Exception as error:

@@ -78,31 +78,33 @@ def check_valid(connection: psycopg.Connection, place: str) -> None:
 
 
 def read_current(connection: psycopg.Connection) -> tuple[str, ...]:
-    """The revisions at which the database stands: none before the first run, one after."""
+    """The revisions at which the database stands: none before the first run, one of each line after."""
     found = scalar(connection, "SELECT to_regclass(%s) IS NOT NULL", (VERSION_TABLE,))
     rows = connection.execute(f"SELECT version_num FROM {VERSION_TABLE}".encode()).fetchall() if found else ()  # noqa: S608  a constant
     connection.rollback()
     return tuple(row[0] for row in rows)
 
 
-def known_current(connection: psycopg.Connection, history: History, place: str) -> str | None:
-    """The one revision at which the database stands; None: base.
+def known_current(connection: psycopg.Connection, history: History, place: str) -> tuple[str, ...]:
+    """The revisions at which the database stands, one of each line; none: base.
 
     Raises:
-        SeveralRevisions: it stands at more than one.
-        DatabaseNewer: `history` does not hold it.
+        SeveralRevisions: it stands at more than one of a line.
+        DatabaseNewer: `history` does not hold one.
     """
     return judge_current(read_current(connection), history, place)
 
 
-def judge_current(current: Sequence[str], history: History, place: str) -> str | None:
+def judge_current(current: Sequence[str], history: History, place: str) -> tuple[str, ...]:
     """`known_current` by what the version table holds, however it was read."""
-    if len(current) > 1:
+    if len(current) > 1 and history.is_one_line:
         # One line of history has one revision, also where newer code has made it longer.
         raise SeveralRevisions(place, current)
     if unknown := history.unknown(current):
         raise DatabaseNewer(place, unknown)
-    return current[0] if current else None
+    if history.graph.share_a_line(current):
+        raise SeveralRevisions(place, current)
+    return history.standing(history.applied(current))
 
 
 def check_direct(settings: Settings) -> None:

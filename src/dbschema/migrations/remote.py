@@ -28,6 +28,7 @@ from dbschema.migrations.errors import (
     RunnerBusy,
 )
 from dbschema.migrations.guard import NOT_GIVEN, log, tell_step
+from dbschema.migrations.history import words
 from dbschema.migrations.lock import KEY, WORK_KEY
 from dbschema.migrations.runner import Run, Step
 from dbschema.migrations.statements import split
@@ -107,13 +108,13 @@ def upgrade(
         on_wait=on_wait,
     )
     before, after, plan = run.run(goal)
-    count = history.position(after) - history.position(before)
+    applied = history.applied(after)
     return Run(
         api.place,
-        before,
-        after,
-        plan[:count],
-        left=plan[count:],
+        words(before),
+        words(after),
+        tuple(one for one in plan if one.id in applied),
+        left=tuple(one for one in plan if one.id not in applied),
         waited=run.waited,
         cut_short=run.cut_short,
     )
@@ -150,7 +151,7 @@ class Upgrade:
     _told: set[str] = field(default_factory=set)
     _lost: int = 0
 
-    def run(self, goal: Target) -> tuple[str | None, str | None, tuple[Revision, ...]]:
+    def run(self, goal: Target) -> tuple[tuple[str, ...], tuple[str, ...], tuple[Revision, ...]]:
         """Go to `goal`; where the database stood, where it stands, and the revisions of the plan.
 
         Raises:
@@ -175,7 +176,7 @@ class Upgrade:
                 continue
             return before, after, plan
 
-    def _advance(self, plan: Sequence[Revision], steps: dict[str, list[str]]) -> str | None:
+    def _advance(self, plan: Sequence[Revision], steps: dict[str, list[str]]) -> tuple[str, ...]:
         """Apply what is left of `plan`; where the database stands then."""
         met: float | None = None
         retries = 0
@@ -189,7 +190,7 @@ class Upgrade:
                 if not left or self._is_over():
                     transaction.rollback()
                     return current
-                if current is None:
+                if not current:
                     self._check_empty(transaction.execute)
                 self._apply(transaction, current, left[0], plan, steps)
             except _OutOfTime:
@@ -216,7 +217,7 @@ class Upgrade:
     def _apply(
         self,
         transaction: Transaction,
-        current: str | None,
+        current: Sequence[str],
         revision: Revision,
         plan: Sequence[Revision],
         steps: dict[str, list[str]],
@@ -228,7 +229,7 @@ class Upgrade:
                 self.on_begin(revision, number, len(plan))
         limit = min(self.timeouts.statement or LONGEST_STATEMENT, LONGEST_STATEMENT)
         try:
-            for statement in (*steps[revision.id], *_version(current, revision.id)):
+            for statement in (*steps[revision.id], *_version(words(current), revision.id)):
                 limit = self._bound(transaction, limit)
                 transaction.execute(statement)
             self._check_valid(transaction.execute, revision.id)
@@ -267,13 +268,13 @@ class Upgrade:
         transaction.execute(f"SELECT set_config('statement_timeout', '{math.ceil(wanted * 1000)}ms', true)")
         return wanted
 
-    def _left(self, current: str | None, plan: Sequence[Revision]) -> list[Revision]:
+    def _left(self, current: Sequence[str], plan: Sequence[Revision]) -> list[Revision]:
         """The revisions of `plan` above `current`; those that turn out to be done are told."""
-        position = self.history.position(current)
+        applied = self.history.applied(current)
         for one in plan:
-            if one.id in self._begun and self.history.position(one.id) <= position:
+            if one.id in self._begun and one.id in applied:
                 self._tell_done(one, plan)
-        return [one for one in plan if self.history.position(one.id) > position]
+        return [one for one in plan if one.id not in applied]
 
     def _tell_done(self, revision: Revision, plan: Sequence[Revision]) -> None:
         if revision.id not in self._told:
@@ -326,7 +327,7 @@ class Upgrade:
         calls = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in values.items())
         return f"SELECT {calls}"
 
-    def _current(self, execute: Execute) -> str | None:
+    def _current(self, execute: Execute) -> tuple[str, ...]:
         """As `preflight.known_current`."""
         return preflight.judge_current(versions(execute), self.history, self.api.place)
 

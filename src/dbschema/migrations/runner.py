@@ -21,7 +21,7 @@ from dbschema import connect
 from dbschema.connect.errors import DataApiUnsupported
 from dbschema.migrations import preflight
 from dbschema.migrations.errors import DatabaseNewer, NeedsDatabase
-from dbschema.migrations.history import BASE, HEAD, Direction, History, Revision
+from dbschema.migrations.history import BASE, HEAD, Direction, History, Revision, words
 from dbschema.migrations.query import scalar
 from dbschema.migrations.timeouts import Timeouts
 
@@ -52,6 +52,8 @@ class Step:
 @dataclass(frozen=True)
 class Run:
     """What a run has done: from which revision to which (None: base), by which steps in their order.
+
+    Where there are several lines of revisions, `before` and `after` name one of each, with commas between them.
 
     Args:
         place: the database.
@@ -101,7 +103,7 @@ class Status:
     @property
     def up_to_date(self) -> bool:
         """Whether the database stands at the head, and nowhere else."""
-        return not self.pending and not self.unknown and len(self.current) <= 1
+        return not self.pending and not self.unknown and words(self.current) == self.head
 
 
 def upgrade(
@@ -125,7 +127,8 @@ def upgrade(
         on_step: called before each revision, and again after its commit.
         on_wait: called with the name of another run on the same database, when it has to be waited for.
         wait: seconds to wait for that other run; None: `timeouts.wait`.
-        location: the folder of the scripts; None: those of this package.
+        location: the folder of the scripts, or an application's `alembic.ini`, whose lines of revisions are then run like
+            one, each revision after what it depends on; None: those of this package.
         timeouts: how long to wait for locks and statements.
         within: seconds from now, after which no further revision is begun, and through the RDS Data API no further
             statement; None: no end.
@@ -222,7 +225,9 @@ def status(target: connect.Settings | connect.DataApi | URL | str, *, location: 
     settings = _data_api(target) or _settings(target)
     current, server, postgis, recovery = _state(settings)
     unknown = history.unknown(current)
-    applied = 0 if unknown else max(map(history.position, current), default=0)
+    applied = frozenset[str]() if unknown else history.applied(current)
+    if not unknown and not history.graph.share_a_line(current):
+        current = history.standing(applied)
     return Status(
         place=settings.place,
         source=settings.source,
@@ -231,7 +236,7 @@ def status(target: connect.Settings | connect.DataApi | URL | str, *, location: 
         in_recovery=recovery,
         current=current,
         head=history.head,
-        pending=() if unknown else history.revisions[applied:],
+        pending=() if unknown else history.among(history.everything - applied),
         unknown=unknown,
     )
 
@@ -271,11 +276,13 @@ def sql(span: str | None = None, *, location: Path | None = None) -> str:
     if not colon:
         first, last = "", first
     ends = [history.target(first or BASE), history.target(last or HEAD)]
+    reached = []
     for end in ends:
-        if end.position is None:
+        if end.reached is None:
             raise NeedsDatabase(end.text)
-    start = history.at(ends[0].position or 0)
-    direction: Direction = "upgrade" if (ends[0].position or 0) <= (ends[1].position or 0) else "downgrade"
+        reached.append(end.reached)
+    start = history.standing(reached[0])
+    direction: Direction = "upgrade" if reached[0] <= reached[1] else "downgrade"
     plan = history.plan(direction, start, ends[1])
     output = StringIO()
 
@@ -356,7 +363,7 @@ def _once(
         before = preflight.known_current(work, history, settings.place)
         if not history.plan(direction, before, goal):
             preflight.check_valid(work, settings.place)
-            return Run(settings.place, before, before, ())
+            return Run(settings.place, words(before), words(before), ())
         from dbschema.migrations.execution import Execution  # noqa: PLC0415  most runs of a deployment end above
 
         execution = Execution(

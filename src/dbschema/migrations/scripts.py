@@ -1,4 +1,4 @@
-"""The revision scripts of one folder as Alembic has them: their line of history, their steps, and Alembic's own runs."""
+"""The revision scripts as Alembic has them: which stands on which, their steps, and Alembic's own runs."""
 
 from __future__ import annotations
 
@@ -9,36 +9,38 @@ from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext, MigrationStep
 from alembic.script import ScriptDirectory
-from alembic.util import CommandError
+from alembic.util import CommandError, to_tuple
 
 from dbschema.migrations.errors import BrokenScripts
+from dbschema.migrations.graph import Graph, Node, in_order
 from dbschema.migrations.history import Revision
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import TextIO
 
+    from alembic.script import Script
     from sqlalchemy import Connection
 
     from dbschema.migrations.history import Direction
 
 
 class Scripts:
-    """The revision scripts of one folder.
+    """The revision scripts of one folder, or of all that an ini file names.
 
     Args:
-        location: the folder with `env.py` and `versions/`.
+        location: the folder with `env.py` and `versions/`, or an application's `alembic.ini`.
 
     Raises:
-        BrokenScripts: they cannot be loaded, or are not one line.
+        BrokenScripts: they cannot be loaded, or a line of them has several heads.
     """
 
     def __init__(self, location: Path) -> None:
         self.location = location
-        self._directory = ScriptDirectory.from_config(self._config())
         try:
-            heads = self._directory.get_heads()
-            scripts = list(reversed(list(self._directory.walk_revisions())))
+            self._directory = ScriptDirectory.from_config(self._config())
+            scripts = {script.revision: script for script in self._directory.walk_revisions()}
+            nodes = [self._node(script) for script in scripts.values()]
         except KeyError as error:  # of Alembic, which warns about it first
             raise BrokenScripts(self.location, f"they build on {error}, which is not there") from error
         except (CommandError, SyntaxError, ImportError) as error:
@@ -46,10 +48,23 @@ class Scripts:
         except Exception as error:  # a file is a program, which may raise anything when it is loaded
             reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
             raise BrokenScripts(self.location, reason) from error
-        if len(heads) > 1:
+        self.graph = Graph(in_order(nodes))
+        if heads := self.graph.split():
             raise BrokenScripts(self.location, f"they have several heads ({', '.join(sorted(heads))})")
-        self.revisions = tuple(Revision(script.revision, script.doc) for script in scripts)
-        self.paths = tuple(Path(script.path) for script in scripts)
+        ordered = [scripts[one] for one in self.graph.order]
+        self.revisions = tuple(Revision(script.revision, script.doc) for script in ordered)
+        self.paths = tuple(Path(script.path) for script in ordered)
+
+    def _node(self, script: Script) -> Node:
+        depends = [
+            one for name in to_tuple(script.dependencies, ()) for one in self._directory.get_revisions(name)
+        ]
+        return Node(
+            script.revision,
+            down=to_tuple(script.down_revision, ()),
+            depends=tuple(one.revision for one in depends),
+            labels=frozenset(script.branch_labels),
+        )
 
     def step(self, direction: Direction, revision: Revision) -> MigrationStep:
         """The step of Alembic's that applies or takes back `revision`."""
@@ -62,7 +77,12 @@ class Scripts:
         return make(self._directory.revision_map, script)
 
     def stamp(self, connection: Connection, revision: str) -> None:
-        """Record `revision` as applied, in the transaction of `connection`, without applying anything."""
+        """Record `revision` as applied, in the transaction of `connection`, without applying anything.
+
+        Args:
+            connection: to the database.
+            revision: an id; 'heads' for the last of each line.
+        """
         MigrationContext.configure(connection).stamp(self._directory, revision)
 
     def run(
@@ -89,10 +109,12 @@ class Scripts:
 
     def _config(self, output: TextIO | None = None) -> Config:
         """Alembic's configuration for these scripts, silent."""
-        config = Config(output_buffer=output) if output is not None else Config()
+        options: dict[str, Any] = {} if output is None else {"output_buffer": output}
+        config = Config(self.location if self.location.is_file() else None, **options)
         config.print_stdout = _silent  # type: ignore[method-assign,assignment]  # a library does not print
-        config.set_main_option("script_location", str(self.location).replace("%", "%%"))
-        config.set_main_option("path_separator", "os")
+        if not self.location.is_file():
+            config.set_main_option("script_location", str(self.location).replace("%", "%%"))
+            config.set_main_option("path_separator", "os")
         return config
 
 

@@ -18,7 +18,7 @@ from dbschema.errors import DbSchemaError
 from dbschema.migrations import preflight
 from dbschema.migrations.errors import NotWritable
 from dbschema.migrations.guard import log
-from dbschema.migrations.history import Target
+from dbschema.migrations.history import Target, words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -50,7 +50,7 @@ class Journey:
         settings: the database.
         history: the scripts.
         direction: of the run.
-        before: the revision at its beginning.
+        before: the revisions at its beginning, one of each line.
         goal: counted from there, where it was relative.
         server: the one that it began on.
     """
@@ -58,7 +58,7 @@ class Journey:
     settings: connect.Settings
     history: History
     direction: Direction
-    before: str | None
+    before: tuple[str, ...]
     goal: Target
     server: str
 
@@ -75,9 +75,10 @@ class Journey:
         with connect.translating(settings), closing(connect.open(settings)) as connection:
             server = _server(connection)
             before = preflight.known_current(connection, history, settings.place)
-        ways = len(history.plan(direction, before, goal))
-        end = history.position(before) + (ways if direction == "upgrade" else -ways)
-        return cls(settings, history, direction, before, Target(goal.text, end), server)
+        applied = history.applied(before)
+        way = frozenset(one.id for one in history.plan(direction, before, goal))
+        end = applied | way if direction == "upgrade" else applied - way
+        return cls(settings, history, direction, before, Target(goal.text, end, above=way), server)
 
     def made(
         self,
@@ -113,7 +114,7 @@ class Journey:
             steps = self._steps_to(run.after)
             if compare is not None and steps and not run.steps and run.after == self.history.head:
                 run = replace(run, differences=self._compared(compare))
-            return replace(run, before=self.before, steps=steps)
+            return replace(run, before=words(self.before), steps=steps)
         raise AssertionError("the last attempt returns or raises")
 
     def told(self, on_step: Callable[[Step], None]) -> Callable[[Step], None]:
@@ -134,8 +135,9 @@ class Journey:
         return self.history.plan(self.direction, self.before, self.goal)
 
     def _steps_to(self, after: str | None) -> tuple[Revision, ...]:
-        count = abs(self.history.position(after) - self.history.position(self.before))
-        return tuple(self._plan()[:count])
+        there = self.history.applied(() if after is None else after.split(", "))
+        made = there.symmetric_difference(self.history.applied(self.before))
+        return tuple(one for one in self._plan() if one.id in made)
 
     def _lost_its_server(self, error: DbSchemaError) -> bool:
         """Whether another instance may do what this one could not."""
