@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import pty
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -12,11 +13,17 @@ import pytest
 from alembic import command
 from alembic.config import CommandLine, Config
 from alembic.util import CommandError
-from sqlalchemy import Connection, MetaData, NullPool, create_engine, text
+from sqlalchemy import Connection, MetaData, NullPool, create_engine, inspect, text
 
 from dbschema.errors import ConnectError
 from dbschema.migrations import environment
-from dbschema.migrations.errors import DatabaseNewer
+from dbschema.migrations.errors import (
+    BrokenScripts,
+    DatabaseNewer,
+    ForeignTables,
+    OutOfTime,
+    RevisionFailed,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,7 +36,7 @@ from dbschema.migrations import environment
 def metadata():
     raise AssertionError("the models are imported")
 
-environment.run(context, metadata)
+environment.run(context, metadata, compare=False)
 """
 REVISION = '''
 """One table."""
@@ -209,6 +216,187 @@ def test_an_unknown_argument_is_refused(project: Path) -> None:
     """A misspelled -x would otherwise migrate the private server, or whatever DATABASE_URL names."""
     with pytest.raises(CommandError, match="-x uri is unknown"):
         alembic(project, "-x", "uri=postgresql://somewhere", "upgrade", "head")
+
+
+def with_models(project: Path, models: str) -> None:
+    """Let the environment compare with the MetaData that the expression `models` makes."""
+    (project.parent / "scripts" / "env.py").write_text(
+        "import sqlalchemy as sa\n"
+        "from alembic import context\n"
+        "from dbschema.migrations import environment\n\n"
+        f"def metadata():\n    made = sa.MetaData()\n    {models}\n    return made\n\n"
+        "environment.run(context, metadata)\n",
+        encoding="utf-8",
+    )
+
+
+AS_REVISED = "sa.Table('one', made, sa.Column('lock_timeout', sa.Text), sa.Column('percent', sa.Text))"
+
+
+def test_an_upgrade_is_compared_with_the_models(project: Path, fresh_database: str) -> None:
+    with_models(project, AS_REVISED)
+
+    alembic(project, "-x", f"url={fresh_database}", "upgrade", "head")
+
+
+def test_an_upgrade_that_made_something_else_than_the_models_says_so_and_stays(
+    project: Path, fresh_database: str
+) -> None:
+    with_models(project, AS_REVISED.replace("'percent'", "'per_cent'"))
+
+    with pytest.raises(CommandError, match=r"differs from the models: .*per_cent"):
+        alembic(project, "-x", f"url={fresh_database}", "upgrade", "head")
+
+    assert len(rows(fresh_database)) == 1
+    alembic(project, "-x", f"url={fresh_database}", "upgrade", "head")  # no step, nothing compared
+
+
+@pytest.mark.parametrize("said", ["no", "NO", "0", "false"])
+def test_the_comparison_is_left_out_where_one_says_so(project: Path, fresh_database: str, said: str) -> None:
+    with_models(project, "raise AssertionError('the models are imported')")
+
+    alembic(project, "-x", f"url={fresh_database}", "-x", f"compare={said}", "upgrade", "head")
+
+    assert len(rows(fresh_database)) == 1
+
+
+def test_a_program_leaves_the_comparison_out_by_an_attribute(
+    config: Config, project: Path, fresh_database: str
+) -> None:
+    with_models(project, "raise AssertionError('the models are imported')")
+    config.attributes.update(url=fresh_database, compare=False)
+
+    command.upgrade(config, "head")
+
+    assert len(rows(fresh_database)) == 1
+
+
+def test_a_stamp_and_a_downgrade_are_not_compared(config: Config, project: Path, fresh_database: str) -> None:
+    with_models(project, "raise AssertionError('the models are imported')")
+    config.attributes["url"] = fresh_database
+    config.attributes["compare"] = "no"
+    command.upgrade(config, "head")
+    del config.attributes["compare"]
+
+    command.downgrade(config, "base")
+
+    with pytest.raises(AssertionError, match="the models are imported"):
+        command.upgrade(config, "head")
+
+
+def test_a_deadline_stops_between_two_steps_and_says_what_is_left(
+    config: Config, project: Path, fresh_database: str
+) -> None:
+    for number, (name, below) in enumerate([("two", "one"), ("three", "two")]):
+        source = REVISION.replace('revision = "one"', f'revision = "{name}"').replace(
+            "TABLE one", f"TABLE {name}"
+        )
+        slow = (
+            source.replace("def upgrade():", "def upgrade():\n    op.execute('SELECT pg_sleep(2)')")
+            if not number
+            else source
+        )
+        (project.parent / "scripts" / "versions" / f"{name}.py").write_text(
+            slow.replace("down_revision = None", f'down_revision = "{below}"'), encoding="utf-8"
+        )
+    config.attributes.update(url=fresh_database, within=1.9)
+
+    with pytest.raises(OutOfTime) as caught:
+        command.upgrade(config, "head")
+    config.attributes["within"] = ""
+    command.upgrade(config, "head")
+
+    assert (caught.value.done, caught.value.left) == (("one", "two"), ("three",))
+    assert len(rows(fresh_database)) == 1
+
+
+def test_a_deadline_on_the_command_line_is_an_error_on_one_line(project: Path, fresh_database: str) -> None:
+    with pytest.raises(CommandError, match="no revision done, one left"):
+        alembic(project, "-x", f"url={fresh_database}", "-x", "within=0", "upgrade", "head")
+
+    assert inspect(create_engine(fresh_database, poolclass=NullPool)).get_table_names() == []
+
+
+@pytest.mark.parametrize("wrong", ["within=soon", "within=-1", "within=nan", "compare=perhaps"])
+def test_a_value_that_means_nothing_is_refused_and_nothing_changed(
+    project: Path, fresh_database: str, wrong: str
+) -> None:
+    with pytest.raises(CommandError, match=f"-x {wrong.partition('=')[0]}"):
+        alembic(project, "-x", f"url={fresh_database}", "-x", wrong, "upgrade", "head")
+
+    assert inspect(create_engine(fresh_database, poolclass=NullPool)).get_table_names() == []
+
+
+def test_tables_that_no_revision_made_are_left_alone_as_by_every_run(
+    config: Config, fresh_database: str
+) -> None:
+    with create_engine(fresh_database, poolclass=NullPool).begin() as connection:
+        connection.execute(text("CREATE TABLE elsewhere ()"))
+    config.attributes["url"] = fresh_database
+
+    with pytest.raises(ForeignTables, match="elsewhere"):
+        command.upgrade(config, "head")
+
+    assert inspect(create_engine(fresh_database, poolclass=NullPool)).get_table_names() == ["elsewhere"]
+    command.stamp(config, "head")  # what somebody knows, he may write down
+
+
+def test_a_failed_revision_is_named_with_what_the_server_said(
+    config: Config, project: Path, fresh_database: str
+) -> None:
+    revision = project.parent / "scripts" / "versions" / "one.py"
+    revision.write_text(REVISION.replace("AS SELECT", "AS SELECT 1 / 0 AS n,"), encoding="utf-8")
+    config.attributes["url"] = fresh_database
+
+    with pytest.raises(RevisionFailed, match="division by zero") as caught:
+        command.upgrade(config, "head")
+
+    assert (caught.value.revision, caught.value.doc, caught.value.sqlstate) == ("one", "One table.", "22012")
+    assert inspect(create_engine(fresh_database, poolclass=NullPool)).get_table_names() == []
+
+
+def test_several_heads_are_refused_also_where_all_are_asked_for(
+    config: Config, project: Path, fresh_database: str
+) -> None:
+    for name in ("left", "right"):
+        source = REVISION.replace('revision = "one"', f'revision = "{name}"').replace(
+            "TABLE one", f"TABLE {name}"
+        )
+        (project.parent / "scripts" / "versions" / f"{name}.py").write_text(
+            source.replace("down_revision = None", 'down_revision = "one"'), encoding="utf-8"
+        )
+    config.attributes["url"] = fresh_database
+
+    with pytest.raises(BrokenScripts, match="several heads"):
+        command.upgrade(config, "heads")
+
+    assert inspect(create_engine(fresh_database, poolclass=NullPool)).get_table_names() == []
+
+
+def test_the_last_downgrade_leaves_nothing(config: Config, fresh_database: str) -> None:
+    config.attributes["url"] = fresh_database
+    command.upgrade(config, "head")
+
+    command.downgrade(config, "base")
+
+    assert inspect(create_engine(fresh_database, poolclass=NullPool)).get_table_names() == []
+
+
+def test_a_terminal_is_told_of_each_step(project: Path, fresh_database: str) -> None:
+    """By the real program, whose standard error is a terminal."""
+    main, terminal = pty.openpty()
+    command_line = [sys.executable, "-m", "alembic", "-c", str(project), "-x", f"url={fresh_database}"]
+
+    done = subprocess.run(
+        [*command_line, "upgrade", "head"], stderr=terminal, stdout=subprocess.PIPE, check=True
+    )
+    os.close(terminal)
+    shown = os.read(main, 10_000).decode()
+    os.close(main)
+    silent = subprocess.run([*command_line, "downgrade", "base"], capture_output=True, text=True, check=True)
+
+    assert "Apply 1/1: one One table." in shown
+    assert (done.stdout, silent.stdout, silent.stderr) == (b"", "", "")
 
 
 def test_a_newer_database_is_told_as_such_by_alembic_too(

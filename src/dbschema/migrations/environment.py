@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import logging.config
+import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
@@ -22,9 +23,9 @@ from sqlalchemy import Engine, MetaData
 from dbschema import connect
 from dbschema.connect.errors import NoAddress
 from dbschema.errors import BadAddress, DbSchemaError
-from dbschema.migrations import by_alembic, lock, preflight
-from dbschema.migrations.errors import DatabaseNewer, InvalidIndex
-from dbschema.migrations.guard import Guard, log
+from dbschema.migrations import preflight
+from dbschema.migrations.alembic_command import COMPARE, WITHIN, AlembicCommand, Wishes
+from dbschema.migrations.errors import InvalidIndex
 from dbschema.migrations.timeouts import Timeouts
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
     from alembic.config import Config
     from alembic.runtime.environment import EnvironmentContext
-    from alembic.runtime.migration import MigrationContext, MigrationInfo, MigrationStep
+    from alembic.runtime.migration import MigrationContext, MigrationInfo
     from sqlalchemy import Connection
 
     Context: TypeAlias = EnvironmentContext | ModuleType
@@ -83,7 +84,7 @@ class LazyMetaData(Sequence[MetaData]):
         return True  # asked by libraries; the models stay where they are
 
 
-def run(context: Context, metadata: Models, **options: Any) -> None:
+def run(context: Context, metadata: Models, *, compare: bool = True, **options: Any) -> None:
     """Run the Alembic command that is under way.
 
     The database is, in this order: the connection in `config.attributes["connection"]` (a SQLAlchemy Connection, which
@@ -92,12 +93,15 @@ def run(context: Context, metadata: Models, **options: Any) -> None:
     the ini file, the private server. `--sql` needs none.
 
     A command that changes a database which was found by its address is a run like those of `dbschema.migrations.runner`:
-    one at a time, with `Timeouts.from_environment()`, and revisions that meet a lock are tried again. On a connection
-    that is given, all of this is the giver's.
+    one at a time, with `Timeouts.from_environment()`; what must not be changed is refused, revisions that meet a lock are
+    tried again, and an upgrade that came to its end is compared with the models. `-x within=600` is its deadline in
+    seconds, and `-x compare=no` leaves the comparison out; so do `config.attributes` of these names. On a connection that
+    is given, all of this is the giver's.
 
     Args:
         context: `alembic.context`.
-        metadata: what autogenerate compares the database with; a function is called only then.
+        metadata: what autogenerate, and an upgrade at its end, compare the database with; a function is called only then.
+        compare: False: an upgrade compares nothing, unless `-x compare=yes` asks for it.
         options: further arguments of `context.configure`, such as `include_schemas` or `version_table`.
 
     Raises:
@@ -120,7 +124,7 @@ def run(context: Context, metadata: Models, **options: Any) -> None:
         if context.is_offline_mode():
             _offline(context, settings)
         else:
-            _online(context, settings)
+            _online(context, settings, compare=compare)
     except DbSchemaError as error:
         if by_hand:
             raise CommandError(str(error)) from error
@@ -141,7 +145,7 @@ def _offline(context: Context, settings: dict[str, Any]) -> None:
         context.run_migrations()
 
 
-def _online(context: Context, settings: dict[str, Any]) -> None:
+def _online(context: Context, settings: dict[str, Any], *, compare: bool) -> None:
     given: Connection | Engine | None = context.config.attributes.get("connection")
     if isinstance(given, Engine):  # what pytest-alembic gives
         with given.connect() as connection:
@@ -156,7 +160,7 @@ def _online(context: Context, settings: dict[str, Any]) -> None:
         engine = connect.create_engine(database)
         with contextlib.closing(engine.connect()) as connection:
             if _changes(context):
-                _guarded(context, connection, settings, database)
+                _guarded(context, connection, settings, database, compare=compare)
             else:
                 _migrate(context, connection, settings)
 
@@ -171,33 +175,28 @@ def _changes(context: Context) -> bool:
 
 
 def _guarded(
-    context: Context, connection: Connection, settings: dict[str, Any], database: connect.Settings
+    context: Context,
+    connection: Connection,
+    settings: dict[str, Any],
+    database: connect.Settings,
+    *,
+    compare: bool,
 ) -> None:
-    timeouts, place = Timeouts.from_environment(), database.place
-    work, another = by_alembic.driver(connection), connect.opener(database)
-    preflight.check_direct(database)
-    preflight.check_rights(work, place)
-    with lock.exclusive(another, place, timeouts.wait, on_wait=_say_wait) as held:
-        held.join(work, on_wait=_say_wait)
-        context.configure(connection=connection, **settings)
-        command = context.get_context().opts["fn"]
-        current = context.get_context().get_current_heads()
-        connection.rollback()
-
-        def migrate(hand_out: Callable[[Any, Any], Iterator[MigrationStep]]) -> None:
-            _migrate(context, connection, {**settings, "fn": hand_out})
-
-        try:
-            by_alembic.run(Guard(work, another, held, timeouts), connection, command, migrate)
-        except CommandError as error:
-            known = {script.revision for script in context.script.walk_revisions()}
-            if unknown := [revision for revision in current if revision not in known]:
-                raise DatabaseNewer(place, unknown) from error
-            raise
-
-
-def _say_wait(holder: str) -> None:
-    log.info("Waiting for another run: %s", holder)
+    config: Config = context.config
+    given = {**config.attributes, **context.get_x_argument(as_dictionary=True)}
+    shown = config.cmd_opts is not None and sys.stderr.isatty()
+    wishes = Wishes.read(given, compare=compare, shown=shown)
+    context.configure(connection=connection, **settings)
+    command = AlembicCommand(
+        database,
+        connection,
+        context.script,
+        context.get_context().opts["fn"],
+        lambda hand_out: _migrate(context, connection, {**settings, "fn": hand_out}),
+        settings["target_metadata"],
+        wishes,
+    )
+    command.run(Timeouts.from_environment())
 
 
 def _migrate(context: Context, connection: Connection, settings: dict[str, Any]) -> None:
@@ -241,9 +240,10 @@ def _database(context: Context) -> connect.Settings:
     if given is not None:
         return connect.resolve(given, source="the caller")
     arguments = context.get_x_argument(as_dictionary=True)
-    if unknown := sorted(arguments.keys() - {"url"}):
+    if unknown := sorted(arguments.keys() - {"url", WITHIN, COMPARE}):
         raise BadAddress(
-            f"The argument -x {unknown[0]} is unknown", "Give the address as -x url=postgresql://…"
+            f"The argument -x {unknown[0]} is unknown",
+            "Give the address as -x url=postgresql://…; there are also -x within=SECONDS and -x compare=no",
         )
     if "url" in arguments:
         return connect.resolve(arguments["url"], source="-x url")

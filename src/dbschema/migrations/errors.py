@@ -313,6 +313,41 @@ class InvalidIndex(MigrationError):
         )
 
 
+class OutOfTime(MigrationError):
+    """The time of a run was over before its last step; what is done stays."""
+
+    def __init__(self, place: str, done: Sequence[str], left: Sequence[str]) -> None:
+        self.place, self.done, self.left = place, tuple(done), tuple(left)
+        super().__init__(
+            f"The time of the run on {place} is over: {', '.join(done) or 'no revision'} done, {', '.join(left)} left",
+            "Repeat the command; it goes on from there",
+        )
+
+
+class DiffersFromModels(MigrationError):
+    """After an upgrade, which stays, the database is not what the models say."""
+
+    SHOWN = 5
+
+    def __init__(self, place: str, differences: Sequence[str]) -> None:
+        self.place, self.differences = place, tuple(differences)
+        shown = "; ".join(differences[: self.SHOWN])
+        more = f"; and {len(differences) - self.SHOWN} more" if len(differences) > self.SHOWN else ""
+        super().__init__(
+            f"{place} was upgraded, and differs from the models: {shown}{more}",
+            "See all with 'dbschema check'; write what is missing with 'alembic revision --autogenerate', or leave the comparison "
+            "out with -x compare=no",
+        )
+
+
+class BadArgument(MigrationError):
+    """An argument of Alembic's -x has a value that means nothing."""
+
+    def __init__(self, name: str, value: str, wanted: str) -> None:
+        self.name, self.value = name, value
+        super().__init__(f"-x {name} is {value!r}", f"Give {wanted}; nothing was changed")
+
+
 class BadTimeout(MigrationError):
     """A limit of time is no number of seconds that PostgreSQL could keep."""
 

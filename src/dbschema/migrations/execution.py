@@ -73,7 +73,7 @@ class Execution:
             try:
                 done = self._execute(plan, before, held)
             finally:
-                _tidy(self.work)
+                tidy(self.work)
             moved = frozenset(one.id for one in plan[:done])
             applied = history.applied(before)
             applied = applied | moved if self.direction == "upgrade" else applied - moved
@@ -128,7 +128,7 @@ class Execution:
             if len(guard.done) == len(plan):
                 raise
             first = behind(error)
-            raise _failed(self.direction, self.settings, plan[len(guard.done)], guard.done, first) from first
+            raise failed(self.direction, self.settings, plan[len(guard.done)], guard.done, first) from first
         return len(guard.done)
 
     def _by_alembic(self, plan: Sequence[Revision], guard: Guard) -> None:
@@ -152,13 +152,14 @@ class Execution:
         return self._made
 
 
-def _failed(
+def failed(
     direction: Direction,
     settings: connect.Settings,
     revision: Revision,
     done: Sequence[str],
     error: Exception,
 ) -> RevisionFailed:
+    """What `error`, which ended `revision`, means to whoever asked for the run; `done` was finished before."""
     state = None
     if is_of_the_database(error):
         told = connect.translate(error, settings)
@@ -191,7 +192,7 @@ def _speaks_for_itself(error: Exception) -> bool:
     )
 
 
-def _tidy(work: psycopg.Connection) -> None:
+def tidy(work: psycopg.Connection) -> None:
     """Leave no empty version table behind; where the connection is gone, there is nothing that could be done."""
     try:
         work.rollback()

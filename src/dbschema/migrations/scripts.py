@@ -40,7 +40,7 @@ class Scripts:
         try:
             self._directory = ScriptDirectory.from_config(self._config())
             scripts = {script.revision: script for script in self._directory.walk_revisions()}
-            nodes = [self._node(script) for script in scripts.values()]
+            self.graph = graph_of(self._directory)
         except KeyError as error:  # of Alembic, which warns about it first
             raise BrokenScripts(self.location, f"they build on {error}, which is not there") from error
         except (CommandError, SyntaxError, ImportError) as error:
@@ -48,23 +48,11 @@ class Scripts:
         except Exception as error:  # a file is a program, which may raise anything when it is loaded
             reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
             raise BrokenScripts(self.location, reason) from error
-        self.graph = Graph(in_order(nodes))
         if heads := self.graph.split():
             raise BrokenScripts(self.location, f"they have several heads ({', '.join(sorted(heads))})")
         ordered = [scripts[one] for one in self.graph.order]
         self.revisions = tuple(Revision(script.revision, script.doc) for script in ordered)
         self.paths = tuple(Path(script.path) for script in ordered)
-
-    def _node(self, script: Script) -> Node:
-        depends = [
-            one for name in to_tuple(script.dependencies, ()) for one in self._directory.get_revisions(name)
-        ]
-        return Node(
-            script.revision,
-            down=to_tuple(script.down_revision, ()),
-            depends=tuple(one.revision for one in depends),
-            labels=frozenset(script.branch_labels),
-        )
 
     def step(self, direction: Direction, revision: Revision) -> MigrationStep:
         """The step of Alembic's that applies or takes back `revision`."""
@@ -116,6 +104,21 @@ class Scripts:
             config.set_main_option("script_location", str(self.location).replace("%", "%%"))
             config.set_main_option("path_separator", "os")
         return config
+
+
+def graph_of(directory: ScriptDirectory) -> Graph:
+    """Which of the revisions in `directory` stands on which."""
+
+    def node(script: Script) -> Node:
+        depends = [one for name in to_tuple(script.dependencies, ()) for one in directory.get_revisions(name)]
+        return Node(
+            script.revision,
+            down=to_tuple(script.down_revision, ()),
+            depends=tuple(one.revision for one in depends),
+            labels=frozenset(script.branch_labels),
+        )
+
+    return Graph(in_order(map(node, directory.walk_revisions())))
 
 
 def _silent(*_: object) -> None:
