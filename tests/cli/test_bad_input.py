@@ -318,7 +318,7 @@ def test_a_folder_for_the_private_server_that_cannot_be_one(program: Program, tm
 
 
 def test_an_error_that_nobody_expected_is_one_line_too(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise KeyError("first\nsecond")
 
     monkeypatch.setattr("dbschema.migrations.runner.sql", fail)

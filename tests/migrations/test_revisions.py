@@ -144,7 +144,11 @@ def test_downgrade_leaves_an_empty_database(way: str, database: str) -> None:
 
     with connected(database) as connection:
         assert connection.scalars(text(LEFT_BEHIND)).all() == []
-        assert connection.scalars(text("SELECT version_num FROM alembic_version")).all() == []
+        left = connection.scalar(text("SELECT to_regclass('alembic_version')::text"))
+        if way == "online":
+            assert left is None
+        else:
+            assert connection.scalars(text("SELECT version_num FROM alembic_version")).all() == []
 
 
 def test_each_revision_goes_down_and_up_again_to_the_same_database(fresh_database: str) -> None:
@@ -170,7 +174,7 @@ def test_an_upgrade_imports_no_models(fresh_database: str) -> None:
     program = (
         "import sys\n"
         "from alembic.config import main\n"
-        "main(['-x', f'url={sys.argv[1]}', 'upgrade', 'head'])\n"
+        "main(['-x', f'url={sys.argv[1]}', '-x', 'compare=no', 'upgrade', 'head'])\n"
         "main(['-x', f'url={sys.argv[1]}', 'downgrade', '-1'])\n"
         "print(sorted(name for name in sys.modules if name.startswith(('dbschema.models', 'dbschema.base'))))"
     )

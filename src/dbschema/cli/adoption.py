@@ -7,10 +7,10 @@ import typer
 from dbschema.cli.differences import difference_data, show_differences
 from dbschema.cli.ending import FOUND
 from dbschema.cli.models import Models, load
-from dbschema.cli.options import Json, Url, Wait
+from dbschema.cli.options import Json, Scripts, Url, Wait
 from dbschema.cli.output import Screen, plural
 from dbschema.cli.place import database
-from dbschema.cli.runs import Progress, timeouts
+from dbschema.cli.runs import Progress, chosen_scripts, timeouts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,6 +39,7 @@ def baseline(
         ),
     ] = False,
     models: Models = None,
+    scripts: Scripts = None,
     as_json: Json = False,
 ) -> None:
     """Adopt a database that other means have built: compare it with the models, and record the newest revision if equal.
@@ -53,6 +54,7 @@ def baseline(
     screen = Screen(as_json=as_json)
     metadata = load(models)
     limits = timeouts(wait=wait)
+    location = chosen_scripts(scripts)
     settings = database(url, screen)
 
     def compare(connection: "Connection") -> "Sequence[Difference]":
@@ -60,7 +62,9 @@ def baseline(
         return adopting.without_foreign(found, metadata) if allow_foreign else found
 
     with screen.step(f"Compare {settings.place} with the models"):
-        done = adopting.baseline(settings, compare, on_wait=Progress(screen).on_wait, timeouts=limits)
+        done = adopting.baseline(
+            settings, compare, on_wait=Progress(screen).on_wait, location=location, timeouts=limits
+        )
     show_differences(screen, done.differences)
     if done.differences:
         points = plural(len(done.differences), "point")

@@ -8,7 +8,7 @@ from dbschema.cli.ending import CallRefused
 from dbschema.cli.options import Json, Url
 from dbschema.cli.output import Screen, plural
 from dbschema.cli.place import database
-from dbschema.cli.runs import Progress, run_data, show_run
+from dbschema.cli.runs import Progress, chosen_scripts, run_data, show_run
 
 if TYPE_CHECKING:
     from dbschema.connect import Settings
@@ -113,7 +113,7 @@ def _recreate(screen: Screen, settings: "Settings") -> tuple[str | None, "Run"]:
     from dbschema.ddl.objects import quote  # noqa: PLC0415  imports SQLAlchemy
     from dbschema.migrations import runner  # noqa: PLC0415  as connect
 
-    current = runner.status(settings).current
+    current = runner.status(settings, location=chosen_scripts(None)).current
     name = quote(settings.database)
     # Opened as everything else: PG* variables must not lead this one connection to another server.
     with (
@@ -124,7 +124,9 @@ def _recreate(screen: Screen, settings: "Settings") -> tuple[str | None, "Run"]:
         connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)".encode())
         connection.execute(f"CREATE DATABASE {name} TEMPLATE template0".encode())
     with Progress(screen) as progress:
-        run = runner.upgrade(settings, on_step=progress.on_step, on_wait=progress.on_wait)
+        run = runner.upgrade(
+            settings, on_step=progress.on_step, on_wait=progress.on_wait, location=chosen_scripts(None)
+        )
     return current[0] if current else None, run
 
 
@@ -132,6 +134,14 @@ def _take_back_and_apply(screen: Screen, settings: "Settings") -> tuple[str | No
     from dbschema.migrations import runner  # noqa: PLC0415  imports Alembic
 
     with Progress(screen) as progress:
-        down = runner.downgrade(settings, "base", on_step=progress.on_step, on_wait=progress.on_wait)
+        down = runner.downgrade(
+            settings,
+            "base",
+            on_step=progress.on_step,
+            on_wait=progress.on_wait,
+            location=chosen_scripts(None),
+        )
     with Progress(screen) as progress:
-        return down.before, runner.upgrade(settings, on_step=progress.on_step, on_wait=progress.on_wait)
+        return down.before, runner.upgrade(
+            settings, on_step=progress.on_step, on_wait=progress.on_wait, location=chosen_scripts(None)
+        )

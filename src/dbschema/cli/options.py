@@ -1,8 +1,11 @@
 """Options that several commands have."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from dbschema.migrations.location import VARIABLE
 
 Url = Annotated[
     str | None,
@@ -57,6 +60,17 @@ Within = Annotated[
         min=0,
         show_default=False,
         help="Begin no further revision after that time; exit code 1 where some are left.",
+    ),
+]
+Scripts = Annotated[
+    Path | None,
+    typer.Option(
+        "--scripts",
+        metavar="PATH",
+        envvar=VARIABLE,
+        show_default=False,
+        show_envvar=False,
+        help=f"The revisions of an application: its alembic.ini, or a folder with env.py and versions/; {VARIABLE}. Without it, those of dbschema.",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Show the result as JSON.")]

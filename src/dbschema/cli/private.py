@@ -56,13 +56,15 @@ def up(
     """
     from dbschema import connect  # noqa: PLC0415  imports SQLAlchemy
     from dbschema.cli.data import write_seeds  # noqa: PLC0415  beside the others
-    from dbschema.cli.runs import Progress, run_data, show_run  # noqa: PLC0415  as above
+    from dbschema.cli.runs import Progress, chosen_scripts, run_data, show_run  # noqa: PLC0415  as above
     from dbschema.migrations import runner  # noqa: PLC0415  imports Alembic
 
     screen = Screen(as_json=as_json)
     settings = connect.resolve(environ={}, fallback=lambda: start_private(screen))
     with Progress(screen) as progress:
-        run = runner.upgrade(settings, on_step=progress.on_step, on_wait=progress.on_wait)
+        run = runner.upgrade(
+            settings, on_step=progress.on_step, on_wait=progress.on_wait, location=chosen_scripts(None)
+        )
     show_run(screen, run)
     rows = {} if no_seed else write_seeds(screen, settings, reference=True, sample=True)
     counts = _row_counts(settings)

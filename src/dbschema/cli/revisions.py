@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dbschema.cli.ending import FOUND
-from dbschema.cli.options import Json, LockRetry, LockTimeout, StatementTimeout, Url, Wait, Within
+from dbschema.cli.models import Models
+from dbschema.cli.options import Json, LockRetry, LockTimeout, Scripts, StatementTimeout, Url, Wait, Within
 from dbschema.cli.output import Screen, plural
 from dbschema.cli.place import database, database_or_data_api
-from dbschema.cli.runs import Progress, run_data, run_upgrade, show_run, timeouts
+from dbschema.cli.runs import Progress, chosen_scripts, run_data, run_upgrade, show_run, timeouts
 
 if TYPE_CHECKING:
     from dbschema.migrations.runner import Status
@@ -44,6 +45,8 @@ def upgrade(
         bool,
         typer.Option("--tolerate-newer", help="Leave a database alone that a newer version has upgraded."),
     ] = False,
+    scripts: Scripts = None,
+    models: Models = None,
     as_json: Json = False,
 ) -> None:
     """Bring a database to a revision: the newest one, or REV.
@@ -61,6 +64,8 @@ def upgrade(
         within=within,
         compare=compare,
         tolerate_newer=tolerate_newer,
+        scripts=scripts,
+        models=models,
     )
     if code:
         raise typer.Exit(code)
@@ -77,6 +82,7 @@ def downgrade(
     lock_retry: LockRetry = None,
     statement_timeout: StatementTimeout = None,
     within: Within = None,
+    scripts: Scripts = None,
     as_json: Json = False,
 ) -> None:
     """Take back the revisions above REV, with the data that they hold.
@@ -88,7 +94,8 @@ def downgrade(
     from dbschema.migrations import runner  # noqa: PLC0415  imports Alembic
 
     screen = Screen(as_json=as_json)
-    runner.check_target("downgrade", revision)  # before a server is started for nothing
+    location = chosen_scripts(scripts)
+    runner.check_target("downgrade", revision, location=location)  # before a server is started for nothing
     limits = timeouts(wait=wait, lock=lock_timeout, retry=lock_retry, statement=statement_timeout)
     settings = database(url, screen)
     with Progress(screen) as progress:
@@ -97,6 +104,7 @@ def downgrade(
             revision,
             on_step=progress.on_step,
             on_wait=progress.on_wait,
+            location=location,
             timeouts=limits,
             within=within,
         )
@@ -106,7 +114,7 @@ def downgrade(
         raise typer.Exit(FOUND)
 
 
-def status(url: Url = None, as_json: Json = False) -> None:
+def status(*, url: Url = None, scripts: Scripts = None, as_json: Json = False) -> None:
     """Show at which revision a database stands, and which are pending. Exit code 1 where it is not the newest one.
 
     JSON: database, source, server_version, postgis_version, in_recovery, current (ids), head, pending (id, doc), unknown (ids), up_to_date.
@@ -114,7 +122,7 @@ def status(url: Url = None, as_json: Json = False) -> None:
     from dbschema.migrations import runner  # noqa: PLC0415  imports Alembic
 
     screen = Screen(as_json=as_json)
-    found = runner.status(database_or_data_api(url, screen))
+    found = runner.status(database_or_data_api(url, screen), location=chosen_scripts(scripts))
     _show_status(screen, found)
     screen.data(
         {
@@ -143,11 +151,13 @@ def sql(
             help="From which revision to which; without it, base:head.",
         ),
     ] = None,
+    *,
+    scripts: Scripts = None,
 ) -> None:
     """Print the SQL of an upgrade, or of a downgrade where TO lies below FROM, and execute none of it."""
     from dbschema.migrations import runner  # noqa: PLC0415  imports Alembic
 
-    typer.echo(runner.sql(span), nl=False)
+    typer.echo(runner.sql(span, location=chosen_scripts(scripts)), nl=False)
 
 
 def _show_status(screen: Screen, found: "Status") -> None:

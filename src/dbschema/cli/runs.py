@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from dbschema.cli.differences import difference_data, show_differences
 from dbschema.cli.ending import FOUND
+from dbschema.cli.metadata import VARIABLE as MODELS
 from dbschema.cli.output import Screen, plural
 from dbschema.cli.place import database_or_data_api
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from sqlalchemy import Connection
 
@@ -29,29 +33,34 @@ def run_upgrade(
     within: float | None = None,
     compare: bool = True,
     tolerate_newer: bool = False,
+    scripts: Path | None = None,
+    models: str | None = None,
 ) -> int:
     """The command `upgrade`; its exit code. Arguments as there, `limits` by the names of `Timeouts`."""
     from dbschema.migrations import runner  # noqa: PLC0415  imports psycopg
 
-    runner.check_target("upgrade", revision)  # before a server is started for nothing
+    location = chosen_scripts(scripts)
+    runner.check_target("upgrade", revision, location=location)  # before a server is started for nothing
     chosen = timeouts(**(limits or {}))
+    named = models or os.environ.get(MODELS) or None
     target = database_or_data_api(url, screen)
-    # A comparison builds the models in a session of its own, which the Data API does not have.
-    compare_with = _compare if compare and hasattr(target, "address") else None
+    uncompared = _why_uncompared(target, location, named)
+    compare_with = partial(_compare, named) if compare and uncompared is None else None
     with Progress(screen) as progress:
         run = runner.upgrade(
             target,
             revision,
             on_step=progress.on_step,
             on_wait=progress.on_wait,
+            location=location,
             timeouts=chosen,
             within=within,
             tolerate_newer=tolerate_newer,
             compare=compare_with,
         )
     show_run(screen, run)
-    if compare and compare_with is None and run.steps:
-        screen.line("It was not compared with the models, which the RDS Data API does not allow.")
+    if compare and uncompared is not None and run.steps:
+        screen.line(f"It was not compared with the models, {uncompared}.")
     show_differences(screen, run.differences)
     screen.data({**run_data(run), "differences": [difference_data(one) for one in run.differences]})
     return FOUND if run.left or run.differences else 0
@@ -64,11 +73,30 @@ def timeouts(**given: float | None) -> Timeouts:
     return Timeouts.from_environment().changed(**given)
 
 
-def _compare(connection: Connection) -> Sequence[Difference]:
-    from dbschema import catalog  # noqa: PLC0415  imports SQLAlchemy
-    from dbschema.models import metadata  # noqa: PLC0415  as above, and no upgrade needs them
+def chosen_scripts(scripts: Path | None) -> Path | None:
+    """An application's revisions, by the option before the variable; None: those of this package.
 
-    return catalog.check(connection, metadata)
+    Raises:
+        BrokenScripts: that is no place of revisions.
+    """
+    from dbschema.migrations import location  # noqa: PLC0415  imports psycopg
+
+    return location.from_environment() if scripts is None else location.application(scripts)
+
+
+def _why_uncompared(target: object, location: Path | None, models: str | None) -> str | None:
+    if not hasattr(target, "address"):  # it builds the models in a session of its own
+        return "which the RDS Data API does not allow"
+    if location is not None and models is None:
+        return f"because those of the application are not named (--models or {MODELS})"
+    return None
+
+
+def _compare(models: str | None, connection: Connection) -> Sequence[Difference]:
+    from dbschema import catalog  # noqa: PLC0415  imports SQLAlchemy
+    from dbschema.cli.metadata import load  # noqa: PLC0415  as above, and no upgrade needs them
+
+    return catalog.check(connection, load(models))
 
 
 class Progress:

@@ -20,7 +20,7 @@ class BrokenScripts(MigrationError):
         self.location, self.reason = location, reason
         super().__init__(
             f"The revision scripts in {location} cannot be used: {reason}",
-            "Correct them, or install the package anew",
+            "Correct them, or name others with DBSCHEMA_SCRIPT_LOCATION; those of dbschema itself come anew with the package",
         )
 
 
@@ -74,7 +74,8 @@ class DatabaseNewer(MigrationError):
         self.place, self.unknown = place, tuple(unknown)
         super().__init__(
             f"{place} stands at revision {', '.join(unknown)}, which this version of dbschema does not know",
-            "Install the version that made it; where an application has revisions of its own, 'alembic upgrade heads' there; "
+            "Install the version that made it; where an application has revisions of its own, name its alembic.ini with "
+            "DBSCHEMA_SCRIPT_LOCATION; "
             "where nothing must be kept, 'dbschema reset --yes' makes the private database anew. Nothing was changed",
         )
 
@@ -86,8 +87,8 @@ class SeveralRevisions(MigrationError):
         self.place, self.current = place, tuple(current)
         super().__init__(
             f"{place} stands at several revisions at once ({', '.join(sorted(current))})",
-            "Where an application has revisions of its own, run 'alembic upgrade heads' there; otherwise correct the "
-            "table alembic_version. Nothing was changed",
+            "Where an application has revisions of its own, name its alembic.ini with DBSCHEMA_SCRIPT_LOCATION; otherwise "
+            "correct the table alembic_version. Nothing was changed",
         )
 
 

@@ -1,12 +1,51 @@
-"""Where the revision scripts of this package are: inside it, in a checkout through a link to the top of the repository."""
+"""Where the revision scripts are: an application's where it says so, else those of this package.
+
+Those are inside of it, in a checkout through a link to the top of the repository.
+"""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from dbschema.errors import MigrationError
+from dbschema.migrations.errors import BrokenScripts
 
-_HERE = Path(__file__).resolve().parent
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+VARIABLE: Final = "DBSCHEMA_SCRIPT_LOCATION"
+"""Names the scripts of an application."""
+
+_HERE: Final = Path(__file__).resolve().parent
+
+
+def from_environment(environ: Mapping[str, str] | None = None, *, root: str = "") -> Path | None:
+    """The scripts that `VARIABLE` names; None where it is empty.
+
+    Args:
+        environ: the variables; None: those of the process.
+        root: where a relative path begins; empty: the working directory.
+
+    Raises:
+        BrokenScripts: as `application`.
+    """
+    text = (os.environ if environ is None else environ).get(VARIABLE, "").strip()
+    return application(Path(root, text)) if text else None
+
+
+def application(location: Path) -> Path:
+    """`location`, which is an application's `alembic.ini`, or a folder with `env.py` and `versions/`.
+
+    Raises:
+        BrokenScripts: it is neither.
+    """
+    if location.suffix == ".ini" and location.is_file():
+        return location
+    if (location / "env.py").is_file() and (location / "versions").is_dir():
+        return location
+    raise BrokenScripts(location, "that is neither an alembic.ini nor a folder with env.py and versions/")
 
 
 def script_location() -> Path:
