@@ -227,3 +227,28 @@ def test_what_was_answered_as_complete_is_not_asked_again() -> None:
 )
 def test_an_upgrade_with_nothing_to_do_imports_psycopg_alone(event: object, database: str) -> None:
     assert imported_by(event, DATABASE_URL=database) <= {"psycopg", "ssl"}
+
+
+def test_the_sdk_of_xray_is_imported_only_where_a_trace_is_made(database: str) -> None:
+    event = {"action": "status"}
+
+    found = [
+        "aws_xray_sdk" in imported_by(event, DATABASE_URL=database, DBSCHEMA_TRACING=tracing)
+        for tracing in ("0", "", "1")
+    ]
+
+    assert found == [False, False, True]
+
+
+def test_only_what_compares_or_checks_imports_the_models(
+    new_database: Callable[..., str],
+) -> None:
+    """An upgrade that does something imports them when it is done, and only to compare."""
+    address = new_database()
+
+    made = imported_by({}, DATABASE_URL=address, DBSCHEMA_COMPARE="0")
+    compared = imported_by({"action": "check"}, DATABASE_URL=address)
+
+    assert not {"alembic", "sqlalchemy", "dbschema.models"} & made
+    assert {"sqlalchemy", "dbschema.models"} <= compared
+    assert "alembic" not in compared

@@ -75,6 +75,26 @@ def mode(environ: Mapping[str, str] | None = None) -> Mode:
     raise BadFunctionSetting(MODE, "provider or direct")
 
 
+def who_answers(
+    *, called_directly: bool, environ: Mapping[str, str] | None = None
+) -> tuple[Mode, BadFunctionSetting | None]:
+    """Who answers CloudFormation, and what is wrong with the setting that should say so.
+
+    Args:
+        called_directly: whether the event names this function as the one that CloudFormation calls. Then nobody else answers,
+            whatever the setting says; where it names another one, that may be the framework, or an alias for this one.
+        environ: the variables; None: those of this process.
+    """
+    try:
+        said = mode(environ)
+    except BadFunctionSetting as error:
+        return ("direct" if called_directly else "provider"), error
+    if called_directly and said != "direct":
+        why = "says that CDK's provider framework answers, and CloudFormation calls this function itself"
+        return "direct", BadFunctionSetting(MODE, "direct", why)
+    return said, None
+
+
 def local_response(environ: Mapping[str, str] | None = None) -> bool:
     """Whether answers may go to this machine without TLS, for tests."""
     return (os.environ if environ is None else environ).get(LOCAL_RESPONSE) == "1"

@@ -353,6 +353,7 @@ def test_an_answer_that_is_lost_makes_nothing_twice(
 @pytest.mark.parametrize("code", ["TransactionNotFoundException", "BadRequestException"])
 @pytest.mark.parametrize("operation", ["Execute", "CommitTransaction"])
 def test_a_transaction_that_the_api_has_ended_is_done_again(
+    *,
     service: DataApiStandIn,
     api: connect.DataApi,
     compiled_history: History,
