@@ -90,6 +90,60 @@ def test_a_call_that_lambda_repeats_while_the_first_still_works(
     assert rows(plain_url, "SELECT id FROM runs") == [("1",)]
 
 
+def test_a_function_that_is_killed_in_a_revision_is_called_again_by_lambda_and_answers_then(
+    start_function: Callable[..., Function],
+    plain_url: str,
+    write_history: Callable[..., Path],
+    waiting: Waiting,
+    gate: Path,
+) -> None:
+    """CloudFormation calls asynchronously: of a call that died, Lambda repeats the event."""
+    scripts = write_history(one=COUNTED.format(1), two=GATED.format(gate=str(gate)))
+    function = start_function(DATABASE_URL=plain_url, DBSCHEMA_SCRIPT_LOCATION=str(scripts), **DIRECT)
+    event = cloudformation("Create", url=waiting.url)
+
+    call = function.begin(event)
+    wait_for(call, "Revision two (Do two) begins")
+    function.kill()
+    died = call.result()
+    answered = len(waiting.puts)
+    gate.touch()
+    function.invoke(event)
+
+    assert (died.error, answered) == ("Runtime.ExitError", 0)
+    assert told(waiting)["Data"] | {"Message": ""} == {
+        "Outcome": "upgraded",
+        "Revision": "two",
+        "Applied": "1",
+        "Differences": "0",
+        "Message": "",
+    }
+    assert rows(plain_url, "SELECT id FROM runs") == [("1",)]
+
+
+def test_a_revision_that_was_stopped_in_time_is_done_by_the_next_deployment(
+    start_function: Callable[..., Function],
+    plain_url: str,
+    write_history: Callable[..., Path],
+    waiting: Waiting,
+    gate: Path,
+) -> None:
+    scripts = write_history(one=COUNTED.format(1), two=GATED.format(gate=str(gate)))
+    function = start_function(DATABASE_URL=plain_url, DBSCHEMA_SCRIPT_LOCATION=str(scripts), **DIRECT)
+    function.invoke({"action": "status"})  # now the process is warm
+
+    function.invoke(cloudformation("Create", url=waiting.url), seconds=6)
+    stopped = told(waiting)
+    gate.touch()
+    function.invoke(cloudformation("Update", url=waiting.url))
+    done = told(waiting)
+
+    assert (stopped["Status"], done["Status"]) == ("FAILED", "SUCCESS")
+    assert "left: two" in stopped["Reason"]
+    assert (done["Data"]["Revision"], done["Data"]["Applied"]) == ("two", "1")
+    assert rows(plain_url, "SELECT id FROM runs") == [("1",)]
+
+
 def test_secrets_that_are_right_rotated_or_wrong(
     direct: Callable[..., Function], aws: Aws, credentials: dict[str, str], owner: Role, waiting: Waiting
 ) -> None:
