@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import fnmatch
 import hashlib
+import http.client
 import os
 import re
 import shutil
@@ -253,9 +254,13 @@ def rds_bundle(named: str | None) -> bytes | None:
     try:
         with urllib.request.urlopen(_BUNDLE_ADDRESS, timeout=20) as answer:
             return _certificates(answer.read(), _BUNDLE_ADDRESS)
-    except OSError as error:
+    except (OSError, http.client.HTTPException, BuildError) as error:
+        # Also what a network puts in its place, such as a page to sign in: nothing wrong gets into the archive.
+        why = (
+            str(error) if isinstance(error, BuildError) else f"{_BUNDLE_ADDRESS} cannot be fetched ({error})."
+        )
         print(
-            f"The archive gets no certificates of RDS: {_BUNDLE_ADDRESS} cannot be fetched ({error}).\n"
+            f"The archive gets no certificates of RDS: {why}\n"
             f"The function will need DB_SSL_ROOT_CERT; or name a file: {_BUNDLE_VARIABLE}=global-bundle.pem",
             file=sys.stderr,
         )

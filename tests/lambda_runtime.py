@@ -33,6 +33,8 @@ ROOT: Final = Path(__file__).parents[1]
 _API: Final = "/2018-06-01/runtime/"
 _ACCOUNT: Final = "arn:aws:lambda:eu-central-2:111122223333:function:"
 _NAME: Final = "dbschema-migration"
+FUNCTION_ARN: Final = _ACCOUNT + _NAME
+"""As a function here learns its own from its context."""
 _START_SECONDS: Final = 60.0
 
 
@@ -45,12 +47,14 @@ class Answer:
         failed: whether it is the latter; "Unhandled" in Lambda's header X-Amz-Function-Error.
         log: what the process wrote meanwhile.
         request_id: of the invocation.
+        trace: what Lambda handed over of X-Ray's trace.
     """
 
     payload: Any
     failed: bool
     log: str
     request_id: str
+    trace: dict[str, str]
 
     @property
     def error(self) -> str:
@@ -83,11 +87,18 @@ class Answer:
         return found
 
 
+def _trace(*, sampled: bool = True) -> dict[str, str]:
+    """A trace: its id, that of the segment that Lambda itself makes, and whether it is kept."""
+    root = f"1-{int(time.time()):08x}-{uuid.uuid4().hex[:24]}"
+    return {"Root": root, "Parent": uuid.uuid4().hex[:16], "Sampled": str(int(sampled))}
+
+
 @dataclass
 class _Invocation:
     event: bytes
     seconds: float
     request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    trace: dict[str, str] = field(default_factory=_trace)
     answered: threading.Event = field(default_factory=threading.Event)
     payload: Any = None
     failed: bool = False
@@ -116,6 +127,9 @@ class _Server(ThreadingHTTPServer):
 
 class _Requests(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = (
+        -1
+    )  # an answer goes out as one: in two parts, the second may wait 40 ms for a word about the first
     server: _Server
 
     def do_GET(self) -> None:
@@ -132,8 +146,10 @@ class _Requests(BaseHTTPRequestHandler):
                 "Content-Type": "application/json",
                 "Lambda-Runtime-Aws-Request-Id": invocation.request_id,
                 "Lambda-Runtime-Deadline-Ms": str(deadline),
-                "Lambda-Runtime-Invoked-Function-Arn": _ACCOUNT + _NAME,
-                "Lambda-Runtime-Trace-Id": f"Root=1-{int(time.time()):08x}-{uuid.uuid4().hex[:24]};Parent={uuid.uuid4().hex[:16]};Sampled=1",
+                "Lambda-Runtime-Invoked-Function-Arn": FUNCTION_ARN,
+                "Lambda-Runtime-Trace-Id": ";".join(
+                    f"{name}={value}" for name, value in invocation.trace.items()
+                ),
             },
         )
 
@@ -194,19 +210,20 @@ class Function:
         """Call the function and wait for its answer, at most until its time is over."""
         return self.begin(event, seconds=seconds).result()
 
-    def begin(self, event: object, *, seconds: float = 60.0) -> Pending:
+    def begin(self, event: object, *, seconds: float = 60.0, sampled: bool = True) -> Pending:
         """Call the function, and do something else meanwhile.
 
         Args:
             event: the event; text is sent as it is, anything else as JSON.
             seconds: the timeout of the function; counted from when its process has asked for the event, as an
                 init of its own does not count in Lambda.
+            sampled: whether X-Ray keeps the trace of this call.
         """
         self._start()
         assert self._process is not None
         assert self._server is not None
         content = event.encode() if isinstance(event, str) else json.dumps(event).encode()
-        invocation = _Invocation(content, seconds)
+        invocation = _Invocation(content, seconds, trace=_trace(sampled=sampled))
         offset = self._log.stat().st_size
         pending = Pending(self, invocation, self._process, self._server, self._log, offset)
         self._server.waiting.put(invocation)
@@ -295,7 +312,9 @@ class Pending:
         if self.answer is None:
             self._wait()
             invocation = self.invocation
-            self.answer = Answer(invocation.payload, invocation.failed, self.log, invocation.request_id)
+            self.answer = Answer(
+                invocation.payload, invocation.failed, self.log, invocation.request_id, invocation.trace
+            )
         return self.answer
 
     def _wait(self) -> None:

@@ -31,3 +31,13 @@ class BadRevisions(InfraError):
 
 class BadCluster(InfraError):
     """A cluster from elsewhere came without something that the function needs to reach it."""
+
+
+class UnknownFramework(InfraError):
+    """This release of the CDK builds its provider framework in another way than the one that was read here."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__(
+            f"CDK's provider framework {how}, so that no time can be set for its machine",
+            "Install the release of aws-cdk-lib that requirements/infra.txt pins",
+        )

@@ -178,7 +178,7 @@ class DbSchemaMigration(Construct):
             "Resource",
             resource_type="Custom::DbSchemaMigration",
             service_token=provider.service_token,
-            service_timeout=Duration.seconds(total.to_seconds() + INTERVAL),
+            service_timeout=provider.service_timeout,
             # CloudFormation calls again exactly when one of these changes.
             properties={
                 "HeadRevision": found.head_revision,

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Final
 
 from aws_cdk import CfnElement, Duration, RemovalPolicy, Stack, Token
 from aws_cdk import aws_logs as logs
+from aws_cdk import aws_stepfunctions as sfn
 from aws_cdk import custom_resources as cr
 from constructs import Construct
 
 from dbschema_infra.acknowledge import acknowledge
+from dbschema_infra.errors import UnknownFramework
 
 if TYPE_CHECKING:
     from aws_cdk import aws_lambda as lambda_
@@ -17,12 +19,15 @@ if TYPE_CHECKING:
 INTERVAL: Final = 15
 """Seconds between two calls of the second function."""
 
+_BEGINNING: Final = '{"StartAt":'
+
 
 class MigrationProvider(Construct):
     """Outside the network: it must reach CloudFormation and Lambda, and has no business with the database.
 
     Attributes:
         service_token: what a custom resource names as its provider.
+        service_timeout: how long a custom resource has to wait for it.
     """
 
     def __init__(
@@ -48,7 +53,25 @@ class MigrationProvider(Construct):
             ),
         )
         self.service_token = self._provider.service_token
+        self.service_timeout = Duration.seconds(total_timeout.to_seconds() + INTERVAL)
+        self._bound_the_machine()
         self._explain(function, is_complete_function)
+
+    def _bound_the_machine(self) -> None:
+        """Let the machine end when nobody waits for it any more.
+
+        The framework makes of `total_timeout` a number of calls, and counts for none of them how long it takes: with calls of
+        14 minutes it would call for two days after CloudFormation has given up and rolled back.
+        """
+        machine = self._provider.node.find_child("waiter-state-machine").node.find_child("Resource")
+        if not isinstance(machine, sfn.CfnStateMachine) or machine.definition_string is None:
+            raise UnknownFramework("has no machine with a definition")
+        definition = Stack.of(self).resolve(machine.definition_string)
+        first, *others = definition["Fn::Join"][1] if "Fn::Join" in definition else [""]
+        if not first.startswith(_BEGINNING):
+            raise UnknownFramework("defines its machine in another way")
+        first = f'{{"TimeoutSeconds":{self.service_timeout.to_seconds():.0f},{first[1:]}'
+        machine.add_property_override("DefinitionString", {"Fn::Join": ["", [first, *others]]})
 
     def _explain(self, *functions: lambda_.Function) -> None:
         partition = Stack.of(self).partition

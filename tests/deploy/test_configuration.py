@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dbschema.deploy.configuration import Configuration, local_response, mode
+from dbschema.deploy.configuration import Configuration, local_response, mode, who_answers
 from dbschema.deploy.errors import BadFunctionSetting
 
 if TYPE_CHECKING:
@@ -60,6 +60,25 @@ def test_a_value_that_is_not_known_is_told_without_it(name: str) -> None:
         Configuration.from_environment({name: "s3cr3t"})
 
     assert "s3cr3t" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "directly", "who", "wrong"),
+    [
+        ("", False, "provider", False),
+        ("direct", False, "direct", False),
+        ("direct", True, "direct", False),
+        ("provider", True, "direct", True),
+        ("directly", True, "direct", True),
+        ("directly", False, "provider", True),
+    ],
+)
+def test_whoever_is_called_by_cloudformation_itself_answers_it(
+    value: str, directly: bool, who: str, wrong: bool
+) -> None:
+    found, error = who_answers(called_directly=directly, environ={"DBSCHEMA_CLOUDFORMATION_MODE": value})
+
+    assert (found, error is not None) == (who, wrong)
 
 
 def test_a_mode_that_is_not_known_is_no_mode() -> None:

@@ -11,7 +11,8 @@ import pytest
 from sqlalchemy.exc import DBAPIError
 
 from dbschema.deploy.deadline import Deadline
-from dbschema.deploy.work import _is_cancelled, _target
+from dbschema.deploy.runs import _is_cancelled
+from dbschema.deploy.target import reachable
 from dbschema.migrations.errors import LockLost
 
 if TYPE_CHECKING:
@@ -58,8 +59,8 @@ def test_a_server_that_sleeps_is_waited_for_within_the_time_of_the_call(
     for name, value in {**variables, "DB_WAKE_SECONDS": "60"}.items():
         monkeypatch.setenv(name, value)
 
-    assert _target(Deadline(None)).wake_seconds == 60
-    assert 0 < _target(Deadline(10)).wake_seconds <= 9
+    assert reachable(Deadline(None)).wake_seconds == 60
+    assert 0 < reachable(Deadline(10)).wake_seconds <= 9
 
 
 def test_a_statement_is_cancelled_when_the_time_is_over(new_database: Callable[..., str]) -> None:

@@ -9,6 +9,7 @@ import psycopg
 import pytest
 
 from cloudformation import SIGNED, cloudformation
+from lambda_runtime import FUNCTION_ARN
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -210,7 +211,45 @@ def test_an_address_without_tls_gets_no_answer_and_nothing_is_done(
         assert connection.execute("SELECT to_regclass('one')").fetchone() == (None,)
 
 
-def test_a_mode_that_is_mistyped_is_an_error(function: Callable[..., Function], waiting: Waiting) -> None:
+@pytest.mark.parametrize(
+    ("mode", "reason"),
+    [
+        ("derect", "DBSCHEMA_CLOUDFORMATION_MODE of the function holds an unknown value"),
+        ("provider", "CloudFormation calls this function itself"),
+        ("", "CloudFormation calls this function itself"),
+    ],
+)
+def test_a_mode_that_is_wrong_is_answered_where_nobody_else_would(
+    function: Callable[..., Function], waiting: Waiting, mode: str, reason: str
+) -> None:
+    """The event tells whom CloudFormation calls: this function, in whatever version, so that no framework answers."""
+    made = function(DBSCHEMA_CLOUDFORMATION_MODE=mode)
+
+    found = told(
+        waiting, made.invoke(cloudformation("Create", url=waiting.url, ServiceToken=f"{FUNCTION_ARN}:live"))
+    )
+
+    assert found["Status"] == "FAILED"
+    assert reason in found["Reason"]
+    with psycopg.connect(made.environment["DATABASE_URL"]) as connection:
+        assert connection.execute("SELECT to_regclass('one')").fetchone() == (None,)
+
+
+def test_a_deletion_in_a_wrong_mode_succeeds(function: Callable[..., Function], waiting: Waiting) -> None:
+    """A stack that cannot be deleted is no help to anybody."""
+    made = function(DBSCHEMA_CLOUDFORMATION_MODE="derect")
+
+    behind = made.invoke(cloudformation("Delete", url=waiting.url))
+    assert waiting.puts == []
+    itself = made.invoke(cloudformation("Delete", url=waiting.url, ServiceToken=FUNCTION_ARN))
+
+    assert behind.payload == {"PhysicalResourceId": "dbschema:an-older-host:shop"}
+    assert told(waiting, itself)["Status"] == "SUCCESS"
+
+
+def test_a_mode_that_is_mistyped_is_an_error_for_the_framework_which_answers(
+    function: Callable[..., Function], waiting: Waiting
+) -> None:
     answer = function(DBSCHEMA_CLOUDFORMATION_MODE="derect").invoke(cloudformation("Create", url=waiting.url))
 
     assert answer.error == "BadFunctionSetting"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
-from following import COUNTED, GATED, rows, wait_for
+from following import COUNTED, GATED, rows, tables, wait_for
 
 from cloudformation import cloudformation
 from waking import awake, free_port
@@ -87,6 +87,61 @@ def test_a_call_that_lambda_repeats_while_the_first_still_works(
     answers = [json.loads(body) for _, body in waiting.puts]
     assert [one["Status"] for one in answers] == ["SUCCESS"] * 2
     assert sorted(one["Data"]["Outcome"] for one in answers) == ["current", "upgraded"]
+    assert rows(plain_url, "SELECT id FROM runs") == [("1",)]
+
+
+def test_a_function_that_is_killed_in_a_revision_is_called_again_by_lambda_and_answers_then(
+    start_function: Callable[..., Function],
+    plain_url: str,
+    write_history: Callable[..., Path],
+    waiting: Waiting,
+    gate: Path,
+) -> None:
+    """CloudFormation calls asynchronously: of a call that died, Lambda repeats the event."""
+    scripts = write_history(one=COUNTED.format(1), two=GATED.format(gate=str(gate)))
+    function = start_function(DATABASE_URL=plain_url, DBSCHEMA_SCRIPT_LOCATION=str(scripts), **DIRECT)
+    event = cloudformation("Create", url=waiting.url)
+
+    call = function.begin(event)
+    wait_for(call, "Revision two (Do two) begins")
+    function.kill()
+    died = call.result()
+    answered = len(waiting.puts)
+    gate.touch()
+    function.invoke(event)
+
+    assert (died.error, answered) == ("Runtime.ExitError", 0)
+    assert told(waiting)["Data"] | {"Message": ""} == {
+        "Outcome": "upgraded",
+        "Revision": "two",
+        "Applied": "1",
+        "Differences": "0",
+        "Message": "",
+    }
+    assert rows(plain_url, "SELECT id FROM runs") == [("1",)]
+
+
+def test_a_revision_that_was_stopped_in_time_is_done_by_the_next_deployment(
+    start_function: Callable[..., Function],
+    plain_url: str,
+    write_history: Callable[..., Path],
+    waiting: Waiting,
+    gate: Path,
+) -> None:
+    scripts = write_history(one=COUNTED.format(1), two=GATED.format(gate=str(gate)))
+    function = start_function(DATABASE_URL=plain_url, DBSCHEMA_SCRIPT_LOCATION=str(scripts), **DIRECT)
+    function.invoke({"action": "status"})  # now the process is warm
+
+    function.invoke(cloudformation("Create", url=waiting.url), seconds=6)
+    stopped, kept = told(waiting), tables(plain_url)
+    gate.touch()
+    function.invoke(cloudformation("Update", url=waiting.url))
+    done = told(waiting)
+
+    assert (stopped["Status"], done["Status"]) == ("FAILED", "SUCCESS")
+    assert "time of this call" in stopped["Reason"]
+    assert "gated" not in kept
+    assert (done["Data"]["Revision"], done["Data"]["Applied"]) == ("two", "1")
     assert rows(plain_url, "SELECT id FROM runs") == [("1",)]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import io
 import json
@@ -26,6 +27,8 @@ from lambda_runtime import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from cloudformation import Waiting
 
 SECRET = "s3cr3t of the event!"
 SNAPSHOT = """
@@ -131,6 +134,47 @@ def test_any_event_is_answered_or_refused_and_nothing_leaks_or_changes(
     assert all(line.startswith("{") for line in written.splitlines())
 
 
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(changes=st.dictionaries(st.sampled_from(sorted(cloudformation("Update"))), JSON, max_size=3))
+def test_in_direct_mode_any_event_that_can_be_answered_is_answered_once(
+    changes: dict[str, Any], called: None, database: str, monkeypatch: pytest.MonkeyPatch, waiting: Waiting
+) -> None:
+    """An event whose ids cannot be repeated, or that tells no address for an answer, is an error of the function."""
+    monkeypatch.setenv("DATABASE_URL", database)
+    monkeypatch.setenv("DBSCHEMA_CLOUDFORMATION_MODE", "direct")
+    monkeypatch.setenv("DBSCHEMA_ALLOW_LOCAL_RESPONSE_URL", "1")
+    waiting.puts.clear()
+    event = {**cloudformation("Update", url=waiting.url), **changes}
+    url = database.replace("+psycopg", "")
+    with psycopg.connect(url) as connection:
+        before = connection.execute(SNAPSHOT).fetchone()
+
+        answer, written = call(entry.handler, event)
+
+        connection.rollback()
+        assert connection.execute(SNAPSHOT).fetchone() == before
+    if isinstance(answer, CallFailed):
+        assert type(answer).__name__ == "BadEvent"
+        assert waiting.puts == []
+        return
+    assert answer == {"Status": waiting.answer["Status"]}  # of exactly one
+    bodies = "".join(body.decode() for _, body in waiting.puts).replace(
+        json.dumps(event["PhysicalResourceId"], ensure_ascii=False), ""
+    )
+    for secret in (SECRET, "X-Amz-Signature", str(psycopg.conninfo.conninfo_to_dict(url)["password"])):
+        assert secret not in bodies + written + json.dumps(answer)
+
+
+def test_the_entry_is_short_and_only_names_what_it_serves() -> None:
+    text = (ROOT / "lambda_entry.py").read_text()
+
+    assert len(text.splitlines()) < 50
+    statements = ast.parse(text).body
+    assert not [
+        one for one in statements if isinstance(one, (ast.FunctionDef, ast.ClassDef, ast.If, ast.Try))
+    ]
+
+
 def test_an_error_that_nobody_expected_tells_where_it_was_and_not_what_it_said(
     called: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -227,3 +271,28 @@ def test_what_was_answered_as_complete_is_not_asked_again() -> None:
 )
 def test_an_upgrade_with_nothing_to_do_imports_psycopg_alone(event: object, database: str) -> None:
     assert imported_by(event, DATABASE_URL=database) <= {"psycopg", "ssl"}
+
+
+def test_the_sdk_of_xray_is_imported_only_where_a_trace_is_made(database: str) -> None:
+    event = {"action": "status"}
+
+    found = [
+        "aws_xray_sdk" in imported_by(event, DATABASE_URL=database, DBSCHEMA_TRACING=tracing)
+        for tracing in ("0", "", "1")
+    ]
+
+    assert found == [False, False, True]
+
+
+def test_only_what_compares_or_checks_imports_the_models(
+    new_database: Callable[..., str],
+) -> None:
+    """An upgrade that does something imports them when it is done, and only to compare."""
+    address = new_database()
+
+    made = imported_by({}, DATABASE_URL=address, DBSCHEMA_COMPARE="0")
+    compared = imported_by({"action": "check"}, DATABASE_URL=address)
+
+    assert not {"alembic", "sqlalchemy", "dbschema.models"} & made
+    assert {"sqlalchemy", "dbschema.models"} <= compared
+    assert "alembic" not in compared

@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import socket
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 import pytest
 
-from cloudformation import cloudformation
+from cloudformation import SIGNED, cloudformation
+from xray import xray_daemon
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from lambda_runtime import Answer, Function
+    from xray import XRay
 
 ONE = "op.execute('CREATE TABLE one (id int)')"
 
 
 @pytest.fixture
-def daemon() -> Iterator[socket.socket]:
-    """The daemon of X-Ray, which takes segments over UDP."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.settimeout(30)
-        yield listener
+def xray() -> Iterator[XRay]:
+    """The daemon of X-Ray."""
+    with xray_daemon() as found:
+        yield found
 
 
 def metrics(answer: Answer) -> dict[str, Any]:
@@ -56,24 +55,72 @@ def test_metrics_tell_what_a_call_did(
     assert shown == [([1.0], [0.0], [1.0]), ([0.0], [0.0], [0.0]), ([0.0], [1.0], [0.0])]
 
 
-def test_a_trace_is_made_where_it_is_asked_for_and_holds_no_text_of_an_error(
-    start_function: Callable[..., Function], daemon: socket.socket
+def test_a_trace_is_made_where_it_is_asked_for_within_that_of_lambda(
+    start_function: Callable[..., Function],
+    plain_url: str,
+    write_history: Callable[..., Path],
+    xray: XRay,
 ) -> None:
     function = start_function(
-        DBSCHEMA_TRACING="1",
-        AWS_XRAY_DAEMON_ADDRESS=f"127.0.0.1:{daemon.getsockname()[1]}",
-        DATABASE_URL="mysql://s3cr3t-host/shop",
+        **xray.variables, DATABASE_URL=plain_url, DBSCHEMA_SCRIPT_LOCATION=str(write_history(one=ONE))
     )
+
+    answers = [function.invoke(event) for event in (cloudformation("Create"), {"action": "status"})]
+
+    upgrade, status = xray.received()
+    assert [one["name"] for one in (upgrade, status)] == ["## upgrade", "## status"]
+    assert [one["annotations"] for one in (upgrade, status)] == [{"action": "upgrade"}, {"action": "status"}]
+    for segment, answer in zip((upgrade, status), answers, strict=True):
+        assert not answer.failed, answer.payload
+        assert segment["type"] == "subsegment"
+        assert (segment["trace_id"], segment["parent_id"]) == (answer.trace["Root"], answer.trace["Parent"])
+        assert segment["end_time"] > segment["start_time"]
+        assert not {"error", "fault", "throttle", "cause", "metadata"} & set(segment)
+    password = psycopg.conninfo.conninfo_to_dict(plain_url)["password"]
+    assert [one for one in (SIGNED, str(password), plain_url) if one in "".join(xray.everything)] == []
+
+
+def test_a_failure_is_marked_in_the_trace_by_its_name_alone(
+    start_function: Callable[..., Function], xray: XRay
+) -> None:
+    function = start_function(**xray.variables, DATABASE_URL="mysql://s3cr3t-host/shop")
 
     answer = function.invoke(cloudformation("Create"))
 
-    header, segment = daemon.recv(65536).decode().split("\n", 1)
-    found = json.loads(segment)
-    assert "json" in header
-    assert found["name"] == "## upgrade"
-    assert found["annotations"] == {"action": "upgrade", "error": "BadAddress"}
+    (segment,) = xray.received()
+    assert segment["name"] == "## upgrade"
+    assert segment["annotations"] == {"action": "upgrade", "error": "BadAddress"}
+    assert segment["fault"] is True
+    assert "cause" not in segment
     assert "mysql" in answer.text
-    assert "mysql" not in segment
+    assert [one for one in ("mysql", "s3cr3t", SIGNED) if one in "".join(xray.everything)] == []
+
+
+def test_a_trace_that_lambda_does_not_sample_is_not_sent(
+    start_function: Callable[..., Function], xray: XRay
+) -> None:
+    function = start_function(**xray.variables, DATABASE_URL="mysql://host/shop")
+
+    answer = function.begin({}, sampled=False).result()
+
+    assert answer.error == "BadAddress"
+    assert xray.received() == []
+
+
+def test_without_tracing_no_packet_is_sent(
+    start_function: Callable[..., Function], plain_url: str, write_history: Callable[..., Path], xray: XRay
+) -> None:
+    """Nor is the SDK imported: tests/deploy/test_handler.py."""
+    scripts = write_history(one=ONE)
+    variables = {**xray.variables, "DBSCHEMA_TRACING": "0"}
+    function = start_function(**variables, DATABASE_URL=plain_url, DBSCHEMA_SCRIPT_LOCATION=str(scripts))
+
+    answers = [
+        function.invoke(event) for event in (cloudformation("Create"), {"action": "no"}, {"revision": "typo"})
+    ]
+
+    assert [answer.failed for answer in answers] == [False, True, True]
+    assert xray.received() == []
 
 
 @pytest.mark.parametrize(("variable", "level"), [("POWERTOOLS_LOG_LEVEL", "WARNING"), ("LOG_LEVEL", "error")])

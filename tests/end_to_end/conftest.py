@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -29,6 +30,8 @@ from framework import Framework  # noqa: E402
 from lambda_service import REGION, LambdaService  # noqa: E402
 from stack import Stack  # noqa: E402
 from synthesis import Assembly, synthesise  # noqa: E402
+
+from leaks import Printed  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -187,14 +190,32 @@ def stack(
         service=service,
         cloudformation=cloudformation,
         secrets=session.client("secretsmanager", endpoint_url=moto),
+        parameters=session.client("ssm", endpoint_url=moto),
         new_database=new_database,
         folder=tmp_path,
         task_root=task_root,
     )
+    service.payloads.clear()
+    cloudformation.bodies.clear()
+    service.printed = ""
+    server_log = Path(os.environ["DBSCHEMA_TEST_HOME"]) / "server" / "server.log"
+    logged, said = server_log.stat().st_size, framework.log.stat().st_size
     yield stack
-    printed = service.log() + framework.log.read_text()
     service.end()
+    printed = Printed()
+    printed.add("logs of the functions", service.printed)
+    printed.add("answers of the functions", json.dumps(service.payloads, ensure_ascii=False))
+    printed.add("answers to CloudFormation", "\n".join(cloudformation.bodies))
+    printed.add("log of the framework", _from(framework.log, said))
+    printed.add("log of PostgreSQL", _from(server_log, logged))
+    printed.add("traces", "\n".join(stack.traces))
     stack.forget()
-    for secret in (*stack.passwords, "X-Amz-Signature", CREDENTIALS["AWS_SECRET_ACCESS_KEY"]):
-        assert secret not in printed, "something secret was printed"
+    assert printed.leaks(*stack.passwords, "X-Amz-Signature", CREDENTIALS["AWS_SECRET_ACCESS_KEY"]) == []
     shutil.rmtree(tmp_path, ignore_errors=True)
+
+
+def _from(file: Path, offset: int) -> str:
+    """What was written to `file` since it had `offset` bytes."""
+    with file.open("rb") as opened:
+        opened.seek(offset)
+        return opened.read().decode("utf-8", "replace")

@@ -68,12 +68,14 @@ class CloudFormation:
 
     Attributes:
         port: where answers are taken.
+        bodies: all answers as they came; to be emptied by whoever reads it.
         authority: the certificate that a client has to trust.
     """
 
     def __init__(self, folder: Path) -> None:
         self.authority = folder / "authority.pem"
         self._requests: dict[str, Request] = {}
+        self.bodies: list[str] = []
         key = folder / "key.pem"
         _certify(self.authority, key)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -112,7 +114,7 @@ class CloudFormation:
         self._server.server_close()
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
-        requests = self._requests
+        requests, bodies = self._requests, self.bodies
 
         class Take(BaseHTTPRequestHandler):
             def log_message(self, *_: Any) -> None:
@@ -124,6 +126,7 @@ class CloudFormation:
                 assert query == SIGNATURE
                 request = requests[path.rpartition("/")[2]]
                 request.count += 1
+                bodies.append(body.decode())
                 self.send_response(200)
                 self.send_header("Content-Length", "0")
                 self.end_headers()

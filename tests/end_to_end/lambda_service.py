@@ -68,6 +68,8 @@ class LambdaService:
     Attributes:
         sandboxes: the processes since the last `deploy`, also those that are gone.
         invocations: the calls since then, by name.
+        payloads: what all calls were answered; to be emptied by whoever reads it.
+        printed: all that processes have printed that are gone; to be emptied by whoever reads it.
         other: what serves the actions of other services, by the header X-Amz-Target.
         url: where the API is.
     """
@@ -77,7 +79,9 @@ class LambdaService:
     environment: dict[str, str]
     sandboxes: list[Sandbox] = field(default_factory=list)
     invocations: list[str] = field(default_factory=list)
+    payloads: list[Any] = field(default_factory=list)
     other: dict[str, Any] = field(default_factory=dict)
+    printed: str = ""
 
     def __post_init__(self) -> None:
         self._definitions: dict[str, Definition] = {}
@@ -95,7 +99,8 @@ class LambdaService:
         self.invocations = []
 
     def end(self) -> None:
-        """End every process, and forget what it has printed."""
+        """End every process; what it has printed is kept in `printed`."""
+        self.printed += self.log()
         for sandbox in self.sandboxes:
             sandbox.function.stop()
         self.sandboxes = []
@@ -127,6 +132,7 @@ class LambdaService:
         answer = call.result()
         with self._lock:
             sandbox.served += 1
+            self.payloads.append(answer.payload)
             sandbox.call = None
         return answer
 
@@ -153,6 +159,7 @@ class LambdaService:
 
         class Api(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            wbufsize = -1  # an answer goes out as one
 
             def log_message(self, *_: Any) -> None:
                 """Print nothing."""
@@ -166,6 +173,7 @@ class LambdaService:
                     self.send_header("X-Amz-Function-Error", "Unhandled")
                 self.end_headers()
                 self.wfile.write(body)
+                self.wfile.flush()
 
             def do_GET(self) -> None:
                 # GetFunction: the framework asks whether the function is active, after a call that failed.

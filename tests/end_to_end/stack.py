@@ -13,6 +13,8 @@ from framework import FUNCTION, HANDLERS
 from lambda_service import Definition
 from sqlalchemy import make_url
 
+from leaks import AWKWARD
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -53,6 +55,10 @@ END $$
 AT_THE_GATE = "SELECT pid FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%tests.gate%' AND pid <> pg_backend_pid()"
 
 
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
 class Stack:
     """A custom resource, its functions, its secret and its database.
 
@@ -67,18 +73,21 @@ class Stack:
         service: LambdaService,
         cloudformation: CloudFormation,
         secrets: Any,
+        parameters: Any,
         new_database: Callable[..., str],
         folder: Path,
         task_root: Path,
     ) -> None:
         self._assembly, self._framework, self._cloudformation = assembly, framework, cloudformation
-        self.service, self._secrets, self._folder = service, secrets, folder
+        self.service, self._folder = service, folder
+        self._secrets, self._parameters = secrets, parameters
         self._new_database = new_database
         self.base = task_root
         self.task_root = task_root
         self.timeout = 60.0
         self.physical_id: str | None = None
         self.passwords: list[str] = []
+        self.traces: list[str] = []
         self.variables: dict[str, str] = {}
         self._login = f"owner_{uuid.uuid4().hex[:12]}"
         self.admin = ""
@@ -98,7 +107,7 @@ class Stack:
         self.host, self.port, self.database = str(url.host), int(url.port or 0), str(url.database)
         if first:
             self.password = self._new_password()
-            self.execute(f"CREATE ROLE {self._login} LOGIN SUPERUSER PASSWORD '{self.password}'")
+            self.execute(f"CREATE ROLE {self._login} LOGIN SUPERUSER PASSWORD {_literal(self.password)}")
             arn = self._secrets.create_secret(Name=self._login, SecretString=self._secret_text())["ARN"]
             self.secret = str(arn)
 
@@ -139,12 +148,30 @@ class Stack:
     def change_password(self, *, tell: bool) -> None:
         """A new password in the database; with `tell`, in the secret, too."""
         self.password = self._new_password()
-        self.execute(f"ALTER ROLE {self._login} PASSWORD '{self.password}'")
+        self.execute(f"ALTER ROLE {self._login} PASSWORD {_literal(self.password)}")
         if tell:
             self.write_secret(self.password)
 
+    def write_parameters(self, *left_out: str) -> None:
+        """Let the functions find the database by parameters and the secret that one of them names; some may be left out."""
+        prefix = f"/{self._login}/database"
+        values = {
+            "endpoint": self.host,
+            "port": str(self.port),
+            "name": self.database,
+            "credentials-arn": self.secret,
+        }
+        for name, value in values.items():
+            if name not in left_out:
+                self._parameters.put_parameter(
+                    Name=f"{prefix}/{name}", Value=value, Type="String", Overwrite=True
+                )
+        others = dict.fromkeys(("DB_SECRET_ARN", "DB_HOST", "DB_PORT", "DB_NAME"), "")
+        self.variables |= {**others, "DB_SSM_PREFIX": prefix}
+
     def write_secret(self, password: str) -> None:
         """A new version of the secret."""
+        self.passwords.append(password)
         self._secrets.put_secret_value(SecretId=self.secret, SecretString=self._secret_text(password))
 
     def forget(self) -> None:
@@ -162,7 +189,7 @@ class Stack:
             connection.execute(f"DROP ROLE {self._login}")
 
     def _new_password(self) -> str:
-        self.passwords.append(f"s3cr3t-{uuid.uuid4().hex}")
+        self.passwords.append(f"{uuid.uuid4().hex}-{AWKWARD}")
         return self.passwords[-1]
 
     def _secret_text(self, password: str | None = None) -> str:

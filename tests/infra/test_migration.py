@@ -7,7 +7,7 @@ import zipfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from dbschema_infra.errors import BadArchive, BadCluster, BadSetting
+from dbschema_infra.errors import BadArchive, BadCluster, BadSetting, UnknownFramework
 from synthesis import HANDLER, write_archive
 
 if TYPE_CHECKING:
@@ -34,6 +34,15 @@ def functions(resources: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]
 
 def resource(resources: dict[str, dict[str, Any]]) -> dict[str, Any]:
     (found,) = (each for each in resources.values() if each["Type"] == "Custom::DbSchemaMigration")
+    return found
+
+
+def definition(resources: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Of the machine that waits; for the ARN of a function stands its logical id."""
+    (machine,) = (each for each in resources.values() if each["Type"] == "AWS::StepFunctions::StateMachine")
+    separator, parts = machine["Properties"]["DefinitionString"]["Fn::Join"]
+    text = separator.join(part if isinstance(part, str) else part["Fn::GetAtt"][0] for part in parts)
+    found: dict[str, Any] = json.loads(text)
     return found
 
 
@@ -200,17 +209,37 @@ def test_each_timeout_ends_before_the_one_around_it(assembly: Assembly) -> None:
         for each in resources.values()
         if each["Type"] == "AWS::Lambda::Function" and each["Properties"]["Handler"].startswith("framework.")
     }
-    (machine,) = (each for each in resources.values() if each["Type"] == "AWS::StepFunctions::StateMachine")
-    text = "".join(
-        part for part in machine["Properties"]["DefinitionString"]["Fn::Join"][1] if isinstance(part, str)
-    )
-    retry = json.loads(text)["States"]["framework-isComplete-task"]["Retry"][0]
+    retry = definition(resources)["States"]["framework-isComplete-task"]["Retry"][0]
 
     assert ours == {840}
     assert framework == {900}
     waiting = retry["IntervalSeconds"] * retry["MaxAttempts"]
     assert waiting == 3300
     assert waiting < int(resource(resources)["Properties"]["ServiceTimeout"]) <= 3600
+
+
+def test_the_machine_that_waits_ends_when_nobody_waits_for_it(elsewhere: Callable[..., Any]) -> None:
+    """Its number of calls is no limit of time: each may take 14 minutes, and nothing would end it but their number."""
+    resources = elsewhere()
+    machine = definition(resources)
+
+    assert machine["TimeoutSeconds"] == int(resource(resources)["Properties"]["ServiceTimeout"]) == 3315
+    assert machine["StartAt"] == "framework-isComplete-task"
+    assert set(machine["States"]) == {"framework-isComplete-task", "framework-onTimeout-task"}
+    handlers = [resources[state["Resource"]]["Properties"]["Handler"] for state in machine["States"].values()]
+    assert handlers == ["framework.isComplete", "framework.onTimeout"]
+
+
+def test_a_framework_that_is_built_in_another_way_is_refused(
+    elsewhere: Callable[..., Any], cdk: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rather than to leave its machine without a limit of time, and to say nothing."""
+    from dbschema_infra import migration_provider
+
+    monkeypatch.setattr(migration_provider, "_BEGINNING", '{"Comment":')
+
+    with pytest.raises(UnknownFramework, match=r"requirements/infra\.txt"):
+        elsewhere()
 
 
 def test_the_framework_calls_both_functions_and_its_code_is_in_the_assembly(assembly: Assembly) -> None:

@@ -9,7 +9,9 @@ import os
 import sys
 import urllib.request
 import zipfile
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import ModuleType
 
 ROOT = Path(__file__).parents[2]
@@ -271,6 +274,94 @@ def test_a_bundle_that_cannot_be_fetched_is_told_and_left_out(
     told = capsys.readouterr().err
     assert "cannot be fetched (Name or service not known)" in told
     assert "RDS_BUNDLE=" in told
+
+
+@pytest.fixture
+def bundle_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[int, bytes, int]]]:
+    """Where the bundle is fetched from: a status, a content, and its length as the server says it."""
+    answers: list[tuple[int, bytes, int]] = []
+
+    class Bundle(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status, content, length = answers.pop(0)
+            self.send_response(status)
+            self.send_header("Content-Length", str(length))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_: Any) -> None:
+            """Print nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Bundle)
+    Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    address = f"http://127.0.0.1:{server.server_port}/global/global-bundle.pem"
+    monkeypatch.setattr(build_lambda, "_BUNDLE_ADDRESS", address)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    yield answers
+    server.shutdown()
+    server.server_close()
+
+
+def built(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, bytes]:
+    """The contents of the archive that the program builds with a checkout of one revision, and no wheels of others."""
+    with zipfile.ZipFile(tmp_path / "dbschema-0.whl", "w") as wheel:
+        for name, content in REVISION.items():
+            wheel.writestr(name, content)
+    monkeypatch.delenv("RDS_BUNDLE", raising=False)
+    monkeypatch.setattr(build_lambda, "own_wheel", lambda *_: tmp_path / "dbschema-0.whl")
+    monkeypatch.setattr(build_lambda, "pinned_wheels", lambda *_: [])
+    build_lambda.main(["--arch", "arm64", "--output", str(tmp_path / "dist")])
+    with zipfile.ZipFile(tmp_path / "dist" / "lambda-arm64.zip") as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def test_a_bundle_that_is_fetched_stands_where_the_code_looks_for_it(
+    bundle_server: list[tuple[int, bytes, int]],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    content = certificate() + certificate()
+    bundle_server.append((200, content, len(content)))
+
+    files = built(monkeypatch, tmp_path)
+
+    assert files[build_lambda.BUNDLE] == content
+    printed = capsys.readouterr().out
+    assert f"Certificates of RDS: 2, SHA-256 {hashlib.sha256(content).hexdigest()}" in printed
+    assert "Python 3.13, 0.0 MB unpacked, 0.0 MB packed" in printed
+
+
+@pytest.mark.parametrize(
+    ("status", "content", "length", "reason"),
+    [
+        (200, b"<html>Sign in</html>", 20, "holds no certificates"),
+        (200, b"", 0, "holds no certificates"),
+        (200, b"-----BEGIN CERTIFICATE-----\nMIIB", 30_000, "IncompleteRead"),
+        (403, b"", 0, "HTTP Error 403"),
+        (503, b"", 0, "HTTP Error 503"),
+    ],
+)
+def test_what_is_fetched_and_is_no_bundle_is_told_and_left_out_and_the_archive_built(
+    *,
+    bundle_server: list[tuple[int, bytes, int]],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    status: int,
+    content: bytes,
+    length: int,
+    reason: str,
+) -> None:
+    bundle_server.append((status, content, length))
+
+    files = built(monkeypatch, tmp_path)
+
+    assert set(files) == {build_lambda.ENTRY, *REVISION}
+    told = capsys.readouterr().err
+    assert "The archive gets no certificates of RDS" in told
+    assert reason in told
+    assert "The function will need DB_SSL_ROOT_CERT" in told
 
 
 def test_a_bundle_can_be_declined_without_asking_the_network(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,6 @@ password; none of them is passed on.
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -16,6 +15,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from dbschema.errors import BadAddress
+from dbschema.secrecy import Variables
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -109,7 +109,7 @@ def parse(text: str, source: str, environ: Mapping[str, str] | None = None) -> A
     _check_raw(rest, source)
     parameters = _parsed(rest, source)
     _check(parameters, source)
-    return _address(_completed(parameters, source, os.environ if environ is None else environ))
+    return _address(_completed(parameters, source, Variables(environ)))
 
 
 def _bad(source: str, why: str, next_step: str = f"Write it as {SHAPE}") -> BadAddress:

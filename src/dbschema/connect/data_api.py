@@ -37,6 +37,7 @@ _LONGEST_PAUSE: Final = 5.0
 _STATE: Final = re.compile(r";?\s*SQLState: ([0-9A-Z]{5})\b")
 _HINT: Final = re.compile(r"\bHint: (.+?)\.?\s*(?:; \w+: |$)")
 _MORE: Final = re.compile(r"\s*(?:\b(?:Hint|Detail|Where): |; (?:Position|SQLState): )")
+_NO_TRANSACTION: Final = re.compile(r"\btransaction\b.*\bis not found\b", re.IGNORECASE)
 _CLUSTER: Final = re.compile(r"arn:[\w-]+:rds:[\w-]*:\w*:cluster:(.+)")
 _UNKNOWN: Final = frozenset(
     {None, "InternalServerErrorException", "ServiceUnavailableError", "DatabaseUnavailableException", "TransactionNotFoundException"}
@@ -198,6 +199,9 @@ def _meaning(error: errors.AwsRefused, api: DataApi) -> ConnectError:
     """The error of ours for what the API answers: PostgreSQL's own words where it passes them on."""
     text = error.reason.removeprefix(f"{error.code}: ")
     state = _STATE.search(text)
+    if error.code == "BadRequestException" and state is None and _NO_TRANSACTION.search(text):
+        # Of some versions of the API: it has forgotten a transaction, or has ended it. Nothing was refused.
+        return Unanswered(api.place, error.reason)
     if error.code == "StatementTimeoutException":
         return StatementTimedOut(api.place)
     if state is not None or error.code in {"DatabaseErrorException", "BadRequestException"}:

@@ -17,6 +17,7 @@ from dbschema.connect import errors
 from dbschema.connect.errors import BadSetting, FailoverExtraMissing, NoWriter
 from dbschema.connect.sources import FAILOVER, FAILOVER_HOSTS
 from dbschema.connect.translation import translate
+from dbschema.secrecy import Parameters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -97,9 +98,10 @@ def connect(
     logging.getLogger("aws_advanced_python_wrapper").addHandler(_SILENT)
 
     def open_one(**arguments: Any) -> psycopg.Connection:
+        # Outside of transactions, so that those which only watch are in none.
+        arguments = Parameters({**arguments, "autocommit": True})
         try:
-            # Outside of transactions, so that those which only watch are in none.
-            return make({**arguments, "autocommit": True})
+            return make(arguments)
         except psycopg.OperationalError as error:
             # The wrapper takes all of them for a writer that is gone, and would look for another with the wrong password.
             refusal = translate(error, settings)
@@ -107,7 +109,7 @@ def connect(
                 raise
             raise refusal from error
 
-    given = {key: value for key, value in parameters.items() if key != "autocommit"}
+    given = Parameters({key: value for key, value in parameters.items() if key != "autocommit"})
     try:
         wrapped = AwsWrapperConnection.connect(
             open_one,

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias, TypeVar
 import psycopg
 
 from dbschema.connect import errors
+from dbschema.secrecy import Parameters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -64,12 +65,14 @@ def opener(settings: Settings) -> Open:
     made = _Opener(settings, Waiting())
 
     def connect(*, autocommit: bool = False, **parameters: Any) -> psycopg.Connection:
-        arguments = {
-            **settings.address.libpq(),
-            **own_parameters(settings),
-            **parameters,
-            "autocommit": autocommit,
-        }
+        arguments = Parameters(
+            {
+                **settings.address.libpq(),
+                **own_parameters(settings),
+                **parameters,
+                "autocommit": autocommit,
+            }
+        )
         connection: psycopg.Connection = made.connect(lambda given: psycopg.connect(**given), arguments)
         refuse_old_server(connection, settings)
         return connection
@@ -144,6 +147,7 @@ def attach(engine: Engine, settings: Settings) -> None:
         made = _Opener(settings, waiting)
 
         def do_connect(dialect: Dialect, _record: Any, args: list[Any], parameters: dict[str, Any]) -> Any:
+            parameters = Parameters(parameters)
             return made.connect(lambda given: dialect.connect(*args, **given), parameters)
 
         event.listen(engine, "do_connect", do_connect)
@@ -229,7 +233,8 @@ class _Opener:
             return parameters
         limit = int(parameters.get("connect_timeout") or 0)
         left = max(2, int(deadline - time.monotonic()) + 1)  # libpq takes 1 for 2
-        return {**parameters, "connect_timeout": min(limit, left) if limit > 0 else left}
+        limit = min(limit, left) if limit > 0 else left
+        return Parameters({**parameters, "connect_timeout": limit})
 
     def _reach(self, make: Callable[[dict[str, Any]], Any], parameters: dict[str, Any]) -> Any:
         """A connection to where the address says, or to the instance that writes."""
@@ -238,21 +243,23 @@ class _Opener:
         if not self._waiting.blocks:
             # The wrapper opens connections in threads of its own, where those of a task cannot be opened: it finds the host.
             host = self._waiting.call(_host_of_the_writer, self._settings)
-            return self._open(make, {**parameters, "host": host})
+            return self._open(make, Parameters({**parameters, "host": host}))
         from dbschema.connect import failover  # noqa: PLC0415  few need it
 
         return failover.connect(self._settings, lambda given: self._open(make, given), parameters)
 
     def _open(self, make: Callable[[dict[str, Any]], Any], parameters: dict[str, Any]) -> Any:
         if self._settings.iam:
-            token = self._waiting.call(password, self._settings, parameters.get("host"))
-            return make({**parameters, "password": token})
+            host = parameters.get("host")
+            return make(
+                Parameters({**parameters, "password": self._waiting.call(password, self._settings, host)})
+            )
         if self._settings.secret is None:
             return make(parameters)
         accepted = self._accepted
         if accepted is not None:
             parameters = _with(parameters, accepted)
-        tried = {(parameters.get("user"), parameters.get("password"))}
+        tried = {_login(parameters.get("user"), parameters.get("password"))}
         try:
             return make(parameters)
         except psycopg.OperationalError as error:
@@ -260,9 +267,9 @@ class _Opener:
                 raise
             refused = error
         for secret, stage in self._versions():
-            if (secret.username, secret.password) in tried:
+            if (login := _login(secret.username, secret.password)) in tried:
                 continue
-            tried.add((secret.username, secret.password))
+            tried.add(login)
             try:
                 connection = make(_with(parameters, secret))
             except psycopg.OperationalError as error:
@@ -298,7 +305,12 @@ class _Opener:
 
 
 def _with(parameters: dict[str, Any], secret: Secret) -> dict[str, Any]:
-    return {**parameters, "user": secret.username, "password": secret.password}
+    return Parameters({**parameters, "user": secret.username, "password": secret.password})
+
+
+def _login(user: str | None, password: str | None) -> int:
+    """User and password to be compared, without them: what prints the variables of a frame shall not find them there."""
+    return hash((user, password))
 
 
 def _translated(error: psycopg.Error, settings: Settings) -> errors.Refusal:

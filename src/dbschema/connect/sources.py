@@ -6,7 +6,6 @@ Each source ends in the same `Settings`, so that the command line, a Lambda and 
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -20,6 +19,8 @@ from dbschema.connect.errors import (
 )
 from dbschema.connect.settings import ENVIRONMENT, FLAG, PRIVATE, Settings
 from dbschema.connect.tls import secured
+from dbschema.errors import ConnectError
+from dbschema.secrecy import Variables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -73,7 +74,18 @@ def resolve(
         AwsExtraMissing, AwsRefused, BadSecret: AWS does not give what the variable names.
         DataApiUnsupported: only the RDS Data API is named.
     """
-    environ = os.environ if environ is None else environ
+    environ = Variables(environ)
+    try:
+        return _resolved(url, fallback, environ, source)
+    except ConnectError as error:
+        # The frames below have the address as text: whatever prints their variables would print it, with its password.
+        del url
+        raise error.with_traceback(None)  # noqa: B904  it is the same error
+
+
+def _resolved(
+    url: str | URL | None, fallback: Callable[[], str] | None, environ: Mapping[str, str], source: str
+) -> Settings:
     if url is not None:
         return _plain(url if isinstance(url, str) else written(url), source, environ)
     name = variable(environ)
@@ -107,7 +119,7 @@ def behind_data_api(environ: Mapping[str, str] | None = None) -> DataApi | None:
     Raises:
         BadSetting: a part of it is not set.
     """
-    environ = os.environ if environ is None else environ
+    environ = Variables(environ)
     if variable(environ) != DATA_API:
         return None
     from dbschema.connect.data_api import DataApi  # noqa: PLC0415  few need it
@@ -127,7 +139,7 @@ def behind_data_api(environ: Mapping[str, str] | None = None) -> DataApi | None:
 
 def variable(environ: Mapping[str, str] | None = None) -> str | None:
     """The variable that names the database where no address is given; None where none is set."""
-    environ = os.environ if environ is None else environ
+    environ = Variables(environ)
     return next((name for name in VARIABLES if _get(environ, name)), None)
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 from dbschema.deploy.errors import BadFunctionSetting
+from dbschema.secrecy import Variables
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,7 +49,7 @@ class Configuration:
         Raises:
             BadFunctionSetting: names the variable.
         """
-        environ = os.environ if environ is None else environ
+        environ = Variables(environ)
         return cls(
             allow_downgrade=_flag(environ, ALLOW_DOWNGRADE, default=False),
             scripts=_scripts(environ),
@@ -67,7 +67,7 @@ def mode(environ: Mapping[str, str] | None = None) -> Mode:
     Raises:
         BadFunctionSetting: the variable is neither.
     """
-    text = (os.environ if environ is None else environ).get(MODE, "").strip().lower()
+    text = Variables(environ).get(MODE, "").strip().lower()
     if text in {"", "provider"}:
         return "provider"
     if text == "direct":
@@ -75,9 +75,29 @@ def mode(environ: Mapping[str, str] | None = None) -> Mode:
     raise BadFunctionSetting(MODE, "provider or direct")
 
 
+def who_answers(
+    *, called_directly: bool, environ: Mapping[str, str] | None = None
+) -> tuple[Mode, BadFunctionSetting | None]:
+    """Who answers CloudFormation, and what is wrong with the setting that should say so.
+
+    Args:
+        called_directly: whether the event names this function as the one that CloudFormation calls. Then nobody else answers,
+            whatever the setting says; where it names another one, that may be the framework, or an alias for this one.
+        environ: the variables; None: those of this process.
+    """
+    try:
+        said = mode(environ)
+    except BadFunctionSetting as error:
+        return ("direct" if called_directly else "provider"), error
+    if called_directly and said != "direct":
+        why = "says that CDK's provider framework answers, and CloudFormation calls this function itself"
+        return "direct", BadFunctionSetting(MODE, "direct", why)
+    return said, None
+
+
 def local_response(environ: Mapping[str, str] | None = None) -> bool:
     """Whether answers may go to this machine without TLS, for tests."""
-    return (os.environ if environ is None else environ).get(LOCAL_RESPONSE) == "1"
+    return Variables(environ).get(LOCAL_RESPONSE) == "1"
 
 
 def _scripts(environ: Mapping[str, str]) -> Path | None:

@@ -30,6 +30,8 @@ _LONGEST: Final = {"StackId": 512, "RequestId": 128, "LogicalResourceId": 256, "
 _ACCEPTED: Final = f'Send {{}} for an upgrade, or "action" (one of {", ".join(ACTIONS)}) and, for upgrade and downgrade, "revision"'
 _UNWRITABLE: Final = re.compile("[\x00-\x1f\ud800-\udfff]")
 """Control characters and halves of characters: no id has them, and some could not be written into an answer."""
+_ARN_PARTS: Final = 7
+"""Of a function's ARN up to its name; a version or an alias may follow."""
 _LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 
 
@@ -45,6 +47,7 @@ class Resource:
         old_properties: those before an update, as they came.
         answered: whether an earlier call has answered that all is done, which the framework passes on.
         response_url: where CloudFormation waits for an answer; signed, so it is never shown.
+        service_token: the ARN of what CloudFormation calls: this function, or the framework before it.
     """
 
     request: Request
@@ -56,6 +59,13 @@ class Resource:
     old_properties: object = field(default=None, repr=False)
     answered: bool = False
     response_url: str | None = field(default=None, repr=False)
+    service_token: str | None = None
+
+    def calls(self, arn: object) -> bool:
+        """Whether CloudFormation calls the function `arn` itself, in whatever version."""
+        if self.service_token is None or not isinstance(arn, str):
+            return False
+        return self.service_token.split(":")[:_ARN_PARTS] == arn.split(":")[:_ARN_PARTS]
 
     def wanted(self) -> str | None:
         """The property HeadRevision: where the database has to stand; None: it is not set.
@@ -156,6 +166,7 @@ def _of_cloudformation(event: dict[Any, Any]) -> Call:
     named = "PhysicalResourceId" in event or request != "Create"
     physical = _id(event, "PhysicalResourceId") if named else None
     url = event.get("ResponseURL")
+    token = event.get("ServiceToken")
     data = event.get("Data")
     resource = Resource(
         cast("Request", request),
@@ -167,6 +178,7 @@ def _of_cloudformation(event: dict[Any, Any]) -> Call:
         old_properties=event.get("OldResourceProperties"),
         answered=isinstance(data, dict) and "Outcome" in data,
         response_url=url if isinstance(url, str) else None,
+        service_token=token if isinstance(token, str) else None,
     )
     return Call("nothing" if request == "Delete" else "upgrade", resource=resource)
 

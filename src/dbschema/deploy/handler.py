@@ -40,9 +40,11 @@ def handler(event: Any, context: Any = None) -> dict[str, Any]:
     def answer(call: Call, deadline: Deadline) -> dict[str, Any]:
         if call.resource is None:
             return answers.plain(_complete(_work(call, deadline)).body())
-        if configuration.mode() == "direct":
-            return _answer_directly(call, call.resource, deadline)
-        outcome = _work(call, deadline)
+        directly = call.resource.calls(getattr(context, "invoked_function_arn", None))
+        who, wrong = configuration.who_answers(called_directly=directly)
+        if who == "direct":
+            return _answer_directly(call, call.resource, deadline, wrong)
+        outcome = _work(call, deadline, wrong)
         if call.resource.request == "Delete":
             return {"PhysicalResourceId": call.resource.physical_id}
         return answers.provider(answers.physical_id(outcome.host, outcome.database), outcome)
@@ -78,10 +80,12 @@ def _serve(event: Any, context: Any, answer: Callable[[Call, Deadline], dict[str
         raise _failed(error) from None
 
 
-def _work(call: Call, deadline: Deadline) -> Outcome:
-    """Do what is asked for, and write the metrics, however it ends."""
+def _work(call: Call, deadline: Deadline, wrong: DbSchemaError | None = None) -> Outcome:
+    """Do what is asked for, and write the metrics, however it ends; `wrong`: why it cannot be done."""
     outcome: Outcome | None = None
     try:
+        if wrong is not None and call.action != "nothing":
+            raise wrong
         # What is deleted goes, however the function is set.
         chosen = Configuration() if call.action == "nothing" else Configuration.from_environment()
 
@@ -104,7 +108,9 @@ def _complete(outcome: Outcome) -> Outcome:
     return outcome
 
 
-def _answer_directly(call: Call, resource: Resource, deadline: Deadline) -> dict[str, Any]:
+def _answer_directly(
+    call: Call, resource: Resource, deadline: Deadline, wrong: DbSchemaError | None
+) -> dict[str, Any]:
     """Send one answer to CloudFormation. It called asynchronously: an error here would only have it call again."""
     url = check_response_url(resource.response_url, local=configuration.local_response())
     responder = Responder(url)
@@ -119,7 +125,7 @@ def _answer_directly(call: Call, resource: Resource, deadline: Deadline) -> dict
     )
     status = "SUCCESS"
     try:
-        outcome = _complete(_work(call, deadline))
+        outcome = _complete(_work(call, deadline, wrong))
         if resource.request == "Delete":
             body = answers.success(resource, identity, None)
         else:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from dbschema.connect import DataApi, Settings
 
 Kind = Literal["upgraded", "current", "newer", "left", "answered", "nothing"]
 
@@ -47,3 +50,15 @@ class Outcome:
         if self.place:
             shared["database"] = self.place
         return {**shared, **self.facts}
+
+
+def answered(settings: Settings | DataApi, message: str, **parts: Any) -> Outcome:
+    """The outcome of a question, a downgrade or data at one database; `parts` as in `Outcome`."""
+    return Outcome(
+        "answered",
+        message,
+        place=settings.place,
+        host=settings.host,
+        database=settings.database,
+        **parts,
+    )

@@ -11,7 +11,7 @@ import logging
 import os
 import sys
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any, Final, TextIO, TypeVar
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class Telemetry:
 
 
 def traced(action: str, work: Callable[[], T], *, enabled: bool) -> T:
-    """Call `work`; where it is enabled, within a subsegment of X-Ray that carries the name of an error, not its text."""
+    """Call `work`; where it is enabled, within a subsegment of X-Ray, at fault where it fails, with the name of the error and not its text."""
     if not enabled:
         return work()
     failed: BaseException | None = None
@@ -96,8 +96,10 @@ def traced(action: str, work: Callable[[], T], *, enabled: bool) -> T:
         try:
             result = work()
         except BaseException as error:
-            if subsegment is not None:
-                subsegment.put_annotation("error", type(error).__name__)
+            with suppress(Exception):  # as for the metrics
+                if subsegment is not None:
+                    subsegment.put_annotation("error", type(error).__name__)
+                    subsegment.add_fault_flag()
             failed = error  # and raised below, where nobody records its text
     if failed is not None:
         raise failed

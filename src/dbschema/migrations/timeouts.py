@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from dbschema.migrations.errors import BadTimeout
+from dbschema.secrecy import Variables
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,7 +69,7 @@ class Timeouts:
         """
         values: dict[str, float] = {}
         for field, variable in ENVIRONMENT.items():
-            written = (os.environ if environ is None else environ).get(variable, "").strip()
+            written = Variables(environ).get(variable, "").strip()
             if written:
                 try:
                     values[field] = float(written)

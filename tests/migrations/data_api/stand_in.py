@@ -52,6 +52,10 @@ class DataApiStandIn:
         """Operations whose next call is carried out, and its answer lost."""
         self.refuse: dict[str, Refused] = {}
         """What every call of an operation is answered with."""
+        self.forget_at: list[str] = []
+        """Operations whose next call finds its transaction ended, as after three minutes without a call."""
+        self.not_found = "TransactionNotFoundException"
+        """With which code that is told; older versions have "BadRequestException"."""
         self.calls: list[str] = []
         self.statements: list[str] = []
         self._transactions: dict[str, psycopg.Connection] = {}
@@ -103,6 +107,9 @@ class DataApiStandIn:
             raise Refused("BadRequestException", "HttpEndpoint is not enabled for resource")
         if request.get("secretArn") != self.secret:
             raise Refused("SecretsErrorException", "Secrets Manager can't find the specified secret.")
+        if operation in self.forget_at and "transactionId" in request:
+            self.forget_at.remove(operation)
+            self.end(request["transactionId"])
         if operation == "BeginTransaction":
             return self._begin(request)
         if operation == "Execute":
@@ -166,11 +173,11 @@ class DataApiStandIn:
         return {"numberOfRecordsUpdated": 0, "records": records}
 
     def _transaction(self, request: dict[str, Any]) -> psycopg.Connection:
-        connection = self._transactions.get(request["transactionId"])
+        name = request["transactionId"]
+        connection = self._transactions.get(name)
         if connection is None or connection.closed:
-            raise Refused(
-                "TransactionNotFoundException", f"Transaction {request['transactionId']} is not found", 404
-            )
+            status = 404 if self.not_found == "TransactionNotFoundException" else 400
+            raise Refused(self.not_found, f"Transaction {name} Is Not Found", status)
         return connection
 
     def _connect(self, request: dict[str, Any], *, autocommit: bool) -> psycopg.Connection:

@@ -350,6 +350,36 @@ def test_an_answer_that_is_lost_makes_nothing_twice(
     assert service.lose_answer_to == []
 
 
+@pytest.mark.parametrize("code", ["TransactionNotFoundException", "BadRequestException"])
+@pytest.mark.parametrize("operation", ["Execute", "CommitTransaction"])
+def test_a_transaction_that_the_api_has_ended_is_done_again(
+    *,
+    service: DataApiStandIn,
+    api: connect.DataApi,
+    compiled_history: History,
+    ask: Callable[[str], Any],
+    operation: str,
+    code: str,
+) -> None:
+    """Such as one that was idle for three minutes; no statement of the revision was refused."""
+    scripts = compiled_history(**THREE)
+    runner.upgrade(api, "one", location=scripts)
+    service.not_found = code
+    told: list[str] = []
+
+    def lose(step: runner.Step) -> None:
+        told.append(f"{step.revision.id} {step.done}")
+        if told == ["two False"]:
+            service.forget_at.append(operation)
+
+    run = runner.upgrade(api, location=scripts, on_step=lose)
+
+    assert [step.id for step in run.steps] == ["two", "three"]
+    assert told == ["two False", "two True", "three False", "three True"]
+    assert ask("SELECT sum(n) FROM u") == 4
+    assert service.forget_at == []
+
+
 def test_a_transaction_that_died_is_ended_by_the_server_and_holds_the_lock_no_longer(
     api: connect.DataApi,
 ) -> None:

@@ -1,0 +1,38 @@
+"""What a comparison with the models has found, as a call tells it."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+log: Final = logging.getLogger("dbschema.deploy")
+
+
+def after_upgrade(connection: Any) -> Sequence[Any]:
+    """Compare with the models. The upgrade is done by now: what goes wrong here must not make it look failed."""
+    from dbschema import catalog  # noqa: PLC0415  needed after an upgrade that did something
+    from dbschema.models import metadata  # noqa: PLC0415  as above
+
+    try:
+        found = catalog.check(connection, metadata)
+    except Exception as error:
+        log.warning("The database was not compared with the models: %s", type(error).__name__)
+        return ()
+    for difference in found:
+        log.warning("The database differs from the models: %s", difference)
+    return found
+
+
+def difference(difference: Any) -> dict[str, Any]:
+    """A difference for programs, without its values, which may be long."""
+    identity = difference.identity
+    return {
+        "kind": identity.kind,
+        "table": identity.table or None,
+        "name": identity.name,
+        "change": difference.change,
+        "attribute": difference.attribute,
+    }
