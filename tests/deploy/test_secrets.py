@@ -108,6 +108,7 @@ def ways(awkward: Role, aws: Aws, dead_port: Callable[[], int]) -> Ways:
             "a wrong secret of RDS behind a proxy": {"RDS_SECRET_ARN": wrong, **rds},
             "parameters with a wrong secret": parameters("wrong", wrong),
             "parameters of which one is missing": parameters("half", right, PARAMETERS[1:]),
+            "a profile that is none": {"DB_SECRET_ARN": right, "AWS_PROFILE": "nobody", **place},
             "a token instead of a password": {"DB_SECRET_ARN": right, "DB_IAM_AUTH": "1", **place},
         },
         unreadable={

@@ -142,7 +142,7 @@ def _asking(source: str, thing: str, action: str) -> Iterator[tuple[Session, Con
         raise AwsExtraMissing(source) from error
     try:
         with _quiet():
-            yield _session(os.getpid(), frozenset(_aws_variables())), _limits()
+            yield _session(os.getpid(), _aws_variables()), _limits()
     except ClientError as error:
         code = str(error.response.get("Error", {}).get("Code", ""))
         reason = _one_line(f"{code}: {error.response.get('Error', {}).get('Message', '')}")
@@ -152,12 +152,13 @@ def _asking(source: str, thing: str, action: str) -> Iterator[tuple[Session, Con
         raise AwsRefused(source, thing, _one_line(str(error)), code=None, next_step=_OTHER_STEP) from error
 
 
-def _aws_variables() -> list[tuple[str, str]]:
-    return [(name, value) for name, value in os.environ.items() if name.startswith("AWS_")]
+def _aws_variables() -> int:
+    """The variables of AWS to be compared, without their values: a key is one of them."""
+    return hash(frozenset((name, value) for name, value in os.environ.items() if name.startswith("AWS_")))
 
 
 @lru_cache(maxsize=1)
-def _session(_process: int, _variables: frozenset[tuple[str, str]]) -> Session:
+def _session(_process: int, _variables: int) -> Session:
     """One session for a process and its variables: it renews credentials, which a new one would fetch each time."""
     import boto3.session  # noqa: PLC0415  an extra, and slow to import
 
