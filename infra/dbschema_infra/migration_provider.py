@@ -58,7 +58,7 @@ class MigrationProvider(Construct):
         self._explain(function, is_complete_function)
 
     def _bound_the_machine(self) -> None:
-        """Let the machine end when nobody waits for it any more.
+        """Let the machine end when nobody waits for it any more; it begins when the first call has ended.
 
         The framework makes of `total_timeout` a number of calls, and counts for none of them how long it takes: with calls of
         14 minutes it would call for two days after CloudFormation has given up and rolled back.
