@@ -18,7 +18,7 @@ LAYERS = [
     {"mixins", "relations"},
     {"models"},
     {"catalog", "autogenerate", "connect"},
-    {"migrations", "server"},
+    {"migrations", "server", "application"},
     {
         "sessions",
         "queries",

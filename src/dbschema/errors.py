@@ -28,6 +28,10 @@ class DeclarationError(DbSchemaError):
     """A model or a database object is declared in a way that PostgreSQL could not keep."""
 
 
+class BadModels(DbSchemaError):
+    """The models that an application names are not there."""
+
+
 class NameTooLong(DeclarationError):
     """An identifier is longer than PostgreSQL's 63 bytes, and would be cut silently."""
 

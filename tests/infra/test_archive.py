@@ -35,6 +35,69 @@ def test_the_head_of_an_application_is_that_of_the_folder_that_its_function_is_t
         Archive.open(path, "shop/elsewhere")
 
 
+INI = """[alembic]
+script_location = %(here)s/migrations
+version_locations =
+    dbschema.migrations:_alembic/versions
+    %(here)s/migrations/versions
+path_separator = newline
+file_template = %%(slug)s
+"""
+
+
+def with_two_lines(path: Path, ini: str = INI) -> Path:
+    write_archive(path, LINE)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("shop/alembic.ini", ini)
+        archive.writestr(
+            "shop/migrations/versions/1.py",
+            "revision = 'theirs'\ndown_revision = None\ndepends_on = 'second'\n",
+        )
+    return path
+
+
+def test_the_heads_of_an_application_are_those_of_all_folders_that_its_ini_file_names(tmp_path: Path) -> None:
+    archive = Archive.open(with_two_lines(tmp_path / "lambda.zip"), "shop/alembic.ini")
+
+    assert archive.head_revision == "second, theirs"
+
+
+@pytest.mark.parametrize(
+    ("ini", "head"),
+    [
+        ("[alembic]\nscript_location = %(here)s/migrations\npath_separator = os\n", "theirs"),
+        ("[alembic]\nversion_locations = shop/migrations/versions\npath_separator = os\n", "theirs"),
+        (
+            "[alembic]\nversion_locations = shop/migrations/versions:dbschema/migrations/_alembic/versions\npath_separator = os\n",
+            "second, theirs",
+        ),
+        (
+            "[alembic]\nversion_locations = %(here)s/./migrations/versions, dbschema.migrations:_alembic/versions\npath_separator = comma\n",
+            "second, theirs",
+        ),
+    ],
+)
+def test_an_ini_file_is_read_as_alembic_does(tmp_path: Path, ini: str, head: str) -> None:
+    assert (
+        Archive.open(with_two_lines(tmp_path / "lambda.zip", ini), "shop/alembic.ini").head_revision == head
+    )
+
+
+@pytest.mark.parametrize(
+    ("scripts", "ini", "said"),
+    [
+        ("elsewhere/alembic.ini", INI, "has no elsewhere/alembic.ini"),
+        ("shop/alembic.ini", INI.replace("path_separator = newline\n", ""), "path_separator"),
+        ("shop/alembic.ini", INI.replace("migrations/versions", "other"), "has no revisions in shop/other"),
+    ],
+)
+def test_an_ini_file_that_leads_nowhere_is_told(tmp_path: Path, scripts: str, ini: str, said: str) -> None:
+    path = with_two_lines(tmp_path / "lambda.zip", ini)
+
+    with pytest.raises(BadArchive, match=said):
+        Archive.open(path, scripts)
+
+
 def test_the_hash_is_the_same_for_the_same_code_and_another_one_for_other_code(tmp_path: Path) -> None:
     one = Archive.open(write_archive(tmp_path / "one.zip", LINE))
     same = Archive.open(write_archive(tmp_path / "same.zip", LINE))

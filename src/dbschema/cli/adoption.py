@@ -4,9 +4,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dbschema.application import load_models
 from dbschema.cli.differences import difference_data, show_differences
 from dbschema.cli.ending import FOUND
-from dbschema.cli.models import Models, load
+from dbschema.cli.models import Models
 from dbschema.cli.options import Json, Scripts, Url, Wait
 from dbschema.cli.output import Screen, plural
 from dbschema.cli.place import database
@@ -52,7 +53,7 @@ def baseline(
     from dbschema.migrations import baseline as adopting  # noqa: PLC0415  as above
 
     screen = Screen(as_json=as_json)
-    metadata = load(models)
+    metadata = load_models(models)
     limits = timeouts(wait=wait)
     location = chosen_scripts(scripts)
     settings = database(url, screen)

@@ -4,9 +4,10 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from dbschema.application import load_models
 from dbschema.cli.differences import difference_data, show_differences
 from dbschema.cli.ending import FOUND
-from dbschema.cli.models import Models, load
+from dbschema.cli.models import Models
 from dbschema.cli.options import Json, Url
 from dbschema.cli.output import Screen, one_line, plural
 from dbschema.cli.place import database
@@ -33,7 +34,7 @@ def check(url: Url = None, models: Models = None, as_json: Json = False) -> None
     from dbschema import catalog, connect  # noqa: PLC0415  imports SQLAlchemy
 
     screen = Screen(as_json=as_json)
-    metadata = load(models)
+    metadata = load_models(models)
     settings = database(url, screen)
     with (
         screen.step(f"Compare {settings.place} with the models"),
@@ -66,7 +67,7 @@ def verify(url: Url = None, models: Models = None, as_json: Json = False) -> Non
     from dbschema import verify as verification  # noqa: PLC0415  as above
 
     screen = Screen(as_json=as_json)
-    metadata = load(models)
+    metadata = load_models(models)
     settings = database(url, screen)
     group = ""
 

@@ -4,9 +4,7 @@ from typing import Annotated
 
 import typer
 
-from dbschema.cli.metadata import VARIABLE, load
-
-__all__ = ["Models", "load"]
+from dbschema.application import VARIABLE
 
 Models = Annotated[
     str | None,

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
+from dbschema.application import VARIABLE as MODELS
+from dbschema.application import load_models, named_models
 from dbschema.cli.differences import difference_data, show_differences
 from dbschema.cli.ending import FOUND
-from dbschema.cli.metadata import VARIABLE as MODELS
 from dbschema.cli.output import Screen, plural
 from dbschema.cli.place import database_or_data_api
 
@@ -42,7 +42,7 @@ def run_upgrade(
     location = chosen_scripts(scripts)
     runner.check_target("upgrade", revision, location=location)  # before a server is started for nothing
     chosen = timeouts(**(limits or {}))
-    named = models or os.environ.get(MODELS) or None
+    named = models or named_models()
     target = database_or_data_api(url, screen)
     uncompared = _why_uncompared(target, location, named)
     compare_with = partial(_compare, named) if compare and uncompared is None else None
@@ -94,9 +94,8 @@ def _why_uncompared(target: object, location: Path | None, models: str | None) -
 
 def _compare(models: str | None, connection: Connection) -> Sequence[Difference]:
     from dbschema import catalog  # noqa: PLC0415  imports SQLAlchemy
-    from dbschema.cli.metadata import load  # noqa: PLC0415  as above, and no upgrade needs them
 
-    return catalog.check(connection, load(models))
+    return catalog.check(connection, load_models(models))
 
 
 class Progress:

@@ -8,8 +8,9 @@ from uuid import UUID
 
 import typer
 
+from dbschema.application import load_models
 from dbschema.cli.ending import CallRefused
-from dbschema.cli.models import Models, load
+from dbschema.cli.models import Models
 from dbschema.cli.options import Json, Url
 from dbschema.cli.output import Screen, is_terminal, plural
 from dbschema.cli.place import database
@@ -99,7 +100,7 @@ def export(
     from dbschema import lifecycle  # noqa: PLC0415  imports SQLAlchemy
 
     screen = Screen(as_json=as_json)
-    metadata = load(models)
+    metadata = load_models(models)
     with _engine(url, screen) as (place, engine):
         found = lifecycle.find_tenant(engine, name)
         with _progress() as tell:
@@ -133,7 +134,7 @@ def import_(
     from dbschema import lifecycle  # noqa: PLC0415  imports SQLAlchemy
 
     screen = Screen(as_json=as_json)
-    metadata = load(models)
+    metadata = load_models(models)
     with _engine(url, screen) as (place, engine), _progress() as tell:
         manifest = lifecycle.import_tenant(engine, folder, metadata=metadata, on_progress=tell)
     _show_counts(screen, manifest.counts)
@@ -168,7 +169,7 @@ def remove(  # noqa: PLR0917  Typer gives them by name
     from dbschema import lifecycle  # noqa: PLC0415  imports SQLAlchemy
 
     screen = Screen(as_json=as_json)
-    metadata = load(models)
+    metadata = load_models(models)
     with _engine(url, screen) as (place, engine):
         found = lifecycle.find_tenant(engine, name)
         if dry_run:

@@ -5,19 +5,20 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
+from dbschema.application import load_models
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 log: Final = logging.getLogger("dbschema.deploy")
 
 
-def after_upgrade(connection: Any) -> Sequence[Any]:
+def after_upgrade(models: str | None, connection: Any) -> Sequence[Any]:
     """Compare with the models. The upgrade is done by now: what goes wrong here must not make it look failed."""
     from dbschema import catalog  # noqa: PLC0415  needed after an upgrade that did something
-    from dbschema.models import metadata  # noqa: PLC0415  as above
 
     try:
-        found = catalog.check(connection, metadata)
+        found = catalog.check(connection, load_models(models))
     except Exception as error:
         log.warning("The database was not compared with the models: %s", type(error).__name__)
         return ()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
+from dbschema.application import named_models
 from dbschema.deploy.errors import BadFunctionSetting
 from dbschema.secrecy import Variables
 
@@ -31,14 +32,16 @@ class Configuration:
 
     Args:
         allow_downgrade: whether revisions may be taken back.
-        scripts: the folder, absolute or within the archive, with `env.py` and `versions/` of an application that has revisions of its own; None: those of
-            dbschema.
+        scripts: of an application that has revisions of its own, absolute or within the archive: its `alembic.ini`, or a
+            folder with `env.py` and `versions/`; None: those of dbschema.
+        models: of that application, as `dbschema.application` reads them; None: those of dbschema.
         compare: whether a database that came to the head is compared with the models; its findings are told, and no error.
         tracing: whether X-Ray gets a subsegment for each call.
     """
 
     allow_downgrade: bool = False
     scripts: Path | None = None
+    models: str | None = None
     compare: bool = True
     tracing: bool = False
 
@@ -50,10 +53,13 @@ class Configuration:
             BadFunctionSetting: names the variable.
         """
         environ = Variables(environ)
+        models = named_models(environ)
+        scripts = _scripts(environ)
         return cls(
             allow_downgrade=_flag(environ, ALLOW_DOWNGRADE, default=False),
-            scripts=_scripts(environ),
-            compare=_flag(environ, COMPARE, default=not environ.get(SCRIPTS, "").strip()),
+            scripts=scripts,
+            models=models,
+            compare=_flag(environ, COMPARE, default=scripts is None or models is not None),
             tracing=_flag(environ, TRACING, default=False),
         )
 
@@ -104,14 +110,18 @@ def _scripts(environ: Mapping[str, str]) -> Path | None:
     text = environ.get(SCRIPTS, "").strip()
     if not text:
         return None
-    folder = Path(environ.get(_ROOT, ""), text)  # of the archive, whatever the working directory is
-    if not (folder / "env.py").is_file():
+    from dbschema.migrations.errors import BrokenScripts  # noqa: PLC0415  most functions have none
+    from dbschema.migrations.location import application  # noqa: PLC0415  as above
+
+    try:
+        # Of the archive, whatever the working directory is.
+        return application(Path(environ.get(_ROOT, ""), text))
+    except BrokenScripts as error:
         raise BadFunctionSetting(
             SCRIPTS,
-            "a folder with env.py and versions/, as the archive has it",
+            "an alembic.ini, or a folder with env.py and versions/, as the archive has it",
             f"names {text!r}, which is none",
-        )
-    return folder
+        ) from error
 
 
 def _flag(environ: Mapping[str, str], name: str, *, default: bool) -> bool:

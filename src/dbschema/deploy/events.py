@@ -23,8 +23,9 @@ _REQUESTS: Final = ("Create", "Update", "Delete")
 _TERRAFORM: Final = "tf"
 _TERRAFORM_ACTIONS: Final = ("create", "update", "delete")
 _KEYS: Final = frozenset({"action", "revision", _TERRAFORM})
-_ID: Final = re.compile(r"[0-9A-Za-z_]{1,64}")
-_REVISION: Final = re.compile(r"[0-9A-Za-z_.+-]{1,64}")
+# Of several lines of revisions one each, with commas between them.
+_ID: Final = re.compile(r"[0-9A-Za-z_]{1,64}(?:, ?[0-9A-Za-z_]{1,64}){0,7}")
+_REVISION: Final = re.compile(r"[0-9A-Za-z_.@+-]{1,64}(?:, ?[0-9A-Za-z_.@+-]{1,64}){0,7}")
 _LONGEST: Final = {"StackId": 512, "RequestId": 128, "LogicalResourceId": 256, "PhysicalResourceId": 1024}
 """Bytes of the ids that an answer repeats: no real one is longer, and beside them its text must find room."""
 _ACCEPTED: Final = f'Send {{}} for an upgrade, or "action" (one of {", ".join(ACTIONS)}) and, for upgrade and downgrade, "revision"'

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from dbschema.deploy import comparison, target
@@ -40,7 +41,9 @@ def upgrade(call: Call, configuration: Configuration, deadline: Deadline) -> Out
     if wanted is not None:
         _check_archive(wanted, settings, configuration)
     steps = _Steps()
-    compare = comparison.after_upgrade if configuration.compare and target.has_sessions(settings) else None
+    compare = None
+    if configuration.compare and target.has_sessions(settings):
+        compare = partial(comparison.after_upgrade, configuration.models)
     try:
         with deadline.enforced():
             done = runner.upgrade(
@@ -82,7 +85,12 @@ def _may_be_newer(call: Call, configuration: Configuration) -> bool:
         return True
     from dbschema.migrations.history import History  # noqa: PLC0415  an event that needs no database comes without it
 
-    return bool(History(configuration.scripts).unknown([before]))
+    return bool(History(configuration.scripts).unknown(_ids(before)))
+
+
+def _ids(revisions: str) -> set[str]:
+    """The ids in a property of the stack: one, or one of each line."""
+    return {one.strip() for one in revisions.split(",")}
 
 
 def _check_archive(wanted: str, settings: Settings | DataApi, configuration: Configuration) -> None:
@@ -94,7 +102,7 @@ def _check_archive(wanted: str, settings: Settings | DataApi, configuration: Con
         runner.check_target("upgrade", wanted, location=configuration.scripts)
     except UnknownRevision as error:
         status = runner.status(settings, location=configuration.scripts)
-        if wanted not in status.unknown:
+        if not _ids(wanted) & set(status.unknown):
             raise WrongArchive(settings.place, wanted, status.head) from error
 
 

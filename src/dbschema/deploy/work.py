@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from dbschema.application import load_models
 from dbschema.deploy import comparison, runs, target
 from dbschema.deploy.outcome import Outcome, answered
 
@@ -43,7 +44,7 @@ def _status(_call: Call, configuration: Configuration, deadline: Deadline) -> Ou
         settings,
         message,
         ok=found.up_to_date,
-        revision=found.current[-1] if found.current else None,
+        revision=", ".join(found.current) or None,
         facts={
             "source": found.source,
             "server_version": found.server_version,
@@ -57,10 +58,10 @@ def _status(_call: Call, configuration: Configuration, deadline: Deadline) -> Ou
     )
 
 
-def _check(_call: Call, _configuration: Configuration, deadline: Deadline) -> Outcome:
+def _check(_call: Call, configuration: Configuration, deadline: Deadline) -> Outcome:
     from dbschema import catalog, connect  # noqa: PLC0415  imports SQLAlchemy
-    from dbschema.models import metadata  # noqa: PLC0415  as above
 
+    metadata = load_models(configuration.models)
     settings = target.by_connections(deadline)
     with (
         connect.translating(settings),
@@ -84,9 +85,10 @@ def _check(_call: Call, _configuration: Configuration, deadline: Deadline) -> Ou
     )
 
 
-def _verify(_call: Call, _configuration: Configuration, deadline: Deadline) -> Outcome:
+def _verify(_call: Call, configuration: Configuration, deadline: Deadline) -> Outcome:
     from dbschema import connect, verify  # noqa: PLC0415  imports SQLAlchemy
 
+    metadata = load_models(configuration.models)
     settings = target.by_connections(deadline)
     with (
         connect.translating(settings),
@@ -94,7 +96,7 @@ def _verify(_call: Call, _configuration: Configuration, deadline: Deadline) -> O
         deadline.enforced(),
     ):
         deadline.watch(target.driver(connection))
-        report = verify.run(connection)
+        report = verify.run(connection, metadata=metadata)
     failures = tuple({"group": one.group, "name": one.name, "detail": one.detail} for one in report.failures)
     return answered(
         settings,

@@ -43,7 +43,7 @@ def application(location: Path) -> Path:
     """
     if location.suffix == ".ini" and location.is_file():
         return location
-    if (location / "env.py").is_file() and (location / "versions").is_dir():
+    if (location / "env.py").is_file():
         return location
     raise BrokenScripts(location, "that is neither an alembic.ini nor a folder with env.py and versions/")
 

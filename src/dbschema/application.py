@@ -1,4 +1,4 @@
-"""The models that a database is compared with: those of this package, or an application's, which hold these too."""
+"""What an application names for the programs of this package: its models, which hold those of this package too."""
 
 from __future__ import annotations
 
@@ -7,20 +7,27 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
-from dbschema.cli.ending import CallRefused
+from dbschema.errors import BadModels
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sqlalchemy import MetaData
 
 VARIABLE: Final = "DBSCHEMA_MODELS"
-"""Names an application's."""
+"""Names the models of an application: a module, or the MetaData or base class in it after a colon."""
 
 
-def load(models: str | None) -> MetaData:
-    """The MetaData that `--models` names; its module is looked for in the current folder too.
+def named_models(environ: Mapping[str, str] | None = None) -> str | None:
+    """What `VARIABLE` says; None where it says nothing."""
+    return (os.environ if environ is None else environ).get(VARIABLE, "").strip() or None
+
+
+def load_models(models: str | None) -> MetaData:
+    """The MetaData that `models` names; its module is looked for in the current folder too. None: that of this package.
 
     Raises:
-        CallRefused: there is no such module, or nothing in it that would be a MetaData.
+        BadModels: there is no such module, or nothing in it that would be a MetaData.
     """
     if models is None:
         from dbschema.models import metadata  # noqa: PLC0415  imports SQLAlchemy
@@ -35,9 +42,9 @@ def load(models: str | None) -> MetaData:
         module = import_module(module_name)
     except Exception as error:  # whatever the application's module raises
         reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        raise CallRefused(
+        raise BadModels(
             f"The models {models!r} cannot be imported ({reason})",
-            "Give --models a module that Python finds from here, such as shop.models",
+            f"Give --models or {VARIABLE} a module that Python finds from here, such as shop.models",
         ) from error
     for candidate in (name,) if name else ("metadata", "Base"):
         found = getattr(module, candidate, None)
@@ -45,7 +52,7 @@ def load(models: str | None) -> MetaData:
         if isinstance(found, MetaData):
             return found
     what = f"{name!r} in {module_name}" if name else f"'metadata' or 'Base' in {module_name}"
-    raise CallRefused(
+    raise BadModels(
         f"There is no MetaData and no base class of models under the name {what}",
-        "Name it, as in --models shop.models:Base",
+        f"Name it, as in --models or {VARIABLE} shop.models:Base",
     )
