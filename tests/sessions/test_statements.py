@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import (
+    MetaData,
     case,
     delete,
     event,
@@ -25,9 +26,19 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.orm import Session, aliased, joinedload, selectinload, subqueryload
+from sqlalchemy.orm import (
+    DeclarativeBase,
+    Session,
+    aliased,
+    joinedload,
+    selectinload,
+    subqueryload,
+    with_loader_criteria,
+)
 
+from dbschema.mixins import TenantScoped
 from dbschema.models import ImageEvidence, Incident, Tenant, User
+from dbschema.naming import NAMING_CONVENTION
 from dbschema.sessions import TenantSession, create_engine, tenant_session
 
 if TYPE_CHECKING:
@@ -230,6 +241,32 @@ def test_a_key_of_another_tenant_is_looked_up_for_the_own_one(
     ((words, parameters),) = sent
     assert words.partition(" WHERE ")[2].count("tenant_id =") == 2
     assert mine.id in parameters.values()
+
+
+def test_a_model_that_is_mapped_later_is_known(session: TenantSession, sent: list[tuple[str, Any]]) -> None:
+    session.execute(select(Incident))
+
+    class Own(DeclarativeBase):
+        metadata = MetaData(naming_convention=NAMING_CONVENTION)
+
+    class Late(TenantScoped, Own):
+        __tablename__ = f"late_{uuid4().hex}"
+        __tenant_reference__: ClassVar[None] = None
+
+    sent.clear()
+    with pytest.raises(DBAPIError, match="does not exist"):
+        session.execute(select(Late))
+
+    ((words, parameters),) = sent
+    assert words.endswith(f"WHERE {Late.__tablename__}.tenant_id = %(tenant_id_1)s::UUID")
+    assert list(parameters.values()) == [session.tenant_id]
+
+
+def test_criteria_of_the_applications_own_stand_beside_the_tenant(session: TenantSession) -> None:
+    own = with_loader_criteria(Incident, Incident.title == "first")
+
+    assert len(session.scalars(select(Incident).options(own)).all()) == 1
+    assert session.execute(update(Incident).values(title="second").options(own)).rowcount == 1
 
 
 def test_objects_hold_nothing_of_the_session_that_loaded_them(session: TenantSession) -> None:

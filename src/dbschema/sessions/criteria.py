@@ -11,25 +11,32 @@ that are loaded, for each statement passes by the session anyway.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final, cast
+from itertools import repeat
+from typing import TYPE_CHECKING, Any, cast
 
-from sqlalchemy import LambdaElement, SelectBase, TextClause, UpdateBase, Uuid, bindparam, inspect
+from sqlalchemy import (
+    BindParameter,
+    ColumnClause,
+    ColumnElement,
+    LambdaElement,
+    SelectBase,
+    TextClause,
+    UpdateBase,
+    Uuid,
+    bindparam,
+)
 from sqlalchemy.orm import LoaderCriteriaOption
 from sqlalchemy.orm.interfaces import CriteriaOption
-from sqlalchemy.sql import util as sql_util
 
-from dbschema.mixins import TenantRoot, TenantScoped
-from dbschema.sessions import control, rows
+from dbschema.mixins import TenantScoped
+from dbschema.sessions import control, models, rows
 from dbschema.sessions.objects import attribute
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, MutableMapping
     from uuid import UUID
 
-    from sqlalchemy import BindParameter, ColumnElement
-    from sqlalchemy.orm import Mapper, ORMExecuteState
-
-_CRITERIA: Final = "additional_entity_criteria"
+    from sqlalchemy.orm import ORMExecuteState
 
 
 class _Criterion(LoaderCriteriaOption):
@@ -43,19 +50,14 @@ class _Criterion(LoaderCriteriaOption):
         self.include_aliases = self.propagate_to_loaders = True
 
     def _resolve_where_criteria(self, ext_info: Any) -> ColumnElement[bool]:
-        # The annotations are what SQLAlchemy gives its own criteria, so that aliases are found in them.
-        return sql_util._deep_annotate(  # noqa: SLF001  as above; there is no public one
-            self.of(ext_info),
-            {"for_loader_criteria": self},
-            detect_subquery_cols=True,
-            ind_cols_on_fromclause=True,
-        )
+        """The condition on a model or an alias, given as what `inspect` says of it.
 
-    def of(self, inspected: Any) -> ColumnElement[bool]:
-        """The condition on a model or an alias, given as what `inspect` says of it."""
+        SQLAlchemy would annotate the whole of it. The parameter stays as it is: each execution compares one that was annotated
+        with the one of the cache key, by making an expression of both.
+        """
         # Asked of the models of tenants alone.
-        name = cast("str", attribute(inspected.mapper.class_))
-        return cast("ColumnElement[bool]", getattr(inspected.entity, name) == self.tenant)
+        column = getattr(ext_info.entity, cast("str", attribute(ext_info.mapper.class_)))
+        return cast("ColumnElement[bool]", column == self.tenant)
 
 
 class OfTenant(CriteriaOption):
@@ -84,26 +86,31 @@ class OfTenant(CriteriaOption):
         self.process_compile_state(compile_state)
 
     def get_global_criteria(self, attributes: MutableMapping[Any, Any]) -> None:
-        """Called by SQLAlchemy for what is in force in the whole statement."""
-        for mapper in {*_mappers(TenantScoped), *_mappers(TenantRoot)}:
-            attributes.setdefault((_CRITERIA, mapper), []).append(self._criterion)
+        """Called by SQLAlchemy for what is in force in the whole statement; of an UPDATE or DELETE, compiled before or not."""
+        keys = models.of_tenants()
+        if keys.isdisjoint(attributes):
+            attributes.update(zip(keys, map(list, repeat((self._criterion,))), strict=False))
+        else:
+            for key in keys:
+                attributes.setdefault(key, []).append(self._criterion)
 
     def beside(self, statement: Any) -> Iterator[ColumnElement[bool]]:
         """The conditions on the models that an UPDATE or DELETE reads beside the table it writes.
 
         SQLAlchemy adds criteria to the table that is written alone.
         """
-        written = statement.table._annotations.get("parententity")  # noqa: SLF001  only there does it stand
-        seen = {None, written}
-        expressions: Any = sql_util.surface_expressions
-        given = [*statement._where_criteria, *(getattr(statement, "_values", None) or {}).values()]  # noqa: SLF001
-        for clause in given:
-            for element in expressions(clause):
-                found = element._annotations.get("parententity")  # noqa: SLF001  as above
-                if found not in seen:
-                    seen.add(found)
-                    if attribute(found.mapper.class_) is not None:
-                        yield self._criterion.of(found)
+        seen = {None, statement.table._annotations.get("parententity")}  # noqa: SLF001  only there does it stand
+        left = [*statement._where_criteria, *(getattr(statement, "_values", None) or {}).values()]  # noqa: SLF001
+        while left:
+            element = left.pop()
+            found = element._annotations.get("parententity")  # noqa: SLF001  as above
+            if found not in seen:
+                seen.add(found)
+                if attribute(found.mapper.class_) is not None:
+                    yield self._criterion._resolve_where_criteria(found)  # noqa: SLF001  its own
+            # Subqueries are no expressions of columns: they get the criteria of their own models.
+            if isinstance(element, ColumnElement) and not isinstance(element, (ColumnClause, BindParameter)):
+                left += element.get_children()
 
 
 @lru_cache(maxsize=1024)
@@ -174,12 +181,3 @@ def _by_key(state: ORMExecuteState) -> bool:
     """Whether an UPDATE is given rows, which are found by their key."""
     strategy = state.execution_options.get("dml_strategy", "auto")
     return isinstance(state.parameters, (list, tuple)) and strategy in {"auto", "bulk"}
-
-
-def _mappers(mixin: type[Any]) -> Iterator[Mapper[Any]]:
-    for model in mixin.__subclasses__():
-        mapper = inspect(model, raiseerr=False)
-        if mapper is None:
-            yield from _mappers(model)
-        else:
-            yield from mapper.self_and_descendants

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from sqlalchemy import inspect
+from sqlalchemy.orm.attributes import instance_state
 
 from dbschema.mixins import TenantRoot, TenantScoped
 from dbschema.sessions.errors import ForeignTenant, TenantChanged
@@ -31,7 +32,7 @@ def take_in(instance: object, tenant_id: UUID) -> None:
     name = attribute(type(instance))
     if name is None:
         return
-    state: InstanceState[Any] = inspect(instance)
+    state = instance_state(instance)
     found = _tenants(state, name)
     if not found and state.key is None:
         setattr(instance, name, tenant_id)
@@ -47,8 +48,9 @@ def check_stored(instance: object, tenant_id: UUID) -> None:
         TenantChanged: it has another.
     """
     name = attribute(type(instance))
-    if name is not None and not same(inspect(instance).dict.get(name, tenant_id), tenant_id):
-        raise TenantChanged(type(instance).__name__, inspect(instance).dict[name], tenant_id)
+    stored = tenant_id if name is None else instance_state(instance).dict.get(name, tenant_id)
+    if not same(stored, tenant_id):
+        raise TenantChanged(type(instance).__name__, stored, tenant_id)
 
 
 def check_merge(instance: object, tenant_id: UUID) -> None:
@@ -57,11 +59,11 @@ def check_merge(instance: object, tenant_id: UUID) -> None:
     Raises:
         ForeignTenant: one of them is.
     """
-    state: InstanceState[Any] = inspect(instance)
+    state = instance_state(instance)
     found = [instance, *(other for other, *_ in state.mapper.cascade_iterator("merge", state))]
     for each in found:
         name = attribute(type(each))
-        for value in () if name is None else _tenants(inspect(each), name):
+        for value in () if name is None else _tenants(instance_state(each), name):
             if not same(value, tenant_id):
                 raise ForeignTenant(type(each).__name__, value, tenant_id)
 
