@@ -307,6 +307,7 @@ ROWS = [{"domain_id": "roads", "title": "bulk 1"}, {"domain_id": "roads", "title
         lambda session: [session.execute(insert(Incident).values(row)) for row in ROWS],
         lambda session: [session.execute(insert(Incident), row) for row in ROWS],
         lambda session: [session.execute(insert(Incident).values({Incident.domain_id: "roads", Incident.title: r["title"]})) for r in ROWS],
+        lambda session: session.execute(select(Incident).from_statement(insert(Incident).values(ROWS).returning(Incident))),
         lambda session: session.bulk_insert_mappings(Incident, ROWS),
         lambda session: session.bulk_save_objects([Incident(**row) for row in ROWS]),
         lambda session: session.add_all([Incident(**row) for row in ROWS]),

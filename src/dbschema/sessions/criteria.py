@@ -33,7 +33,7 @@ from dbschema.sessions import control, models, rows
 from dbschema.sessions.objects import attribute
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, MutableMapping
+    from collections.abc import Iterator, MutableMapping
     from uuid import UUID
 
     from sqlalchemy.orm import ORMExecuteState
@@ -137,18 +137,26 @@ def keep(state: ORMExecuteState, option: OfTenant) -> None:
         if not isinstance(statement, (SelectBase, UpdateBase)):
             return
     elif statement.is_dml:
-        if state.is_insert or (state.is_update and _by_key(state)):
-            rows.keep(state, option.tenant_id)
-            if state.is_update:
-                return
-            statement = state.statement
-        else:
-            beside = tuple(option.beside(statement))
-            statement = statement.where(*beside) if beside else statement
+        if state.is_update and _by_key(state):
+            rows.keep(state, statement, option.tenant_id)
+            return
+        statement = _written(state, statement, option)
     elif _looks_up(state, statement, option.tenant_id) or state.is_column_load:
         # The tenant is a part of the row's key.
         return
     state.statement = _with(statement, option)
+
+
+def _written(state: ORMExecuteState, statement: Any, option: OfTenant) -> Any:
+    """An INSERT with the tenant in its rows, an UPDATE or DELETE with the conditions on what it reads beside its table."""
+    if statement.is_from_statement:  # select(Model).from_statement(insert(Model)…)
+        around = statement._generate()  # noqa: SLF001  SQLAlchemy replaces what stands in it in no other way
+        around.element = _written(state, statement.element, option)
+        return around
+    if state.is_insert:
+        return rows.keep(state, statement, option.tenant_id)
+    beside = tuple(option.beside(statement))
+    return statement.where(*beside) if beside else statement
 
 
 def _looks_up(state: ORMExecuteState, statement: Any, tenant_id: UUID) -> bool:
@@ -159,7 +167,10 @@ def _looks_up(state: ORMExecuteState, statement: Any, tenant_id: UUID) -> bool:
         len(conditions) == 1
         and mapper is not None
         and conditions[0] is mapper._get_clause[0]  # noqa: SLF001  the mapper has one, which nothing else does
-        and tenant_id in cast("Mapping[str, object]", state.parameters).values()
+        and isinstance(state.parameters, dict)
+        and tenant_id in state.parameters.values()
+        # Which may join other tables to the row.
+        and not statement._with_options  # noqa: SLF001  as below
     )
 
 
