@@ -3,13 +3,16 @@
 DATABASE_URL=postgresql://app@localhost/app uvicorn app:app
 """
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import Depends, FastAPI, Header, HTTPException, Request
-from pydantic import BaseModel, ConfigDict
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import AfterValidator, BaseModel, ConfigDict
 from sqlalchemy import select
 
 from dbschema import AsyncTenantSession, async_tenant_session, create_async_engine
@@ -25,6 +28,13 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 app = FastAPI(lifespan=lifespan)
+
+
+@app.exception_handler(RequestValidationError)
+async def refused(_request: Request, error: RequestValidationError) -> JSONResponse:
+    """What is wrong, without what was sent: there are characters that an answer cannot repeat, and FastAPI's own would try."""
+    found = [{name: item[name] for name in ("type", "loc", "msg")} for item in error.errors()]
+    return JSONResponse({"detail": found}, status_code=422)
 
 
 def current_tenant(x_tenant_id: Annotated[UUID, Header()]) -> UUID:
@@ -46,11 +56,21 @@ async def tenant_session(
 Session = Annotated[AsyncTenantSession, Depends(tenant_session)]
 
 
+def storable(words: str) -> str:
+    """JSON can write what PostgreSQL has no text for, NUL and half a character: the client's error, and no 500."""
+    if re.search("[\x00\ud800-\udfff]", words):
+        raise ValueError("holds a character that cannot be stored")
+    return words
+
+
+Words = Annotated[str, AfterValidator(storable)]
+
+
 class Report(BaseModel):
     """What a client sends."""
 
-    domain_id: str
-    title: str
+    domain_id: Words
+    title: Words
 
 
 class Answer(BaseModel):

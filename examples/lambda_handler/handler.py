@@ -4,6 +4,7 @@ The environment names the database: DB_SECRET_ARN and DB_HOST, RDS_SECRET_ARN an
 """
 
 import json
+import re
 from functools import cache
 from typing import Any
 
@@ -24,6 +25,9 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     # API Gateway has checked the token's signature; what the client itself sends is no proof of who it is.
     claims = event["requestContext"]["authorizer"]["jwt"]["claims"]
     given = json.loads(event["body"])
+    if any(re.search("[\x00\ud800-\udfff]", given[name]) for name in ("domain_id", "title")):
+        # JSON can write what PostgreSQL has no text for, NUL and half a character: the client's error, and no 500.
+        return {"statusCode": 422, "body": json.dumps("A text holds a character that cannot be stored")}
     with tenant_session(engine(), claims["custom:tenant_id"]) as session, session.begin():
         session.add(Incident(domain_id=given["domain_id"], title=given["title"]))
         session.flush()

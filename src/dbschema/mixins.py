@@ -168,6 +168,13 @@ def _forget_updated_at(_mapper: Mapper[Any], _connection: Connection, target: Ti
     _leave_to_the_database(target, "updated_at")
 
 
+@event.listens_for(Versioned, "mapper_configured", propagate=True)
+def _read_no_version_when_one_is_written(_mapper: Mapper[Any], cls: type[Versioned]) -> None:
+    # SQLAlchemy would read the old version at the assignment, where asyncio cannot wait for it. The flush reads it.
+    attribute: Any = cls.version
+    attribute.impl.active_history = False
+
+
 @event.listens_for(Versioned, "before_update", propagate=True)
 def _forget_version(_mapper: Mapper[Any], _connection: Connection, target: Versioned) -> None:
     _leave_to_the_database(target, "version")

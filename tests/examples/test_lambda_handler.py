@@ -39,6 +39,20 @@ def test_invocations_of_several_tenants_share_a_connection_and_nothing_else(
     module.engine().dispose()
 
 
+@pytest.mark.parametrize("title", ["null \x00 byte", "half a character: \ud800"])
+def test_what_cannot_be_stored_is_the_clients_error(
+    load: Callable[[str], Any], tenants: tuple[UUID, UUID], title: str
+) -> None:
+    module = load("lambda_handler/handler.py")
+    given = {**event(tenants[0]), "body": json.dumps({"domain_id": "roads", "title": title})}
+
+    answer = module.handler(given, None)
+
+    assert answer["statusCode"] == 422
+    assert json.loads(module.handler(event(tenants[0]), None)["body"]) == {"open": 1}
+    module.engine().dispose()
+
+
 def test_a_token_without_a_tenant_is_refused(load: Callable[[str], Any], application_url: str) -> None:
     module = load("lambda_handler/handler.py")
 

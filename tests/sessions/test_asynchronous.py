@@ -9,8 +9,9 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import func, insert, select, text
 from sqlalchemy.exc import DBAPIError, PendingRollbackError
+from sqlalchemy.orm import load_only
 
-from dbschema.models import Incident
+from dbschema.models import AgentClass, AgentDefinition, Incident
 from dbschema.sessions import AsyncTenantSession, TenantSession, async_tenant_session, create_async_engine
 from dbschema.sessions.errors import (
     ForeignTenant,
@@ -70,6 +71,31 @@ async def test_rows_are_written_read_and_kept_apart(
         assert await session.get(Incident, incident.id) is incident
         assert await session.get(Incident, theirs.incidents[0]) is None
         await session.refresh(incident)
+
+
+@pytest.mark.parametrize("unloaded", [True, False], ids=["not loaded", "expired"])
+async def test_a_version_that_is_not_there_to_be_compared_is_forged_in_vain(
+    async_engine: AsyncEngine, mine: Any, unloaded: bool
+) -> None:
+    async with async_tenant_session(async_engine, mine.id) as session:
+        session.add(
+            AgentDefinition(agent_id="a", agent_name="A", agent_class=AgentClass.QUERY, system_prompt="p")
+        )
+        await session.commit()
+        session.expunge_all()
+        query = select(AgentDefinition).options(load_only(AgentDefinition.agent_name))
+        agent = (await session.scalars(query if unloaded else select(AgentDefinition))).one()
+        if not unloaded:
+            session.expire(agent, ["version"])
+
+        agent.version = 99
+        await session.flush()
+        agent.agent_name, agent.version = "B", 99
+        await session.flush()
+
+        assert agent.version == 2
+        stored = await session.execute(select(AgentDefinition.agent_name, AgentDefinition.version))
+        assert tuple(stored.one()) == ("B", 2)
 
 
 async def test_what_the_other_refuses_is_refused(

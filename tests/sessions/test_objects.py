@@ -216,6 +216,14 @@ def test_the_tenant_of_a_stored_object_cannot_be_changed(
     assert statements == []
 
 
+def test_the_tenant_of_a_stored_object_cannot_be_taken_away(engine: Engine, mine: Any) -> None:
+    with tenant_session(engine, mine.id) as session:
+        session.get_one(Incident, mine.incidents[0]).tenant_id = None  # type: ignore[assignment]  # a mistake
+
+        with pytest.raises(TenantChanged):
+            session.flush()
+
+
 def test_an_object_of_the_session_goes_to_a_later_session_of_the_same_tenant(
     engine: Engine, mine: Any
 ) -> None:
@@ -299,6 +307,7 @@ ROWS = [{"domain_id": "roads", "title": "bulk 1"}, {"domain_id": "roads", "title
         lambda session: [session.execute(insert(Incident).values(row)) for row in ROWS],
         lambda session: [session.execute(insert(Incident), row) for row in ROWS],
         lambda session: [session.execute(insert(Incident).values({Incident.domain_id: "roads", Incident.title: r["title"]})) for r in ROWS],
+        lambda session: session.execute(select(Incident).from_statement(insert(Incident).values(ROWS).returning(Incident))),
         lambda session: session.bulk_insert_mappings(Incident, ROWS),
         lambda session: session.bulk_save_objects([Incident(**row) for row in ROWS]),
         lambda session: session.add_all([Incident(**row) for row in ROWS]),

@@ -19,7 +19,7 @@ from dbschema.sessions import (
     operator_session,
     tenant_session,
 )
-from dbschema.sessions.errors import NoReason, OperatorRole, RoleNotTaken
+from dbschema.sessions.errors import NoReason, OperatorRole, RoleNotTaken, TransactionControl
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -101,6 +101,23 @@ def test_the_role_does_not_outlive_the_transaction(desk: Engine, mine: Any) -> N
 
     with desk.connect() as connection:
         assert connection.scalar(text("SELECT current_user")) == desk.url.username
+
+
+@pytest.mark.parametrize(
+    "statement", ["COMMIT", "RESET ROLE", "SET app.user_id = 'x'", "SET app.tenant_id = 'x'"]
+)
+def test_text_that_would_end_the_transaction_or_outlive_it_is_refused(desk: Engine, statement: str) -> None:
+    with operator_session(desk, reason="ticket 7") as session:
+        with pytest.raises(TransactionControl):
+            session.execute(text(statement))
+        assert session.scalar(text("SELECT current_user::text")) == "dbschema_operator"
+
+
+def test_an_operator_may_say_for_a_transaction_which_tenant_he_means(desk: Engine, mine: Any) -> None:
+    with operator_session(desk, reason="ticket 7") as session:
+        session.execute(text(f"SET LOCAL app.tenant_id = '{mine.id}'"))
+
+        assert session.scalar(text("SELECT current_setting('app.tenant_id')")) == str(mine.id)
 
 
 def test_an_operator_is_bound_by_what_binds_everybody(desk: Engine, mine: Any) -> None:

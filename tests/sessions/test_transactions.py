@@ -311,6 +311,15 @@ def test_a_role_of_any_name_is_an_identifier(engine: Engine) -> None:
         "SET app.tenant_id = '00000000-0000-0000-0000-000000000000'",
         "set local\n app.tenant_id TO ''",
         "/* why */ -- so\n COMMIT",
+        "SET app.user_id = '00000000-0000-0000-0000-000000000000'",
+        "SET SESSION app.user_id TO ''",
+        "set app.ip_address = '192.0.2.7'",
+        "SET app.unaudited_tenant = '00000000-0000-0000-0000-000000000000'",
+        'SET "app" . "user_id" = x',
+        'SET LOCAL "app".tenant_id = x',
+        "RESET app.user_id",
+        "RESET app.ip_address",
+        "RESET app.unaudited_tenant",
     ],
 )
 def test_text_that_would_end_the_transaction_or_take_the_tenant_away_is_refused(
@@ -332,6 +341,10 @@ def test_text_that_would_end_the_transaction_or_take_the_tenant_away_is_refused(
         "SET TRANSACTION READ ONLY",
         "SELECT 'COMMIT'",
         "RESET statement_timeout",
+        # It ends with the transaction, as what the session itself says.
+        "SET LOCAL app.user_id = '00000000-0000-0000-0000-000000000000'",
+        "SET app.user_idea = 'x'",
+        "RESET app.tenant_ids",
     ],
 )
 def test_other_text_is_not(engine: Engine, statement: str) -> None:

@@ -7,6 +7,7 @@ way would cost as much again.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
@@ -61,13 +62,7 @@ class ActingSession(Session):
         self._role = role
         self._user_id = None if user_id is None else exact_user(user_id)
         self._ip_address = None if ip_address is None else exact_address(ip_address)
-        said = (
-            (TENANT_SETTING, tenant_id),
-            (USER_SETTING, self._user_id),
-            (ADDRESS_SETTING, self._ip_address),
-        )
-        self._said = {name: str(value) for name, value in said if value is not None}
-        self._opening = _statements(quote(role), self._said)
+        self._opening, self._said = _opening(role, tenant_id, self._user_id, self._ip_address)
         self._closing: tuple[Connection, str] | None = None
         super().__init__(bind, **options)
 
@@ -125,6 +120,16 @@ class ActingSession(Session):
         # Where the transaction has failed, its end takes all with it.
         if driver.info.transaction_status == TransactionStatus.INTRANS:
             _execute(self, connection, statements)
+
+
+@lru_cache(maxsize=1024)
+def _opening(
+    role: str, tenant_id: UUID | None, user_id: UUID | None, ip_address: IPv4Address | IPv6Address | None
+) -> tuple[str, tuple[str, ...]]:
+    """The statements that each transaction begins with, and the settings that they make."""
+    given = ((TENANT_SETTING, tenant_id), (USER_SETTING, user_id), (ADDRESS_SETTING, ip_address))
+    settings = {name: str(value) for name, value in given if value is not None}
+    return _statements(quote(role), settings), tuple(settings)
 
 
 def _statements(role: str, settings: Mapping[str, str]) -> str:

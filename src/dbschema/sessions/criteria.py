@@ -1,79 +1,125 @@
 """The tenant in each statement of the ORM, beside the policy that would keep it anyway.
 
-The policy alone does not route a statement to the tenant's shard of a distributed database. Statements of Core on tables
-are left as they are written: the policy keeps them.
+The policy alone does not route a statement to the tenant's shard of a distributed database. Tables that a statement names
+by Core are left as they are written: the policy keeps them.
+
+A statement gets one option, whose cache key is the same for all tenants: the condition is written when the statement is
+compiled, once for all of them, and each execution brings its own tenant as a parameter. The option does not stay with the objects
+that are loaded, for each statement passes by the session anyway.
 """
 
 from __future__ import annotations
 
-import re
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from itertools import repeat
+from typing import TYPE_CHECKING, Any, cast
 
-from sqlalchemy import TextClause
-from sqlalchemy.orm import LoaderCriteriaOption, UserDefinedOption
+from sqlalchemy import (
+    BindParameter,
+    ColumnClause,
+    ColumnElement,
+    LambdaElement,
+    SelectBase,
+    TextClause,
+    UpdateBase,
+    Uuid,
+    bindparam,
+)
+from sqlalchemy.orm import LoaderCriteriaOption
+from sqlalchemy.orm.interfaces import CriteriaOption
 
-from dbschema.mixins import TenantRoot, TenantScoped
-from dbschema.sessions import rows
-from dbschema.sessions.errors import TransactionControl
+from dbschema.mixins import TenantScoped
+from dbschema.sessions import control, models, rows
+from dbschema.sessions.objects import attribute
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, MutableMapping
     from uuid import UUID
 
     from sqlalchemy.orm import ORMExecuteState
-    from sqlalchemy.sql.base import ExecutableOption
-
-# Mistakes, not attacks: who can run SQL of his own, can do so in a function too. What limits him is the login.
-_CONTROL: Final = re.compile(
-    r"(?:\s|--[^\n]*\n|/\*(?:[^*]|\*(?!/))*\*/)*(?:(?:COMMIT|END|ABORT|BEGIN|START\s+TRANSACTION|PREPARE\s+TRANSACTION|DISCARD|ROLLBACK(?!\s+(?:WORK\s+|TRANSACTION\s+)?TO\b))\b"
-    r"|RESET\s+(?:ALL|ROLE|SESSION|app\.tenant_id)\b"
-    r"|SET\s+(?:LOCAL\s+|SESSION\s+)?(?:ROLE|SESSION\s+AUTHORIZATION|AUTHORIZATION|app\.tenant_id)\b)",
-    re.IGNORECASE,
-)
 
 
-class _Kept(UserDefinedOption):
-    """Stands in a statement that has the tenant already: loaders of relationships take over what theirs had."""
+class _Criterion(LoaderCriteriaOption):
+    """What `with_loader_criteria` would add to each table: to its aliases too, and to the condition where it is joined."""
+
+    inherit_cache = False  # it stands in no statement: what does is the option
+
+    def __init__(self, tenant: BindParameter[UUID]) -> None:
+        self.tenant = tenant
+        self.root_entity, self.entity = TenantScoped, None
+        self.include_aliases = self.propagate_to_loaders = True
+
+    def _resolve_where_criteria(self, ext_info: Any) -> ColumnElement[bool]:
+        """The condition on a model or an alias, given as what `inspect` says of it.
+
+        SQLAlchemy would annotate the whole of it. The parameter stays as it is: each execution compares one that was annotated
+        with the one of the cache key, by making an expression of both.
+        """
+        # Asked of the models of tenants alone.
+        column = getattr(ext_info.entity, cast("str", attribute(ext_info.mapper.class_)))
+        return cast("ColumnElement[bool]", column == self.tenant)
 
 
-class _ByKey(UserDefinedOption):
-    """Stands in a statement that finds one row by its key, of which the tenant is a part."""
+class OfTenant(CriteriaOption):
+    """The option that adds a tenant to a statement, for each of its models, aliases and subqueries included.
 
-    propagate_to_loaders = False
+    Args:
+        tenant_id: the tenant.
+    """
 
+    def __init__(self, tenant_id: UUID) -> None:
+        self.tenant_id = tenant_id
+        self._tenant = bindparam("tenant_id", tenant_id, Uuid(), unique=True)
+        self._criterion = _Criterion(self._tenant)
 
-class _OfTenant(LoaderCriteriaOption):
-    """`with_loader_criteria` for one tenant. Objects hold the options that they were loaded with, and caches pickle objects."""
+    def _gen_cache_key(self, anon_map: Any, bindparams: list[BindParameter[Any]]) -> tuple[Any, ...]:
+        # As if the parameter stood in the statement: an execution finds its value at the same place of the key.
+        tenant: Any = self._tenant
+        return OfTenant, tenant._gen_cache_key(anon_map, bindparams)  # noqa: SLF001  as traversals do
 
-    # What it holds of the statement's cache key is what its parent does; SQLAlchemy looks for that in the class itself.
-    _traverse_internals = LoaderCriteriaOption._traverse_internals  # noqa: SLF001  as above
+    def process_compile_state(self, compile_state: Any) -> None:
+        """Called by SQLAlchemy when it compiles a statement."""
+        self.get_global_criteria(compile_state.global_attributes)
 
-    def __init__(self, entity: type[Any], tenant_id: UUID) -> None:
-        self._tenant_id = tenant_id
-        if entity is TenantRoot:
-            super().__init__(entity, lambda one: one.id == tenant_id, include_aliases=True)
+    def process_compile_state_replaced_entities(self, compile_state: Any, _entities: Any) -> None:
+        """Called by SQLAlchemy for a statement whose columns were replaced."""
+        self.process_compile_state(compile_state)
+
+    def get_global_criteria(self, attributes: MutableMapping[Any, Any]) -> None:
+        """Called by SQLAlchemy for what is in force in the whole statement; of an UPDATE or DELETE, compiled before or not."""
+        keys = models.of_tenants()
+        if keys.isdisjoint(attributes):
+            attributes.update(zip(keys, map(list, repeat((self._criterion,))), strict=False))
         else:
-            super().__init__(entity, lambda one: one.tenant_id == tenant_id, include_aliases=True)
+            for key in keys:
+                attributes.setdefault(key, []).append(self._criterion)
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _OfTenant, (self.root_entity, self._tenant_id)
+    def beside(self, statement: Any) -> Iterator[ColumnElement[bool]]:
+        """The conditions on the models that an UPDATE or DELETE reads beside the table it writes.
 
-
-_KEPT: Final = _Kept()
-BY_KEY: Final = _ByKey()
-"""The option of a statement that names the tenant itself."""
+        SQLAlchemy adds criteria to the table that is written alone.
+        """
+        seen = {None, statement.table._annotations.get("parententity")}  # noqa: SLF001  only there does it stand
+        left = [*statement._where_criteria, *(getattr(statement, "_values", None) or {}).values()]  # noqa: SLF001
+        while left:
+            element = left.pop()
+            found = element._annotations.get("parententity")  # noqa: SLF001  as above
+            if found not in seen:
+                seen.add(found)
+                if attribute(found.mapper.class_) is not None:
+                    yield self._criterion._resolve_where_criteria(found)  # noqa: SLF001  its own
+            # Subqueries are no expressions of columns: they get the criteria of their own models.
+            if isinstance(element, ColumnElement) and not isinstance(element, (ColumnClause, BindParameter)):
+                left += element.get_children()
 
 
 @lru_cache(maxsize=1024)
-def of(tenant_id: UUID) -> tuple[ExecutableOption, ...]:
-    """The options that add the tenant to a statement, for each table of it, aliases and subqueries included.
-
-    They cost more to make than a session does, and hold nothing but the tenant.
-    """
-    return _OfTenant(TenantScoped, tenant_id), _OfTenant(TenantRoot, tenant_id), _KEPT
+def of(tenant_id: UUID) -> OfTenant:
+    """The option of a tenant. It costs more to make than a session does, and holds nothing but the tenant."""
+    return OfTenant(tenant_id)
 
 
-def keep(state: ORMExecuteState, options: tuple[ExecutableOption, ...], tenant_id: UUID) -> None:
+def keep(state: ORMExecuteState, option: OfTenant) -> None:
     """Keep the statement that a session is about to execute to the tenant.
 
     Raises:
@@ -82,15 +128,64 @@ def keep(state: ORMExecuteState, options: tuple[ExecutableOption, ...], tenant_i
     """
     statement: Any = state.statement
     if isinstance(statement, TextClause):
-        if _CONTROL.match(statement.text):
-            raise TransactionControl(" ".join(statement.text.split())[:60])
-    elif not state.is_orm_statement or state.is_column_load:
-        # Columns are loaded by the row's key, of which the tenant is a part.
+        control.check(statement.text, tenant=True)
         return
-    elif state.is_insert or (state.is_update and _by_key(state)):
-        rows.keep(state, tenant_id)
-    elif not any(isinstance(option, (_Kept, _ByKey)) for option in state.user_defined_options):
-        state.statement = statement.options(*options)
+    if isinstance(statement, LambdaElement):
+        statement = statement._resolved  # noqa: SLF001  a lambda takes no options, what it makes does
+    if not state.is_orm_statement:
+        # The models of a subquery take the option from the statement around it.
+        if not isinstance(statement, (SelectBase, UpdateBase)):
+            return
+    elif statement.is_dml:
+        if state.is_update and _by_key(state):
+            rows.keep(state, statement, option.tenant_id)
+            return
+        statement = _written(state, statement, option)
+    elif _looks_up(state, statement, option.tenant_id) or state.is_column_load:
+        # The tenant is a part of the row's key.
+        return
+    state.statement = _with(statement, option)
+
+
+def _written(state: ORMExecuteState, statement: Any, option: OfTenant) -> Any:
+    """An INSERT with the tenant in its rows, an UPDATE or DELETE with the conditions on what it reads beside its table."""
+    if statement.is_from_statement:  # select(Model).from_statement(insert(Model)…)
+        around = statement._generate()  # noqa: SLF001  SQLAlchemy replaces what stands in it in no other way
+        around.element = _written(state, statement.element, option)
+        return around
+    if state.is_insert:
+        return rows.keep(state, statement, option.tenant_id)
+    beside = tuple(option.beside(statement))
+    return statement.where(*beside) if beside else statement
+
+
+def _looks_up(state: ORMExecuteState, statement: Any, tenant_id: UUID) -> bool:
+    """Whether a statement looks up one row by its whole key, with this tenant in it: `get()` and lazy loads."""
+    conditions: Any = getattr(statement, "_where_criteria", ())
+    mapper: Any = state.bind_mapper
+    return (
+        len(conditions) == 1
+        and mapper is not None
+        and conditions[0] is mapper._get_clause[0]  # noqa: SLF001  the mapper has one, which nothing else does
+        and isinstance(state.parameters, dict)
+        and tenant_id in state.parameters.values()
+        # Which may join other tables to the row.
+        and not statement._with_options  # noqa: SLF001  as below
+    )
+
+
+def _with(statement: Any, option: OfTenant) -> Any:
+    """`statement` with the option of this tenant, and with that of no other."""
+    given = statement._with_options  # noqa: SLF001  SQLAlchemy shows those of users alone
+    if not given:
+        return statement.options(option)
+    # Loaders of relationships take over what the statement had that loaded their objects.
+    if option in given:
+        return statement
+    if any(isinstance(one, OfTenant) for one in given):
+        statement = statement._generate()  # noqa: SLF001  `options()` would append, not replace
+        statement._with_options = tuple(one for one in given if not isinstance(one, OfTenant))  # noqa: SLF001  as above
+    return statement.options(option)
 
 
 def _by_key(state: ORMExecuteState) -> bool:

@@ -118,7 +118,7 @@ class RoleNotTaken(SessionError):
 
 
 class TransactionControl(SessionError):
-    """A statement in text would end the transaction, or undo the tenant or the role, behind the session's back.
+    """A statement in text would end the transaction, or change role, tenant or user, behind the session's back.
 
     Args:
         statement: its beginning.
@@ -127,7 +127,7 @@ class TransactionControl(SessionError):
     def __init__(self, statement: str) -> None:
         self.statement = statement
         super().__init__(
-            f"The statement {statement!r} would end the transaction or take away its tenant or role",
+            f"The statement {statement!r} would end the transaction or change its role, its tenant or its user",
             "Use commit(), rollback() and begin_nested() of the session, or open another session",
         )
 

@@ -68,6 +68,8 @@ def exact_address(given: IPv4Address | IPv6Address | str) -> IPv4Address | IPv6A
 
 
 def _uuid(given: object) -> UUID | None:
+    if type(given) is UUID:
+        return given
     if isinstance(given, UUID):
         # A subclass may print itself as it likes.
         return UUID(int=int(given))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from sqlalchemy import inspect
+from sqlalchemy.orm.attributes import instance_state
 
 from dbschema.mixins import TenantRoot, TenantScoped
 from dbschema.sessions.errors import ForeignTenant, TenantChanged
@@ -30,7 +32,7 @@ def take_in(instance: object, tenant_id: UUID) -> None:
     name = attribute(type(instance))
     if name is None:
         return
-    state: InstanceState[Any] = inspect(instance)
+    state = instance_state(instance)
     found = _tenants(state, name)
     if not found and state.key is None:
         setattr(instance, name, tenant_id)
@@ -46,8 +48,9 @@ def check_stored(instance: object, tenant_id: UUID) -> None:
         TenantChanged: it has another.
     """
     name = attribute(type(instance))
-    if name is not None and not same(inspect(instance).dict.get(name, tenant_id), tenant_id):
-        raise TenantChanged(type(instance).__name__, inspect(instance).dict[name], tenant_id)
+    stored = tenant_id if name is None else instance_state(instance).dict.get(name, tenant_id)
+    if not same(stored, tenant_id):
+        raise TenantChanged(type(instance).__name__, stored, tenant_id)
 
 
 def check_merge(instance: object, tenant_id: UUID) -> None:
@@ -56,31 +59,36 @@ def check_merge(instance: object, tenant_id: UUID) -> None:
     Raises:
         ForeignTenant: one of them is.
     """
-    state: InstanceState[Any] = inspect(instance)
+    state = instance_state(instance)
     found = [instance, *(other for other, *_ in state.mapper.cascade_iterator("merge", state))]
     for each in found:
         name = attribute(type(each))
-        for value in () if name is None else _tenants(inspect(each), name):
+        for value in () if name is None else _tenants(instance_state(each), name):
             if not same(value, tenant_id):
                 raise ForeignTenant(type(each).__name__, value, tenant_id)
 
 
 def identity(entity: Any, ident: Any, tenant_id: UUID) -> Any:
     """The primary key that `ident` means: of a table whose key is tenant and id, the id alone will do."""
-    if not is_scoped(entity):
+    if isinstance(ident, (tuple, list)):
         return ident
-    mapper = inspect(entity).mapper
     if isinstance(ident, dict):
-        return {"tenant_id": tenant_id, **ident}
-    if isinstance(ident, (tuple, list)) or len(mapper.primary_key) != 2:
+        scoped = attribute(inspect(entity).mapper.class_) == "tenant_id"
+        return {"tenant_id": tenant_id, **ident} if scoped else ident
+    place = _place_of_tenant(entity)
+    if place is None:
         return ident
-    given = mapper.get_property_by_column(mapper.primary_key[0]).key == "tenant_id"
-    return (tenant_id, ident) if given else (ident, tenant_id)
+    return (ident, tenant_id) if place else (tenant_id, ident)
 
 
-def is_scoped(entity: Any) -> bool:
-    """Whether the rows of a model, or of an alias of it, belong to tenants."""
-    return issubclass(inspect(entity).mapper.class_, TenantScoped)
+@lru_cache(maxsize=512)
+def _place_of_tenant(entity: Any) -> int | None:
+    """Where the tenant stands in the primary key of a model; None where the key is not tenant and id."""
+    mapper = inspect(entity).mapper
+    if not issubclass(mapper.class_, TenantScoped) or len(mapper.primary_key) != 2:
+        return None
+    keys = [mapper.get_property_by_column(column).key for column in mapper.primary_key]
+    return keys.index("tenant_id") if "tenant_id" in keys else None
 
 
 def same(value: object, tenant_id: UUID) -> bool:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import event
+from sqlalchemy import TextClause, event
 
 from dbschema.ddl.tenancy import OPERATOR_ROLE
+from dbschema.sessions import control
 from dbschema.sessions.acting import ActingSession
 from dbschema.sessions.errors import NoReason
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from sqlalchemy import Connection, Engine
-    from sqlalchemy.orm import SessionTransaction
+    from sqlalchemy.orm import ORMExecuteState, SessionTransaction
 
 log: Final = logging.getLogger("dbschema.sessions")
 
@@ -89,3 +90,9 @@ def _log(session: OperatorSession, transaction: SessionTransaction, connection: 
             session.role,
             session.reason,
         )
+
+
+@event.listens_for(OperatorSession, "do_orm_execute")
+def _execute(state: ORMExecuteState) -> None:
+    if isinstance(state.statement, TextClause):
+        control.check(state.statement.text, tenant=False)

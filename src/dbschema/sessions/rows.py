@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import ORMExecuteState
 
 
-def keep(state: ORMExecuteState, tenant_id: UUID) -> None:
-    """Add the tenant to the rows of an INSERT, and of an UPDATE that finds its rows by their key.
+def keep(state: ORMExecuteState, statement: Any, tenant_id: UUID) -> Any:
+    """Add the tenant to the rows of an INSERT, and of an UPDATE that finds its rows by their key; give the statement with them.
 
     INSERT … SELECT names its columns itself, and the policy looks at what it brings.
 
@@ -28,8 +28,7 @@ def keep(state: ORMExecuteState, tenant_id: UUID) -> None:
     mapper = state.bind_mapper
     name = None if mapper is None else attribute(mapper.class_)
     if mapper is None or name is None:
-        return
-    statement: Any = state.statement
+        return statement
     filled = partial(complete, entity=mapper.class_, tenant_id=tenant_id)
     parameters: Any = state.parameters
     if isinstance(parameters, (list, tuple)):
@@ -37,14 +36,15 @@ def keep(state: ORMExecuteState, tenant_id: UUID) -> None:
     elif parameters is not None and _given(parameters, name) is not None:
         state.parameters = filled(parameters)
     elif statement.select is not None:
-        return
+        return statement
     elif statement._multi_values:  # noqa: SLF001  SQLAlchemy shows what VALUES holds in no other way
-        state.statement = _with_rows(statement, filled)
+        return _with_rows(statement, filled)
     else:
         row = statement._values or {}  # noqa: SLF001  as above
         filled(row)  # raises where it must
         if _given(row, name) is None:
-            state.statement = statement.values({name: tenant_id})
+            return statement.values({name: tenant_id})
+    return statement
 
 
 def complete(row: Mapping[Any, Any], entity: type[object], tenant_id: UUID) -> dict[Any, Any]:

@@ -11,7 +11,7 @@ from dbschema.sessions import criteria, objects, rows
 from dbschema.sessions.acting import ActingSession
 from dbschema.sessions.errors import OperatorRole
 from dbschema.sessions.literals import exact
-from dbschema.sessions.objects import take_in
+from dbschema.sessions.objects import identity, take_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -55,7 +55,7 @@ class TenantSession(ActingSession):
         if role == OPERATOR_ROLE.name:
             raise OperatorRole(role)
         self._tenant_id = exact(tenant_id)
-        self._criteria = criteria.of(self._tenant_id)
+        self._option = criteria.of(self._tenant_id)
         super().__init__(
             bind, role=role, tenant_id=self._tenant_id, user_id=user_id, ip_address=ip_address, **options
         )
@@ -67,20 +67,11 @@ class TenantSession(ActingSession):
 
     def get(self, entity: type[O] | Mapper[O], ident: Any, **options: Any) -> O | None:
         """As `Session.get`; of a tenant's table, the row's `id` alone will do."""
-        key, options = self._by_key(entity, ident, options)
-        return super().get(entity, key, **options)
+        return super().get(entity, identity(entity, ident, self._tenant_id), **options)
 
     def get_one(self, entity: type[O] | Mapper[O], ident: Any, **options: Any) -> O:
         """As `Session.get_one`; of a tenant's table, the row's `id` alone will do."""
-        key, options = self._by_key(entity, ident, options)
-        return super().get_one(entity, key, **options)
-
-    def _by_key(self, entity: Any, ident: Any, options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-        """The primary key that `ident` means, and options without a second word of the tenant that it names."""
-        key = objects.identity(entity, ident, self._tenant_id)
-        if isinstance(key, tuple) and self._tenant_id in key and objects.is_scoped(entity):
-            options = {**options, "options": [*(options.get("options") or ()), criteria.BY_KEY]}
-        return key, options
+        return super().get_one(entity, identity(entity, ident, self._tenant_id), **options)
 
     def merge(self, instance: O, **options: Any) -> O:
         """As `Session.merge`.
@@ -170,8 +161,7 @@ def tenant_session(
 
 @event.listens_for(TenantSession, "do_orm_execute")
 def _execute(state: ORMExecuteState) -> None:
-    session = cast("TenantSession", state.session)
-    criteria.keep(state, session._criteria, session._tenant_id)  # noqa: SLF001  its own listener
+    criteria.keep(state, cast("TenantSession", state.session)._option)  # noqa: SLF001  its own listener
 
 
 @event.listens_for(TenantSession, "before_attach")
