@@ -62,6 +62,7 @@ class Staging:
         self.name = f"dbschema_load_{unique}"
         self.row, self.omitted = f"row_{unique}", f"omitted_{unique}"
         self._columns: set[str] = set()
+        self._end = "(0,0)"
 
     @property
     def sql(self) -> str:
@@ -91,6 +92,34 @@ class Staging:
         """Make single rows quick to find."""
         self._run(f"CREATE INDEX ON {self.sql} ({self.row})")
         self._run(f"ANALYZE {self.sql}")
+
+    @property
+    def can_overlap(self) -> bool:
+        """Whether a statement can run while this program does something else."""
+        return psycopg.Pipeline.is_supported()
+
+    def latest(self, first: int, last: int) -> str:
+        """Where the rows `first` to `last` lie, the last ones that were sent: a condition, or nothing if they lie scattered."""
+        # COPY appends to a table that was made in the same transaction. That is how it is, and not what is promised.
+        after = f"ctid OPERATOR(pg_catalog.>) '{self._end}'"
+        scan = f"SELECT pg_catalog.count(*), pg_catalog.max(ctid) FROM {self.sql} WHERE {after}"  # noqa: S608  no values
+        count, end = self._connection.execute(executable(scan)).one()
+        if count != last - first + 1:
+            return ""
+        self._end = end
+        return f"s.{after} AND "
+
+    def execute(self, statement: str, meanwhile: Callable[[], object]) -> int:
+        """Run a statement, and call `meanwhile` while the server is at it; gives how many rows it wrote.
+
+        Raises:
+            DBAPIError: the statement failed, as SQLAlchemy would raise it.
+        """
+        try:
+            with self._occupied():
+                return _overlapping(self.raw, statement, meanwhile)
+        except _OfStatement as failed:
+            raise self._wrapped(failed.error, statement) from failed.error
 
     def fill(self, blocks: Iterable[Packed], sent: Callable[[int], object]) -> None:
         """Send the blocks, in one COPY as long as they have the same columns.
@@ -162,6 +191,10 @@ class Staging:
             column = next((item.name for item in fields if item.name in words), None)
             problem = Problem(begun + int(place[1]) - 1, column, reason_of(error))
             raise BadRows(self._target.name, [problem], more=True, sqlstate=error.sqlstate) from None
+        raise self._wrapped(error, statement) from error
+
+    def _wrapped(self, error: psycopg.Error, statement: str) -> Exception:
+        """An error of psycopg as SQLAlchemy raises it."""
         lost = self.raw.closed
         wrapped = DBAPIError.instance(
             statement,
@@ -174,7 +207,7 @@ class Staging:
         )
         if lost:
             self._connection.invalidate(error)
-        raise wrapped from error
+        return wrapped
 
     def _run(self, statement: str) -> None:
         self._connection.execute(executable(statement))
@@ -235,3 +268,49 @@ def _copying(
         await_only(context.__aexit__(type(error), error, error.__traceback__))
         raise
     await_only(context.__aexit__(None, None, None))
+
+
+class _OfStatement(Exception):
+    """What the statement failed with, and not what was done meanwhile."""
+
+    def __init__(self, error: psycopg.Error) -> None:
+        super().__init__(error)
+        self.error = error
+
+
+def _overlapping(
+    raw: psycopg.Connection[Any] | psycopg.AsyncConnection[Any],
+    statement: str,
+    meanwhile: Callable[[], object],
+) -> int:
+    """Send a statement, call `meanwhile`, and then wait for the statement; the rows that it wrote."""
+    failure: BaseException | None = None
+    try:
+        # A pipeline sends without waiting; its end is where the answer is waited for.
+        pipeline: Any = raw.pipeline()
+        cursor: Any = raw.cursor()
+        wait = await_only if isinstance(raw, psycopg.AsyncConnection) else _there_already
+        enter, leave = (
+            (pipeline.__aenter__, pipeline.__aexit__)
+            if isinstance(raw, psycopg.AsyncConnection)
+            else (pipeline.__enter__, pipeline.__exit__)
+        )
+        wait(enter())
+        try:
+            wait(cursor.execute(statement, prepare=False))
+            try:
+                meanwhile()
+            except BaseException as error:  # raised again once the connection is free
+                failure = error
+        finally:
+            wait(leave(None, None, None))
+    except psycopg.Error as error:
+        if failure is None:
+            raise _OfStatement(error) from None
+    if failure is not None:
+        raise failure
+    return int(cursor.rowcount)
+
+
+def _there_already(result: Any) -> Any:
+    return result
