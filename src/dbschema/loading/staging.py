@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 # Classes of SQLSTATE that speak of data: data exception, integrity constraint, and what a trigger raises.
 _OF_DATA = ("22", "23", "P0", "54")
 
+# The place of no row, which numbers its rows from 1 within a page.
+_BEFORE_ALL = "(0,0)"
+
 
 def of_data(sqlstate: str | None) -> bool:
     """Whether an error may be the fault of a row, and not of the connection, the server or the role."""
@@ -62,7 +65,7 @@ class Staging:
         self.name = f"dbschema_load_{unique}"
         self.row, self.omitted = f"row_{unique}", f"omitted_{unique}"
         self._columns: set[str] = set()
-        self._end = "(0,0)"
+        self._end = _BEFORE_ALL
 
     @property
     def sql(self) -> str:
