@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from dbschema import async_bulk_load, bulk_load
 from dbschema.loading import BadRows, staging, transfer
 from dbschema.loading.errors import WrongCall
+from dbschema.loading.target import find
 from dbschema.models import Incident, Order
 
 from .conftest import MINE, act, make_tenants
@@ -100,6 +101,27 @@ def test_rows_that_lie_scattered_in_the_staging_table_arrive_as_well(
     loaded = bulk_load(session, Incident, incidents(10), block=1)
 
     assert loaded.count == session.scalar(select(func.count()).select_from(Incident)) == 10
+
+
+def test_rows_read_ahead_are_bounded_by_their_size(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transfer, "PORTION", 20)
+    monkeypatch.setattr(transfer, "AHEAD", 300)
+    sent = 0
+    ahead = []
+
+    def rows() -> Iterator[dict[str, Any]]:
+        for number in range(100):
+            ahead.append(number - sent)
+            yield {**GOOD, "title": "t" * 99}
+
+    def tell(progress: Any) -> None:
+        nonlocal sent
+        sent = progress.rows
+
+    bulk_load(session, Incident, rows(), block=1, on_progress=tell)
+
+    assert 1 < max(ahead) <= 4
+    assert statements(session) == 5
 
 
 def test_a_column_that_a_later_portion_brings_has_its_default_before(session: Session) -> None:
@@ -318,6 +340,22 @@ def test_a_connection_that_dies_while_a_portion_is_written_is_told_as_sqlalchemy
 
     assert raised.value.connection_invalidated
     connection.close()
+
+
+def test_a_server_that_ends_the_session_and_has_not_closed_it_yet_is_lost_too(session: Session) -> None:
+    """The error of a statement then comes over a connection that still looks open."""
+
+    class Ended(psycopg.errors.AdminShutdown):
+        class diag:  # noqa: N801  as psycopg names it
+            severity_nonlocalized = "FATAL"
+
+    connection = session.connection()
+    target = find(connection, Incident.__table__)
+
+    error = staging.Staging(connection, target)._wrapped(Ended(), "INSERT")
+
+    assert isinstance(error, DBAPIError)
+    assert (error.connection_invalidated, connection.invalidated) == (True, True)
 
 
 @pytest_asyncio.fixture

@@ -123,6 +123,9 @@ class Staging:
                 return _overlapping(self.raw, statement, meanwhile)
         except _OfStatement as failed:
             raise self._wrapped(failed.error, statement) from failed.error
+        finally:
+            if self.raw.closed and not self._connection.invalidated:
+                self._connection.invalidate()
 
     def fill(self, blocks: Iterable[Packed], sent: Callable[[int], object]) -> None:
         """Send the blocks, in one COPY as long as they have the same columns.
@@ -198,7 +201,8 @@ class Staging:
 
     def _wrapped(self, error: psycopg.Error, statement: str) -> Exception:
         """An error of psycopg as SQLAlchemy raises it."""
-        lost = self.raw.closed
+        # A server that ends the session says so first, and closes the connection a moment later.
+        lost = self.raw.closed or error.diag.severity_nonlocalized in ("FATAL", "PANIC")
         wrapped = DBAPIError.instance(
             statement,
             None,
@@ -310,6 +314,10 @@ def _overlapping(
     except psycopg.Error as error:
         if failure is None:
             raise _OfStatement(error) from None
+    finally:
+        # A server that has gone away may leave the connection in the pipeline, where it can do nothing else any more.
+        if not raw.closed and raw.pgconn.pipeline_status != psycopg.pq.PipelineStatus.OFF:
+            raw.pgconn.finish()
     if failure is not None:
         raise failure
     return int(cursor.rowcount)
