@@ -12,11 +12,11 @@ import psycopg
 from psycopg.errors import InsufficientPrivilege
 from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError, ProgrammingError
-from sqlalchemy.util import await_only
 
 from dbschema.ddl.objects.base import quote
 from dbschema.ddl.registry import executable
 from dbschema.loading.errors import BadRows, NoTemporaryTables, Problem, UnsupportedDriver, WrongCall
+from dbschema.loading.sending import OfStatement, copying, overlapping
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -120,8 +120,8 @@ class Staging:
         """
         try:
             with self._occupied():
-                return _overlapping(self.raw, statement, meanwhile)
-        except _OfStatement as failed:
+                return overlapping(self.raw, statement, meanwhile)
+        except OfStatement as failed:
             raise self._wrapped(failed.error, statement) from failed.error
         finally:
             if self.raw.closed and not self._connection.invalidated:
@@ -164,7 +164,7 @@ class Staging:
         statement = f"COPY {self.sql} ({', '.join(names)}) FROM STDIN (FORMAT binary)"
         begun = 0
         try:
-            with self._occupied(), _copying(self.raw, statement, types) as write:
+            with self._occupied(), copying(self.raw, statement, types) as write:
                 for block in blocks:
                     begun = begun or block.first
                     write(block.rows)
@@ -241,87 +241,3 @@ _REASONS = {
     "22021": "holds a character that the database's encoding has not",
     "54001": "is nested too deeply",
 }
-
-
-@contextmanager
-def _copying(
-    raw: psycopg.Connection[Any] | psycopg.AsyncConnection[Any], statement: str, types: Sequence[str]
-) -> Iterator[Callable[[Iterable[Sequence[Any]]], None]]:
-    """A COPY, as a function that sends rows; with psycopg's async connection within SQLAlchemy's greenlet."""
-    if isinstance(raw, psycopg.Connection):
-        with raw.cursor() as cursor, cursor.copy(statement) as copy:
-            copy.set_types(types)
-
-            def send(rows: Iterable[Sequence[Any]]) -> None:
-                write_row = copy.write_row
-                for row in rows:
-                    write_row(row)
-
-            yield send
-        return
-
-    # Not `async with`: between two blocks the rows are read, which may await something itself.
-    context = raw.cursor().copy(statement)
-    async_copy = await_only(context.__aenter__())
-    async_copy.set_types(types)
-
-    async def send_async(rows: Iterable[Sequence[Any]]) -> None:
-        for row in rows:
-            await async_copy.write_row(row)
-
-    try:
-        yield lambda rows: await_only(send_async(rows))
-    except BaseException as error:
-        await_only(context.__aexit__(type(error), error, error.__traceback__))
-        raise
-    await_only(context.__aexit__(None, None, None))
-
-
-class _OfStatement(Exception):
-    """What the statement failed with, and not what was done meanwhile."""
-
-    def __init__(self, error: psycopg.Error) -> None:
-        super().__init__(error)
-        self.error = error
-
-
-def _overlapping(
-    raw: psycopg.Connection[Any] | psycopg.AsyncConnection[Any],
-    statement: str,
-    meanwhile: Callable[[], object],
-) -> int:
-    """Send a statement, call `meanwhile`, and then wait for the statement; the rows that it wrote."""
-    failure: BaseException | None = None
-    try:
-        # A pipeline sends without waiting; its end is where the answer is waited for.
-        pipeline: Any = raw.pipeline()
-        cursor: Any = raw.cursor()
-        wait = await_only if isinstance(raw, psycopg.AsyncConnection) else _there_already
-        enter, leave = (
-            (pipeline.__aenter__, pipeline.__aexit__)
-            if isinstance(raw, psycopg.AsyncConnection)
-            else (pipeline.__enter__, pipeline.__exit__)
-        )
-        wait(enter())
-        try:
-            wait(cursor.execute(statement, prepare=False))
-            try:
-                meanwhile()
-            except BaseException as error:  # raised again once the connection is free
-                failure = error
-        finally:
-            wait(leave(None, None, None))
-    except psycopg.Error as error:
-        if failure is None:
-            raise _OfStatement(error) from None
-    finally:
-        # A server that has gone away may leave the connection in the pipeline, where it can do nothing else any more.
-        if not raw.closed and raw.pgconn.pipeline_status != psycopg.pq.PipelineStatus.OFF:
-            raw.pgconn.finish()
-    if failure is not None:
-        raise failure
-    return int(cursor.rowcount)
-
-
-def _there_already(result: Any) -> Any:
-    return result
