@@ -51,21 +51,23 @@ class Search:
     Args:
         connection: the connection, back at a savepoint from before the failure.
         writing: what failed.
-        count: how many rows there are.
+        first: the number of the first row that may be at fault; those before it are in the table.
+        count: the number of the last one.
         limit: how many are told.
     """
 
     connection: Connection
     writing: Writing
+    first: int
     count: int
     limit: int
     attempts: int = 0
 
     def explain(self, error: DBAPIError) -> Exception:
         """The error to raise in place of `error`: that itself, where it is no fault of the rows."""
-        state = _state(error)
-        if not of_data(state) and state not in (INSUFFICIENT_PRIVILEGE, TWICE):
+        if not may_be_of_rows(error):
             return error
+        state = _state(error)
         # Without rows only the statement itself can fail.
         if (without := self._attempt(0, 0)) is not None:
             if _state(without) == INSUFFICIENT_PRIVILEGE:
@@ -115,11 +117,13 @@ class Search:
         return problems
 
     def _empty(self, column: str) -> list[Problem]:
-        rows = self._rows(f"SELECT {self._row} FROM source WHERE {quote(column)} IS NULL")
+        rows = self._rows(f"SELECT {self._row} FROM source WHERE {self._late} AND {quote(column)} IS NULL")
         return [Problem(row, column, "is missing or NULL") for row in rows]
 
     def _violating(self, constraint: Any, name: str) -> list[Problem]:
-        rows = self._rows(f"SELECT {self._row} FROM source WHERE NOT ({constraint.condition})")
+        rows = self._rows(
+            f"SELECT {self._row} FROM source WHERE {self._late} AND NOT ({constraint.condition})"
+        )
         column = constraint.columns[0] if len(constraint.columns) == 1 else None
         return [Problem(row, column, f"violates the check {name}") for row in rows]
 
@@ -127,13 +131,18 @@ class Search:
     def _row(self) -> str:
         return self.writing.staging.row
 
+    @property
+    def _late(self) -> str:
+        """That a row is none of those that are in the table."""
+        return f"source.{self._row} >= {self.first}"
+
     def _twice(self, columns: list[str]) -> list[Problem]:
         """Rows whose key an earlier row of the input has."""
         keys = ", ".join(map(quote, columns))
         there = " AND ".join(f"{quote(column)} IS NOT NULL" for column in columns)
         found = self._ask(
             f"SELECT * FROM (SELECT {self._row} AS row, min({self._row}) OVER (PARTITION BY {keys}) AS first"
-            f" FROM source WHERE {there}) AS numbered WHERE row > first"
+            f" FROM source WHERE {there}) AS numbered WHERE row > first AND row >= {self.first}"
         )
         named = ", ".join(columns)
         return [
@@ -143,9 +152,12 @@ class Search:
     def _there(self, columns: list[str]) -> list[Problem]:
         """Rows whose key a row of the table has."""
         same = " AND ".join(f"t.{quote(column)} = source.{quote(column)}" for column in columns)
+        mine = ""
+        if self.first > 1:  # the table has rows of this input, which `_twice` tells about
+            mine = f" AND NOT EXISTS (SELECT FROM source AS t WHERE t.{self._row} < {self.first} AND {same})"
         rows = self._rows(
-            f"SELECT {self._row} FROM source"
-            f" WHERE EXISTS (SELECT FROM {self.writing.target.sql} AS t WHERE {same})"
+            f"SELECT {self._row} FROM source WHERE {self._late}"
+            f" AND EXISTS (SELECT FROM {self.writing.target.sql} AS t WHERE {same}){mine}"
         )
         named = ", ".join(columns)
         return [Problem(row, None, f"has the same ({named}) as a row that is there already") for row in rows]
@@ -157,7 +169,7 @@ class Search:
         missing = f"NOT EXISTS (SELECT FROM {constraint.referred_sql} AS o WHERE {same})"
         if constraint.is_of_itself:
             missing += f" AND NOT EXISTS (SELECT FROM source AS o WHERE {same})"
-        rows = self._rows(f"SELECT {self._row} FROM source WHERE {given} AND {missing}")
+        rows = self._rows(f"SELECT {self._row} FROM source WHERE {self._late} AND {given} AND {missing}")
         columns = [name for name in constraint.columns if name != "tenant_id"] or constraint.columns
         reason = f"refers to a row of {constraint.referred} that is not there"
         return [Problem(row, ", ".join(columns), reason) for row in rows]
@@ -186,7 +198,7 @@ class Search:
     def _by_halves(self, error: DBAPIError) -> list[Problem]:
         """Try halves of the rows, and halves of those that fail, until single rows are left."""
         found: list[Problem] = []
-        failing: list[tuple[int, int, DBAPIError]] = [(1, self.count, error)]
+        failing: list[tuple[int, int, DBAPIError]] = [(self.first, self.count, error)]
         while failing and len(found) <= self.limit:
             first, last, refusal = failing.pop()
             reason = reason_of(_orig(refusal))
@@ -215,16 +227,19 @@ class Search:
         try:
             self.connection.execute(executable(self.writing.statement(first, last)))
         except DBAPIError as error:
-            state = _state(error)
-            if error.connection_invalidated or not (
-                of_data(state) or state in (INSUFFICIENT_PRIVILEGE, TWICE) or first == 0
-            ):
+            if error.connection_invalidated or not (may_be_of_rows(error) or first == 0):
                 raise
             return error
         finally:
             if savepoint.is_active:
                 savepoint.rollback()
         return None
+
+
+def may_be_of_rows(error: DBAPIError) -> bool:
+    """Whether an error may be the fault of a row, or of a policy that refuses one."""
+    state = _state(error)
+    return of_data(state) or state in (INSUFFICIENT_PRIVILEGE, TWICE)
 
 
 def _orig(error: DBAPIError) -> psycopg.Error:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 from json import JSONEncoder, loads
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from sqlalchemy import JSON, ClauseElement, null
 
 from dbschema.loading.values import NUL, SURROGATE, Refused, wanted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+_WIDE = frozenset({"utf-8", "utf8"})
 # An even number of backslashes before it, or it is itself escaped.
 _JSON_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _JSON_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
@@ -28,9 +30,11 @@ def json(
         encoding: the client's encoding.
         version: what JSONB has before the document.
     """
-    wide = encoding in {"utf-8", "utf8"}
     # NaN is no JSON, and PostgreSQL refuses it.
-    write = serializer or JSONEncoder(allow_nan=False, ensure_ascii=not wide, separators=(",", ":")).encode
+    write = (
+        serializer
+        or JSONEncoder(allow_nan=False, ensure_ascii=encoding not in _WIDE, separators=(",", ":")).encode
+    )
 
     def one(value: Any) -> bytes | None:
         if isinstance(value, ClauseElement):
@@ -55,6 +59,31 @@ def json(
         return version + document
 
     return one
+
+
+def many(encoding: str, *, version: bytes, none_is_data: bool) -> Callable[[Sequence[Any]], Sequence[bytes]]:
+    """A whole column in one call, which takes a third of the time; raises where `json` has to look at the documents.
+
+    Args:
+        encoding, version: as `json`.
+        none_is_data: None is JSON's null.
+    """
+    write = JSONEncoder(allow_nan=False, ensure_ascii=encoding not in _WIDE, separators=(",", ":")).encode
+    mark = uuid4().hex  # which no document holds, since nobody knows it before
+    between = f',"{mark}",'.encode()
+    plain = {dict, list, str, int, float, bool} | ({type(None)} if none_is_data else set())
+
+    def quick(column: Sequence[Any]) -> Sequence[bytes]:
+        marked: list[Any] = [mark] * (2 * len(column) - 1)
+        marked[::2] = column
+        if not plain.issuperset(map(type, column)) or b"\\u" in (whole := write(marked).encode(encoding)):
+            raise Refused("needs a closer look")
+        found = whole[1:-1].split(between)
+        if len(found) != len(column):
+            raise Refused("needs a closer look")
+        return [version + document for document in found]
+
+    return quick
 
 
 def _has_half_a_pair(document: str) -> bool:

@@ -178,10 +178,14 @@ def _closed_set(declared: CheckedText[Any]) -> Encoder:
 
 def _json(declared: Any, kind: str, wire: Wire) -> Encoder:
     serializer = getattr(wire.dialect, "_json_serializer", None)
-    one = documents.json(serializer, wire.encoding, version=b"\x01" if kind == "jsonb" else b"")
+    version = b"\x01" if kind == "jsonb" else b""
+    one = documents.json(serializer, wire.encoding, version=version)
     # As the ORM: None is JSON's null, unless the type says that it is SQL's.
     as_null = getattr(getattr(declared, "impl_instance", declared), "none_as_null", False)
-    return Encoder("bytea", one, none_is_data=not as_null)
+    quick = None
+    if serializer is None:
+        quick = documents.many(wire.encoding, version=version, none_is_data=not as_null)
+    return Encoder("bytea", one, quick=quick, none_is_data=not as_null)
 
 
 def general(column: Column[Any], wire: Wire) -> Encoder:

@@ -10,11 +10,8 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.util import await_only
 
-from dbschema.ddl.registry import executable
-from dbschema.loading.culprits import Search
 from dbschema.loading.encoders import Wire
 from dbschema.loading.errors import NoTransaction, WrongCall
 from dbschema.loading.fields import mapped, shape_of
@@ -23,6 +20,7 @@ from dbschema.loading.progress import Listener, Progress, telling
 from dbschema.loading.reading import Reader
 from dbschema.loading.staging import Staging, driver_of
 from dbschema.loading.target import find
+from dbschema.loading.transfer import Transfer
 from dbschema.loading.writing import OnConflict, Writing, key_of
 
 if TYPE_CHECKING:
@@ -104,19 +102,18 @@ def bulk_load(
         packer = Packer(
             shape, Reader(shape, columns), limit=max_problems, same_columns=on_conflict == "update"
         )
-        packed = packer.pack(blocks)
+        transfer = Transfer(
+            connection=connection,
+            staging=staging,
+            blocks=packer.pack(blocks),
+            writing=lambda: Writing(shape, target, staging, packer.staged, on_conflict, conflict_key),
+            # An update has to meet a key that occurs twice within one statement, or it would not see it.
+            in_portions=target.divisible and on_conflict != "update" and staging.can_overlap,
+            sent=lambda sent: tell(Progress("sending", sent, total)),
+            limit=max_problems,
+        )
         staging.create()
-        staging.fill(packed, lambda sent: tell(Progress("sending", sent, total)))
-        count = 0
-        if packer.count:
-            writing = Writing(shape, target, staging, packer.staged, on_conflict, conflict_key)
-            if on_conflict == "update" and not writing.changed:
-                raise WrongCall(
-                    "The rows bring nothing but their key, so that an update would change nothing",
-                    "Use on_conflict='ignore'",
-                )
-            tell(Progress("writing", packer.count, total))
-            count = _write(connection, writing, packer.count, max_problems)
+        count = transfer.run(lambda: packer.count and tell(Progress("writing", packer.count, total)))
         staging.drop()
         tell(Progress("done", packer.count, total))
     if on_conflict == "update":
@@ -202,24 +199,6 @@ def _all_or_nothing(connection: Connection) -> Iterator[None]:
             savepoint.rollback()
         raise
     savepoint.commit()
-
-
-def _write(connection: Connection, writing: Writing, rows: int, limit: int) -> int:
-    """Take the rows into the table; gives how many were written."""
-    savepoint = connection.begin_nested()
-    try:
-        written = connection.execute(executable(writing.statement())).rowcount
-    except DBAPIError as error:
-        if error.connection_invalidated:
-            raise
-        savepoint.rollback()
-        explained = Search(connection, writing, rows, limit).explain(error)
-        if explained is error:
-            raise
-        # Not `from error`: PostgreSQL's own words may quote the row.
-        raise explained from None
-    savepoint.commit()
-    return written
 
 
 def _expire(session: Session | scoped_session[Any] | Connection, model: type[Any]) -> None:

@@ -32,6 +32,7 @@ class Packed:
         rows: the encoded rows.
         first: the number of its first row.
         last: the number of its last row.
+        size: about how much memory its values take: their bytes and characters.
     """
 
     fields: tuple[Field, ...]
@@ -39,6 +40,7 @@ class Packed:
     rows: Iterable[Sequence[Any]]
     first: int
     last: int
+    size: int
 
 
 class Packer:
@@ -97,7 +99,7 @@ class Packer:
         self._check_tenant(columns, len(rows), first)
         context = Context(columns)
         marks = _Marks(len(rows), len(self._shape.fields))
-        encoded: list[Iterable[Any]] = [range(first, first + len(rows))]
+        encoded: list[Sequence[Any]] = [range(first, first + len(rows))]
         for item in self._staged:
             values = columns.get(item)
             if values is None and item.makes_ids:
@@ -122,6 +124,11 @@ class Packer:
             rows=zip(*encoded, strict=True),
             first=first,
             last=self.count,
+            size=sum(
+                sum(map(len, filter(None, values)))
+                for item, values in zip(self._staged, encoded[1:], strict=False)
+                if item.encoder.wire in ("text", "bytea")
+            ),
         )
 
     def _stage(self, columns: Columns, first: int) -> None:

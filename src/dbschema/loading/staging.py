@@ -12,11 +12,11 @@ import psycopg
 from psycopg.errors import InsufficientPrivilege
 from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError, ProgrammingError
-from sqlalchemy.util import await_only
 
 from dbschema.ddl.objects.base import quote
 from dbschema.ddl.registry import executable
 from dbschema.loading.errors import BadRows, NoTemporaryTables, Problem, UnsupportedDriver, WrongCall
+from dbschema.loading.sending import OfStatement, copying, overlapping
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 # Classes of SQLSTATE that speak of data: data exception, integrity constraint, and what a trigger raises.
 _OF_DATA = ("22", "23", "P0", "54")
+
+# The place of no row, which numbers its rows from 1 within a page.
+_BEFORE_ALL = "(0,0)"
 
 
 def of_data(sqlstate: str | None) -> bool:
@@ -62,6 +65,7 @@ class Staging:
         self.name = f"dbschema_load_{unique}"
         self.row, self.omitted = f"row_{unique}", f"omitted_{unique}"
         self._columns: set[str] = set()
+        self._end = _BEFORE_ALL
 
     @property
     def sql(self) -> str:
@@ -91,6 +95,37 @@ class Staging:
         """Make single rows quick to find."""
         self._run(f"CREATE INDEX ON {self.sql} ({self.row})")
         self._run(f"ANALYZE {self.sql}")
+
+    @property
+    def can_overlap(self) -> bool:
+        """Whether a statement can run while this program does something else."""
+        return psycopg.Pipeline.is_supported()
+
+    def latest(self, first: int, last: int) -> str:
+        """Where the rows `first` to `last` lie, the last ones that were sent: a condition, or nothing if they lie scattered."""
+        # COPY appends to a table that was made in the same transaction. That is how it is, and not what is promised.
+        after = f"ctid OPERATOR(pg_catalog.>) '{self._end}'"
+        scan = f"SELECT pg_catalog.count(*), pg_catalog.max(ctid) FROM {self.sql} WHERE {after}"  # noqa: S608  no values
+        count, end = self._connection.execute(executable(scan)).one()
+        if count != last - first + 1:
+            return ""
+        self._end = end
+        return f"s.{after} AND "
+
+    def execute(self, statement: str, meanwhile: Callable[[], object]) -> int:
+        """Run a statement, and call `meanwhile` while the server is at it; gives how many rows it wrote.
+
+        Raises:
+            DBAPIError: the statement failed, as SQLAlchemy would raise it.
+        """
+        try:
+            with self._occupied():
+                return overlapping(self.raw, statement, meanwhile)
+        except OfStatement as failed:
+            raise self._wrapped(failed.error, statement) from failed.error
+        finally:
+            if self.raw.closed and not self._connection.invalidated:
+                self._connection.invalidate()
 
     def fill(self, blocks: Iterable[Packed], sent: Callable[[int], object]) -> None:
         """Send the blocks, in one COPY as long as they have the same columns.
@@ -129,7 +164,7 @@ class Staging:
         statement = f"COPY {self.sql} ({', '.join(names)}) FROM STDIN (FORMAT binary)"
         begun = 0
         try:
-            with self._occupied(), _copying(self.raw, statement, types) as write:
+            with self._occupied(), copying(self.raw, statement, types) as write:
                 for block in blocks:
                     begun = begun or block.first
                     write(block.rows)
@@ -162,7 +197,12 @@ class Staging:
             column = next((item.name for item in fields if item.name in words), None)
             problem = Problem(begun + int(place[1]) - 1, column, reason_of(error))
             raise BadRows(self._target.name, [problem], more=True, sqlstate=error.sqlstate) from None
-        lost = self.raw.closed
+        raise self._wrapped(error, statement) from error
+
+    def _wrapped(self, error: psycopg.Error, statement: str) -> Exception:
+        """An error of psycopg as SQLAlchemy raises it."""
+        # A server that ends the session says so first, and closes the connection a moment later.
+        lost = self.raw.closed or error.diag.severity_nonlocalized in ("FATAL", "PANIC")
         wrapped = DBAPIError.instance(
             statement,
             None,
@@ -174,7 +214,7 @@ class Staging:
         )
         if lost:
             self._connection.invalidate(error)
-        raise wrapped from error
+        return wrapped
 
     def _run(self, statement: str) -> None:
         self._connection.execute(executable(statement))
@@ -201,37 +241,3 @@ _REASONS = {
     "22021": "holds a character that the database's encoding has not",
     "54001": "is nested too deeply",
 }
-
-
-@contextmanager
-def _copying(
-    raw: psycopg.Connection[Any] | psycopg.AsyncConnection[Any], statement: str, types: Sequence[str]
-) -> Iterator[Callable[[Iterable[Sequence[Any]]], None]]:
-    """A COPY, as a function that sends rows; with psycopg's async connection within SQLAlchemy's greenlet."""
-    if isinstance(raw, psycopg.Connection):
-        with raw.cursor() as cursor, cursor.copy(statement) as copy:
-            copy.set_types(types)
-
-            def send(rows: Iterable[Sequence[Any]]) -> None:
-                write_row = copy.write_row
-                for row in rows:
-                    write_row(row)
-
-            yield send
-        return
-
-    # Not `async with`: between two blocks the rows are read, which may await something itself.
-    context = raw.cursor().copy(statement)
-    async_copy = await_only(context.__aenter__())
-    async_copy.set_types(types)
-
-    async def send_async(rows: Iterable[Sequence[Any]]) -> None:
-        for row in rows:
-            await async_copy.write_row(row)
-
-    try:
-        yield lambda rows: await_only(send_async(rows))
-    except BaseException as error:
-        await_only(context.__aexit__(type(error), error, error.__traceback__))
-        raise
-    await_only(context.__aexit__(None, None, None))

@@ -23,7 +23,14 @@ _PLACE = text(
     """
 SELECT c.oid, n.nspname, current_setting('search_path') AS search_path,
        nullif(current_setting(:setting, true), '') AS tenant,
-       current_user AS role, current_database() AS database
+       current_user AS role, current_database() AS database,
+       c.relkind = 'r' AND NOT c.relhasrules
+       AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger t
+                       WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND t.tgtype & 4 <> 0)
+       AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint k
+                       WHERE k.conrelid = c.oid AND k.contype = 'f'
+                         AND coalesce(pg_catalog.pg_partition_root(k.confrelid), k.confrelid)
+                             = coalesce(pg_catalog.pg_partition_root(c.oid), c.oid)) AS divisible
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relname = :name AND c.relkind IN ('r', 'p', 'v', 'f')
   AND n.oid <> pg_catalog.pg_my_temp_schema()
@@ -75,7 +82,11 @@ class TargetColumn:
 
 @dataclass(frozen=True)
 class Target:
-    """The table, and who loads into it."""
+    """The table, and who loads into it.
+
+    Args:
+        divisible: no trigger, rule or foreign key of the table can tell whether rows come in one statement or in several.
+    """
 
     oid: int
     schema: str
@@ -84,6 +95,7 @@ class Target:
     tenant: UUID | None
     role: str
     database: str
+    divisible: bool
 
     @cached_property
     def sql(self) -> str:
@@ -121,4 +133,5 @@ def find(connection: Connection, table: Table) -> Target:
         tenant=tenant,
         role=place.role,
         database=place.database,
+        divisible=place.divisible,
     )

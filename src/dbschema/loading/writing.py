@@ -128,12 +128,15 @@ class Writing:
             return value
         return f"CASE WHEN {' OR '.join(tests)} THEN {item.sql_default} ELSE {value} END"
 
-    def statement(self, first: int | None = None, last: int | None = None) -> str:
-        """INSERT … SELECT of all rows, or of those with numbers from `first` to `last`."""
+    def statement(self, first: int | None = None, last: int | None = None, place: str = "") -> str:
+        """INSERT … SELECT of all rows, or of those with numbers from `first` to `last`.
+
+        `place` is a condition that tells where in the staging table they lie.
+        """
         names = ", ".join(map(quote, self.values))
         rows = f"SELECT {', '.join(self.values.values())} FROM {self.staging.sql} AS s"
         if first is not None and last is not None:
-            rows += f" WHERE s.{self.staging.row} BETWEEN {first} AND {last}"
+            rows += f" WHERE {place}s.{self.staging.row} BETWEEN {first} AND {last}"
         return f"INSERT INTO {self.target.sql} AS t ({names}) {rows}{self._conflict()}"
 
     def source(self) -> str:
@@ -155,6 +158,18 @@ class Writing:
         # version are the triggers'.
         changed = ", ".join(f"{quote(name)} = excluded.{quote(name)}" for name in self.changed)
         return f" ON CONFLICT{arbiter} DO UPDATE SET {changed}"
+
+    def check(self) -> None:
+        """Refuse what cannot be meant.
+
+        Raises:
+            WrongCall: an update would change nothing.
+        """
+        if self.on_conflict == "update" and not self.changed:
+            raise WrongCall(
+                "The rows bring nothing but their key, so that an update would change nothing",
+                "Use on_conflict='ignore'",
+            )
 
     @cached_property
     def changed(self) -> list[str]:

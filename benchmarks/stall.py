@@ -1,0 +1,451 @@
+"""How long statements of live traffic stand still while a revision changes their table.
+
+    python benchmarks/stall.py [--rows 5000000] [--kinds index,not-null] [--wait-for-disk] [--show] [--url postgresql://…]
+
+Two readers and two writers, each a process with a connection of its own, work on a table of so many rows while
+`dbschema.migrations.runner` applies revisions to it. The table is narrow: five columns, about 100 bytes a row with its key. The
+plain form of a change is what autogenerate writes, by itself and in this run (`--show` prints it). It names what shall be, and
+it is taken as it is where PostgreSQL needs no scan for it; where it does, the safe form beside it is written by hand, in as
+many revisions as it needs. Printed are the longest statement that any of the four had while the change ran, how many took
+longer than the bar, and how long the change took.
+
+The last kind is a small change behind a reader that stays for four seconds: without a limit for locks, as psql would do it,
+and with the runner's 50 ms and its new attempts. The first line is the traffic alone for five seconds: what the machine
+itself does to it. Writers do not wait for the disk (`synchronous_commit = off`), so that what is seen is locks and not the
+disk's queue; `--wait-for-disk` has them wait. The traffic pauses two milliseconds between two statements.
+
+Bar: in the last form of each kind no statement takes longer than 100 ms. The exit code tells whether it holds.
+
+With --url the database is empty and the login may create tables; without, a private server is started in a temporary folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import random
+import shutil
+import sys
+import tempfile
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from textwrap import dedent, indent
+from time import monotonic, sleep
+from typing import TYPE_CHECKING, Any, cast
+
+import psycopg
+from alembic.autogenerate import produce_migrations, render_python_code
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    NullPool,
+    Table,
+    Text,
+    UniqueConstraint,
+    create_engine,
+    text,
+)
+
+from dbschema.autogenerate.render import render_item
+from dbschema.ddl import Policy, RowSecurity, declare
+from dbschema.migrations import runner
+from dbschema.migrations.environment import PLUGINS
+from dbschema.migrations.timeouts import Timeouts
+from dbschema.naming import NAMING_CONVENTION
+from dbschema.server import PrivateServer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from multiprocessing.connection import Connection
+
+BAR = 100.0
+OWNERS = 1000
+PAUSE = 0.002
+READER_STAYS = 4.0
+ENVIRONMENT = """
+from alembic import context
+from sqlalchemy import MetaData
+
+from dbschema.migrations import environment
+
+environment.run(context, MetaData())
+"""
+REVISION = '''"""Revision {id}."""
+import sqlalchemy as sa
+from alembic import op
+
+revision = "{id}"
+down_revision = {below!r}
+
+
+def upgrade():
+{up}
+'''
+TABLES = """
+op.execute("CREATE TABLE owners (id integer CONSTRAINT pk_owners PRIMARY KEY)")
+op.execute(
+    "CREATE TABLE items (id bigint CONSTRAINT pk_items PRIMARY KEY, owner_id integer, number bigint,"
+    " amount integer DEFAULT 0 NOT NULL, note text)"
+)
+"""
+
+
+def models(*extra: Any, **columns: Column[Any]) -> MetaData:
+    """The two tables, with what a change adds; a column of the same name takes the place of the one before."""
+    metadata = MetaData(naming_convention=NAMING_CONVENTION)
+    Table("owners", metadata, Column("id", Integer, primary_key=True, autoincrement=False))
+    found: dict[str, Column[Any]] = {
+        "id": Column("id", BigInteger, primary_key=True, autoincrement=False),
+        "owner_id": Column("owner_id", Integer),
+        "number": Column("number", BigInteger),
+        "amount": Column("amount", Integer, server_default=text("0"), nullable=False),
+        "note": Column("note", Text),
+        **columns,
+    }
+    tabular = [item for item in extra if not isinstance(item, (Policy, RowSecurity))]
+    Table("items", metadata, *found.values(), *tabular)
+    declare(metadata, *(item for item in extra if isinstance(item, (Policy, RowSecurity))))
+    return metadata
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A change.
+
+    Args:
+        name: what is printed.
+        wanted: the models after it.
+        safe: the safe form, a text a revision; empty: the plain form is safe.
+        undo: takes either form back.
+        reader: whether a reader stays in front of it.
+    """
+
+    name: str
+    wanted: Callable[[], MetaData]
+    safe: tuple[str, ...]
+    undo: str
+    reader: bool = False
+
+
+def sql(*statements: str) -> str:
+    return "\n".join(f"op.execute({statement!r})" for statement in statements)
+
+
+def index(name: str, unique: str = "") -> str:
+    """An index, outside of a transaction; what a run that was killed has left goes first."""
+    return f"""
+with op.get_context().autocommit_block():
+    op.execute("DROP INDEX CONCURRENTLY IF EXISTS {name}")
+    op.execute("CREATE {unique}INDEX CONCURRENTLY {name} ON items (number)")
+"""
+
+
+KINDS = (
+    Kind(
+        "index",
+        lambda: models(Index("idx_items_number", "number")),
+        (index("idx_items_number"),),
+        "DROP INDEX idx_items_number",
+    ),
+    Kind(
+        "foreign-key",
+        lambda: models(owner_id=Column("owner_id", Integer, ForeignKey("owners.id"))),
+        (
+            sql(
+                "ALTER TABLE items ADD CONSTRAINT fk_items_owner_id FOREIGN KEY (owner_id) REFERENCES owners (id) NOT VALID"
+            ),
+            sql("ALTER TABLE items VALIDATE CONSTRAINT fk_items_owner_id"),
+        ),
+        "ALTER TABLE items DROP CONSTRAINT fk_items_owner_id",
+    ),
+    Kind(
+        "check",
+        lambda: models(CheckConstraint("amount >= 0", name="amount")),
+        (
+            sql("ALTER TABLE items ADD CONSTRAINT ck_items_amount CHECK (amount >= 0) NOT VALID"),
+            sql("ALTER TABLE items VALIDATE CONSTRAINT ck_items_amount"),
+        ),
+        "ALTER TABLE items DROP CONSTRAINT ck_items_amount",
+    ),
+    Kind(
+        "not-null",
+        lambda: models(number=Column("number", BigInteger, nullable=False)),
+        (
+            sql("ALTER TABLE items ADD CONSTRAINT ck_items_number CHECK (number IS NOT NULL) NOT VALID"),
+            sql("ALTER TABLE items VALIDATE CONSTRAINT ck_items_number"),
+            sql(
+                "ALTER TABLE items ALTER number SET NOT NULL",
+                "ALTER TABLE items DROP CONSTRAINT ck_items_number",
+            ),
+        ),
+        "ALTER TABLE items ALTER number DROP NOT NULL",
+    ),
+    Kind(
+        "unique",
+        lambda: models(UniqueConstraint("number")),
+        (
+            index("uq_items_number", "UNIQUE "),
+            sql("ALTER TABLE items ADD CONSTRAINT uq_items_number UNIQUE USING INDEX uq_items_number"),
+        ),
+        "ALTER TABLE items DROP CONSTRAINT uq_items_number",
+    ),
+    Kind(
+        "column-default",
+        lambda: models(status=Column("status", Text, server_default="new", nullable=False)),
+        (),
+        "ALTER TABLE items DROP status",
+    ),
+    Kind(
+        "policy",
+        lambda: models(RowSecurity("items"), Policy("few", "items", using="amount >= 0")),
+        (),
+        "DROP POLICY few ON items; ALTER TABLE items DISABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL SECURITY",
+    ),
+    Kind(
+        "behind-a-reader",
+        lambda: models(remark=Column("remark", Text)),
+        (),
+        "ALTER TABLE items DROP remark",
+        reader=True,
+    ),
+)
+
+
+class Scripts:
+    """A folder of revisions that grows, each with a number for its name."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self._count = folder, 0
+        (folder / "versions").mkdir(parents=True)
+        (folder / "env.py").write_text(ENVIRONMENT)
+
+    def add(self, code: str) -> None:
+        below = f"{self._count:04}" if self._count else None
+        self._count += 1
+        name = f"{self._count:04}"
+        source = REVISION.format(id=name, below=below, up=indent(code.strip(), "    "))
+        (self.folder / "versions" / f"r{name}.py").write_text(source)
+
+
+def autogenerated(url: str, metadata: MetaData) -> str:
+    """What autogenerate writes into upgrade(), so that the database becomes what the models say."""
+    engine = create_engine(url, poolclass=NullPool)
+    options = {
+        "target_metadata": metadata,
+        "compare_type": True,
+        "compare_server_default": True,
+        "autogenerate_plugins": list(PLUGINS),
+        "sqlalchemy_module_prefix": "sa.",
+        "alembic_module_prefix": "op.",
+        "user_module_prefix": None,
+    }
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts=options)
+        operations = cast("Any", produce_migrations(context, metadata).upgrade_ops)
+        code = render_python_code(operations, render_item=render_item, migration_context=context)
+    return "\n".join(line for line in dedent(f"    {code}").splitlines() if not line.startswith("#"))
+
+
+def work(url: str, number: int, rows: int, line: Connection) -> None:
+    """One client: statement after statement. Asked by True, it answers with what it has done since; by False, it ends."""
+    chance = random.Random(number)
+    writes = number % 2 == 1
+    own = rows
+    took: list[tuple[float, float]] = []
+    errors: list[str] = []
+    with psycopg.connect(url, autocommit=True) as connection:
+        while True:
+            key = chance.randint(1, rows)
+            began = monotonic()
+            try:
+                if not writes:
+                    connection.execute("SELECT number, note FROM items WHERE id = %s", (key,)).fetchone()
+                elif key % 10:
+                    connection.execute("UPDATE items SET amount = amount + 1 WHERE id = %s", (key,))
+                else:
+                    own += 1
+                    new = 4 * own + number
+                    connection.execute(
+                        "INSERT INTO items (id, owner_id, number) VALUES (%s, 1, %s)", (new, new)
+                    )
+            except psycopg.Error as error:
+                errors.append(f"{error.sqlstate} {error}".strip())
+            took.append((began, monotonic() - began))
+            sleep(PAUSE)
+            if line.poll():
+                if not line.recv():
+                    return
+                line.send((took, errors))
+                took, errors = [], []
+
+
+class Traffic:
+    """The four clients."""
+
+    def __init__(self, url: str, rows: int) -> None:
+        fresh = multiprocessing.get_context("spawn")
+        self._clients = []
+        for number in range(4):
+            here, there = fresh.Pipe()
+            client = fresh.Process(target=work, args=(url, number, rows, there), daemon=True)
+            client.start()
+            there.close()
+            self._clients.append((client, here))
+        self.since()  # they have begun
+
+    def since(self) -> list[tuple[float, float]]:
+        """When each statement since the last call began, and how long it took."""
+        for _, line in self._clients:
+            line.send(True)
+        took: list[tuple[float, float]] = []
+        for _, line in self._clients:
+            mine, errors = line.recv()
+            if errors:
+                raise SystemExit(
+                    f"{len(errors)} statements of the traffic failed, the first with: {errors[0]}"
+                )
+            took += mine
+        return took
+
+    def end(self) -> None:
+        for client, line in self._clients:
+            line.send(False)
+            client.join()
+
+
+@contextmanager
+def staying(url: str, *, stays: bool) -> Iterator[None]:
+    """A reader that has the table for four seconds."""
+    if not stays:
+        yield
+        return
+    there = threading.Event()
+
+    def read() -> None:
+        with psycopg.connect(url) as connection:
+            connection.execute("SELECT FROM items LIMIT 1")
+            there.set()
+            sleep(READER_STAYS)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    there.wait()
+    yield
+    reader.join()
+
+
+@dataclass(frozen=True)
+class Measured:
+    longest: float
+    late: int
+    count: int
+    seconds: float
+
+
+def watched(traffic: Traffic, url: str, change: Callable[[], object], *, reader: bool = False) -> Measured:
+    """Milliseconds of the longest statement that ran while the change did."""
+    traffic.since()
+    with staying(url, stays=reader):
+        began = monotonic()
+        change()
+        ended = monotonic()
+    took = traffic.since()
+    during = [1000 * seconds for start, seconds in took if start < ended and start + seconds > began]
+    return Measured(max(during), sum(each > BAR for each in during), len(during), ended - began)
+
+
+def told(name: str, form: str, measured: Measured) -> None:
+    print(
+        f"{name:16} {form:9} {measured.longest:12,.0f} {measured.late:10,} of {measured.count:<8,} {measured.seconds:10.1f}",
+        flush=True,
+    )
+
+
+def fill(url: str, rows: int) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f"INSERT INTO owners SELECT generate_series(1, {OWNERS})")
+        connection.execute(
+            f"INSERT INTO items SELECT n, 1 + n % {OWNERS}, n, n % 100, 'note ' || n FROM generate_series(1, {rows}) AS n"
+        )
+        connection.execute("VACUUM ANALYZE")
+
+
+def measure(url: str, folder: Path, rows: int, kinds: list[Kind], *, show: bool) -> float:
+    """Print a line for each form of each kind; the longest stall of those that have to be short."""
+    scripts = Scripts(folder / "scripts")
+    sqlalchemy_url = url.replace("postgresql://", "postgresql+psycopg://", 1)
+
+    def change(code: tuple[str, ...], timeouts: Timeouts) -> Callable[[], object]:
+        for revision in code:
+            scripts.add(revision)
+        return lambda: runner.upgrade(url, location=scripts.folder, timeouts=timeouts)
+
+    change((TABLES,), Timeouts())()
+    fill(url, rows)
+    print(f"{'change':16} {'form':9} {'longest, ms':>12} {'later than bar':>14} {'':8} {'change, s':>10}")
+    traffic = Traffic(url, rows)
+    alone = watched(traffic, url, lambda: sleep(5))
+    told("none", "-", alone)
+    if alone.longest > BAR / 2:
+        print("The machine itself holds the traffic up: this run says little about the changes.", flush=True)
+    worst = 0.0
+    for kind in kinds:
+        plain = autogenerated(sqlalchemy_url, kind.wanted())
+        forms: list[tuple[str, tuple[str, ...], Timeouts]] = [("plain", (plain,), Timeouts())]
+        if kind.safe:
+            forms.append(("safe", kind.safe, Timeouts()))
+        if kind.reader:
+            forms = [("no limit", (plain,), Timeouts(lock=0)), ("runner's", (plain,), Timeouts())]
+        for number, (form, code, timeouts) in enumerate(forms, 1):
+            if show:
+                print(indent("\n--\n".join(each.strip() for each in code), "    | "))
+            measured = watched(traffic, url, change(code, timeouts), reader=kind.reader)
+            told(kind.name, form, measured)
+            if number == len(forms):
+                worst = max(worst, measured.longest)
+            change((sql(*kind.undo.split("; ")),), Timeouts())()
+    traffic.end()
+    return worst
+
+
+def main() -> int:
+    """Measure each kind; 0 where the bar holds."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rows", type=int, default=5_000_000)
+    parser.add_argument("--kinds", default=",".join(kind.name for kind in KINDS))
+    parser.add_argument("--wait-for-disk", action="store_true", help="writers wait for the disk")
+    parser.add_argument("--show", action="store_true", help="print the revisions")
+    parser.add_argument("--url", help="an empty database; private tables are made in it and left there")
+    arguments = parser.parse_args()
+    asked = arguments.kinds.split(",")
+    if unknown := set(asked) - {kind.name for kind in KINDS}:
+        parser.error(f"no such kinds: {', '.join(sorted(unknown))}")
+    kinds = [kind for kind in KINDS if kind.name in asked]
+    folder = Path(tempfile.mkdtemp(prefix="dbschema-benchmark-"))
+    folder.chmod(0o755)  # the server may run as another user
+    options = {} if arguments.wait_for_disk else {"synchronous_commit": "off"}
+    server = None if arguments.url else PrivateServer(folder / "server", options=options)
+    try:
+        url = arguments.url or cast("PrivateServer", server).start().url()
+        worst = measure(url, folder, arguments.rows, kinds, show=arguments.show)
+    finally:
+        if server is not None:
+            server.destroy()
+        shutil.rmtree(folder, ignore_errors=True)
+    verdict = "holds" if worst <= BAR else "is missed"
+    print(f"longest stall in the last form of each: {worst:,.0f} ms, and the bar of {BAR:,.0f} ms {verdict}")
+    return 0 if worst <= BAR else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
