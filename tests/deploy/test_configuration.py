@@ -49,7 +49,8 @@ def test_a_database_with_revisions_of_an_application_is_not_compared_with_our_mo
 
 def test_scripts_that_are_not_there_are_told() -> None:
     with pytest.raises(
-        BadFunctionSetting, match=r"names 'nowhere', which is none. Set it to an alembic.ini, or a folder with env.py"
+        BadFunctionSetting,
+        match=r"names 'nowhere', which is none. Set it to an alembic.ini, or a folder with env.py",
     ):
         Configuration.from_environment({"DBSCHEMA_SCRIPT_LOCATION": "nowhere"})
 

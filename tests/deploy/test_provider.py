@@ -156,9 +156,15 @@ def test_while_a_revision_needs_longer_the_framework_asks_again_until_it_cannot_
     function = start_function(
         "lambda_entry.is_complete", DATABASE_URL=plain_url, DBSCHEMA_SCRIPT_LOCATION=str(scripts)
     )
-    function.invoke(cloudformation("Create"), seconds=4)  # now the process is warm
+    event = cloudformation("Create", PhysicalResourceId="dbschema:h:d")
 
-    answer = function.invoke(cloudformation("Create", PhysicalResourceId="dbschema:h:d"), seconds=6)
+    # In a call that began slowly the revision had little time for itself, and is given another one.
+    answer = function.invoke(event, seconds=6)
+    for _ in range(9):
+        if answer.error == "StepTooLong":
+            break
+        assert answer.payload == {"IsComplete": False}
+        answer = function.invoke(event, seconds=6)
 
     assert answer.error == "StepTooLong", answer.payload
     assert "Revision one was stopped" in answer.text
