@@ -8,6 +8,7 @@ import re
 
 import pytest
 
+from dbschema import application
 from dbschema import errors as shared_errors
 from dbschema.connect import errors as connect_errors
 from dbschema.deploy import configuration, errors
@@ -21,7 +22,10 @@ from lambda_runtime import ROOT
 PAGE = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
 
 
-SETTINGS = [value for value in vars(configuration).values() if str(value).startswith("DBSCHEMA_")]
+SETTINGS = [
+    *(value for value in vars(configuration).values() if str(value).startswith("DBSCHEMA_")),
+    application.VARIABLE,
+]
 
 
 @pytest.mark.parametrize("name", SETTINGS)
@@ -30,9 +34,7 @@ def test_each_setting_is_described(name: str) -> None:
 
 
 def test_no_setting_is_described_that_does_not_exist() -> None:
-    known = {value for value in vars(configuration).values() if isinstance(value, str)} | set(
-        ENVIRONMENT.values()
-    )
+    known = {*SETTINGS, *ENVIRONMENT.values()}
 
     assert set(re.findall(r"\bDBSCHEMA_[A-Z_]+", PAGE)) <= known
 
