@@ -1290,11 +1290,16 @@ CREATE OR REPLACE FUNCTION search_incidents_in_box(west double precision, south 
 AS $$
 DECLARE
     tenant CONSTANT uuid := nullif(current_setting('app.tenant_id', true), '')::uuid;
-    covering CONSTANT geography := (
-        SELECT ST_Collect(ST_SetSRID(ST_MakePoint(x, y), 4326))::geography
-        FROM unnest(ARRAY[west, east, -180, -90, 0, 90, 180]) x, unnest(ARRAY[south, north, 0]) y
-        WHERE (CASE WHEN west <= east THEN x BETWEEN west AND east ELSE x >= west OR x <= east END)
-            AND y BETWEEN south AND north);
+    equator CONSTANT double precision := CASE WHEN 0 BETWEEN south AND north THEN 0 END;
+    quarter_1 CONSTANT double precision := CASE WHEN west <= -180 AND -180 <= east OR west > east AND (west <= -180 OR -180 <= east) THEN -180 END;
+    quarter_2 CONSTANT double precision := CASE WHEN west <= -90 AND -90 <= east OR west > east AND (west <= -90 OR -90 <= east) THEN -90 END;
+    quarter_3 CONSTANT double precision := CASE WHEN west <= 0 AND 0 <= east OR west > east AND (west <= 0 OR 0 <= east) THEN 0 END;
+    quarter_4 CONSTANT double precision := CASE WHEN west <= 90 AND 90 <= east OR west > east AND (west <= 90 OR 90 <= east) THEN 90 END;
+    quarter_5 CONSTANT double precision := CASE WHEN west <= 180 AND 180 <= east OR west > east AND (west <= 180 OR 180 <= east) THEN 180 END;
+    covering CONSTANT geography := ST_SetSRID(ST_Collect(ARRAY[
+        ST_MakePoint(west, south), ST_MakePoint(east, south), ST_MakePoint(quarter_1, south), ST_MakePoint(quarter_2, south), ST_MakePoint(quarter_3, south), ST_MakePoint(quarter_4, south), ST_MakePoint(quarter_5, south),
+        ST_MakePoint(west, north), ST_MakePoint(east, north), ST_MakePoint(quarter_1, north), ST_MakePoint(quarter_2, north), ST_MakePoint(quarter_3, north), ST_MakePoint(quarter_4, north), ST_MakePoint(quarter_5, north),
+        ST_MakePoint(west, equator), ST_MakePoint(east, equator), ST_MakePoint(quarter_1, equator), ST_MakePoint(quarter_2, equator), ST_MakePoint(quarter_3, equator), ST_MakePoint(quarter_4, equator), ST_MakePoint(quarter_5, equator)]), 4326)::geography;
 BEGIN
     RETURN QUERY SELECT item.* FROM incidents item
     WHERE item.tenant_id = tenant AND item.location && covering

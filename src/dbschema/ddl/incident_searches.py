@@ -52,12 +52,22 @@ INCIDENTS_NEAR = search_function(
 
 # A box of degrees has edges along parallels, which no polygon on the sphere has. The index keeps boxes in three
 # dimensions; the one around these points is exactly that of the box, for the extremes of cos(latitude) times
-# cos(longitude), and of sin, lie at its edges, at the equator and at the quarters of the globe.
-_COVERING = """covering CONSTANT geography := (
-        SELECT ST_Collect(ST_SetSRID(ST_MakePoint(x, y), 4326))::geography
-        FROM unnest(ARRAY[west, east, -180, -90, 0, 90, 180]) x, unnest(ARRAY[south, north, 0]) y
-        WHERE (CASE WHEN west <= east THEN x BETWEEN west AND east ELSE x >= west OR x <= east END)
-            AND y BETWEEN south AND north)"""
+# cos(longitude), and of sin, lie at its edges, at the equator and at the quarters of the globe. Those that are outside are
+# NULL, and so are their points. Expressions without a SELECT, for that would be planned anew at each call.
+_QUARTERS = {f"quarter_{number}": longitude for number, longitude in enumerate((-180, -90, 0, 90, 180), 1)}
+_POINTS = ",\n        ".join(
+    ", ".join(f"ST_MakePoint({x}, {y})" for x in ("west", "east", *_QUARTERS))
+    for y in ("south", "north", "equator")
+)
+_COVERING = (
+    "equator CONSTANT double precision := CASE WHEN 0 BETWEEN south AND north THEN 0 END",
+    *(
+        f"{name} CONSTANT double precision := CASE WHEN west <= {x} AND {x} <= east"
+        f" OR west > east AND (west <= {x} OR {x} <= east) THEN {x} END"
+        for name, x in _QUARTERS.items()
+    ),
+    f"covering CONSTANT geography := ST_SetSRID(ST_Collect(ARRAY[\n        {_POINTS}]), 4326)::geography",
+)
 
 INCIDENTS_IN_BOX = search_function(
     "search_incidents_in_box",
@@ -67,7 +77,7 @@ INCIDENTS_IN_BOX = search_function(
         *_FILTERS,
         *_AFTER_TIME,
     ),
-    values=(_COVERING,),
+    values=_COVERING,
     # In a CASE, because the planner takes each comparison of an expression for a rare one, and the box for almost empty.
     condition="""item.location && covering
         AND CASE WHEN ST_Y(item.location::geometry) NOT BETWEEN south AND north THEN false

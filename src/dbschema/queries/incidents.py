@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Double, select
+from sqlalchemy import Double, cast, literal, select
 
 from dbschema.ddl.incident_searches import (
     INCIDENTS_BY_DATA,
@@ -17,7 +17,7 @@ from dbschema.queries.arguments import data_of, moment_of, status_of, text_of
 from dbschema.queries.cursors import DistanceCursor, TimeCursor
 from dbschema.queries.paging import cursor, newest_first, older_than, page_size
 from dbschema.queries.places import area_of, box_of, metres_of, place_of
-from dbschema.queries.searching import rows_of
+from dbschema.queries.searching import Geography, rows_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,18 +60,21 @@ def near(
         BadSearch, BadCursor: an argument is wrong.
     """
     last = cursor(DistanceCursor, after)
-    point = place_of(place)
+    longitude, latitude = place_of(place)
+    point = f"SRID=4326;POINT({longitude!r} {latitude!r})"
     hits = rows_of(
         Incident,
         INCIDENTS_NEAR,
-        place=f"SRID=4326;POINT({point.longitude!r} {point.latitude!r})",
+        place=point,
         metres=metres_of(within),
         **_filters(domain, status, since, until),
         after_distance=None if last is None else last.metres,
         after_id=None if last is None else last.id,
         page_size=page_size(limit),
     )
-    distance: ColumnElement[float] = hits.location.op("<->", return_type=Double())(point)
+    distance: ColumnElement[float] = hits.location.op("<->", return_type=Double())(
+        cast(literal(point, Geography()), Geography())
+    )
     return select(hits, distance.label("distance")).order_by(distance, hits.id)
 
 

@@ -8,6 +8,7 @@ from sqlalchemy import TIMESTAMP, Double, Integer, Text, Uuid, bindparam, text
 from sqlalchemy import inspect as sa_inspect
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import aliased
+from sqlalchemy.types import UserDefinedType
 
 from dbschema.ddl.objects import quote
 
@@ -19,9 +20,22 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+
+class Geography(UserDefinedType[str]):
+    """The text of a place or an area, read once when the statement is bound.
+
+    `ST_GeogFromText` of a parameter would be called for each row by a prepared statement whose plan knows no arguments.
+    """
+
+    cache_ok = True
+
+    def get_col_spec(self, **_options: object) -> str:
+        return "geography"
+
+
 _TYPES: dict[str, TypeEngine[Any]] = {
     "double precision": Double(),
-    "geography": Text(),
+    "geography": Geography(),
     "integer": Integer(),
     "jsonb": JSONB(),
     "text": Text(),
@@ -40,7 +54,7 @@ def rows_of(model: type[T], function: Function, **arguments: object) -> type[T]:
     types = {argument.name: argument.type for argument in function.arguments}
     parameters = [bindparam(name, value, _TYPES[types[name]], unique=True) for name, value in given.items()]
     call = ", ".join(
-        f"{name} => ST_GeogFromText(:{name})" if types[name] == "geography" else f"{name} => :{name}"
+        f"{name} => CAST(:{name} AS geography)" if types[name] == "geography" else f"{name} => :{name}"
         for name in given
     )
     # As columns of the model's own table, so that its relationships find them.
