@@ -7,7 +7,8 @@ There are a tenth as many documents, half as many messages and half as many reco
 
 The library's query runs as the role of the application with the tenant set, states the tenant as `tenant_session` does, and
 is prepared after five times, as in the engines of `dbschema.sessions`. The same query without row security is run by the
-superuser on the same indexes, in the fastest of its forms, prepared or planned each time, whichever is faster. Both must give
+superuser on the same indexes, in the fastest of its forms, prepared or planned each time: for each query the one that is the
+fastest over all that it is asked for here, for an application does not know beforehand how much a box holds. Both must give
 the same rows in the same order. Runs are interleaved, each round with arguments of its own; in a round each side runs three
 times, and its shortest time counts. Printed is the median of the rounds' ratios, and beside it that of the first form under
 the policy, which is how one would write it. No parallel workers and no JIT on either side.
@@ -24,6 +25,8 @@ import sys
 import tempfile
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import groupby
+from math import prod
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -133,33 +136,49 @@ class Pair:
             )
         return min(times[ours]), min(times[theirs]), len(found[ours])
 
+    def warm(self) -> None:
+        """Until plans are made and chosen, and the pages read."""
+        for number in range(WARMING):
+            self.shortest(number)
+
     def unprotected_alone(self) -> float:
         """The median time of the form, to choose the fastest."""
         return median(self.shortest(number)[1] for number in range(WARMING, WARMING + CHOOSING))
 
 
-def compare(case: Case, key: UUID, rounds: int, application: Side, unprotected: list[Side]) -> Figures:
-    """Choose the fastest form of the plain query, and measure the library's against it."""
-    for side in (application, *unprotected):
-        side.connection.rollback()
-    application.connection.execute("SET LOCAL ROLE dbschema_app")
-    application.connection.execute(f"SET LOCAL app.tenant_id = '{key}'")
-    pairs = [
-        Pair(case, key, application, side, form) for side in unprotected for form in range(len(case.plain))
-    ]
-    for number in range(WARMING):  # plans are made and chosen, the pages are read
+def fastest(asked: list[Case], key: UUID, application: Side, unprotected: list[Side]) -> tuple[Side, int]:
+    """The connection and the form by which the plain query is the fastest over all that it is asked for."""
+    contenders = [(side, form) for side in unprotected for form in range(len(asked[0].plain))]
+    products = []
+    for side, form in contenders:
+        pairs = [Pair(case, key, application, side, form) for case in asked]
         for pair in pairs:
-            pair.shortest(number)
-    best = min(pairs, key=Pair.unprotected_alone)
+            pair.warm()
+        products.append(prod(pair.unprotected_alone() for pair in pairs))
+    return contenders[products.index(min(products))]
+
+
+def compare(pair: Pair, rounds: int) -> Figures:
+    """Measure the library's query against the plain one."""
+    pair.warm()
     ratios, times, counts, naive = [], [], [], []
     for number in range(100, 100 + rounds):
-        ours, theirs, count = best.shortest(number)
+        ours, theirs, count = pair.shortest(number)
         ratios.append(ours / theirs)
         times.append(theirs * 1000)
         counts.append(count)
         if number < 100 + NAIVE_ROUNDS:
-            naive.append(application.run(case.plain[0](case.draw(random.Random(number))))[0] / theirs)
+            as_written = pair.case.plain[0](pair.case.draw(random.Random(number)))
+            naive.append(min(pair.application.run(as_written)[0] for _ in range(REPEATED)) / theirs)
     return Figures(median(ratios), median(naive), median(times), median(counts))
+
+
+def begin(key: UUID, application: Side, unprotected: list[Side]) -> None:
+    """New transactions, in which the application acts for the tenant."""
+    for side in (application, *unprotected):
+        side.connection.rollback()
+    application.connection.execute("SET LOCAL ROLE dbschema_app")
+    application.connection.execute(f"SET LOCAL app.tenant_id = '{key}'")
 
 
 @contextmanager
@@ -238,16 +257,19 @@ def main() -> int:
             )
             print(f"\ntenant of {row[0] if row else 0:,} incidents among {arguments.incidents:,}; bar {BAR}")
             print(f"{'':<28} {'library':>8} {'':<5} {'naive':>8} {'plain, ms':>10} {'rows':>5}")
-            for case in cases(arguments.incidents):
-                if arguments.only not in case.name:
-                    continue
-                found = compare(case, key, arguments.rounds, application, unprotected)
-                over += found.ratio > BAR
-                print(
-                    f"{case.name:<28} {found.ratio:>8.2f} {'over' if found.ratio > BAR else 'holds':<5}"
-                    f" {found.naive:>8.1f} {found.plain:>10.2f} {found.rows:>5.0f}",
-                    flush=True,
-                )
+            chosen = [case for case in cases(arguments.incidents) if arguments.only in case.name]
+            for _, group in groupby(chosen, key=lambda case: case.query):
+                begin(key, application, unprotected)
+                asked = list(group)
+                side, form = fastest(asked, key, application, unprotected)
+                for case in asked:
+                    found = compare(Pair(case, key, application, side, form), arguments.rounds)
+                    over += found.ratio > BAR
+                    print(
+                        f"{case.name:<28} {found.ratio:>8.2f} {'over' if found.ratio > BAR else 'holds':<5}"
+                        f" {found.naive:>8.1f} {found.plain:>10.2f} {found.rows:>5.0f}",
+                        flush=True,
+                    )
     print(f"\n{over} above the bar of {BAR}" if over else f"\nall within the bar of {BAR}")
     return 1 if over else 0
 

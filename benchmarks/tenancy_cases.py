@@ -29,14 +29,19 @@ class Case:
         name: what is printed.
         draw: arguments from random numbers.
         library: the query of the library.
-        plain: forms of the same query, with the same rows in the same order; the fastest is the measure. The first is also
-            how one would write it naively under the policy.
+        plain: forms of the same query, with the same rows in the same order; the fastest over all cases of a query is the
+            measure. The first is also how one would write it naively under the policy.
     """
 
     name: str
     draw: Callable[[random.Random], Any]
     library: Callable[[Any], Select[Any]]
     plain: tuple[Callable[[Any], Select[Any]], ...]
+
+    @property
+    def query(self) -> str:
+        """The query, whatever it is asked for: what stands in the name before the sizes."""
+        return self.name.split(",", maxsplit=1)[0].split(" of ", maxsplit=1)[0]
 
 
 MIDDLE = UUID(int=1 << 127)
