@@ -48,6 +48,8 @@ class _Criterion(LoaderCriteriaOption):
         self.tenant = tenant
         self.root_entity, self.entity = TenantScoped, None
         self.include_aliases = self.propagate_to_loaders = True
+        # Every UPDATE and DELETE asks again, compiled before or not; most of a tenant are of few models.
+        self._last: tuple[Any, ColumnElement[bool] | None] = (None, None)
 
     def _resolve_where_criteria(self, ext_info: Any) -> ColumnElement[bool]:
         """The condition on a model or an alias, given as what `inspect` says of it.
@@ -55,9 +57,14 @@ class _Criterion(LoaderCriteriaOption):
         SQLAlchemy would annotate the whole of it. The parameter stays as it is: each execution compares one that was annotated
         with the one of the cache key, by making an expression of both.
         """
-        # Asked of the models of tenants alone.
-        column = getattr(ext_info.entity, cast("str", attribute(ext_info.mapper.class_)))
-        return cast("ColumnElement[bool]", column == self.tenant)
+        of, condition = self._last
+        if of is not ext_info or condition is None:
+            # Asked of the models of tenants alone.
+            column = getattr(ext_info.entity, cast("str", attribute(ext_info.mapper.class_)))
+            condition = cast("ColumnElement[bool]", column == self.tenant)
+            if ext_info.is_mapper:
+                self._last = ext_info, condition
+        return condition
 
 
 class OfTenant(CriteriaOption):
