@@ -165,7 +165,9 @@ def db_connection(db_engine: Engine) -> Iterator[Connection]:
 
 
 @pytest.fixture
-def db_as_tenant(db_connection: Connection) -> Callable[[UUID], AbstractContextManager[TenantSession]]:
+def db_as_tenant(
+    db_connection: Connection,
+) -> Callable[[UUID | str], AbstractContextManager[TenantSession]]:
     """Makes a session of a tenant, within the transaction of the test: `with db_as_tenant(tenant) as session:`.
 
     Inside another session's block it is that tenant's turn; what it commits stays visible until the test ends.
@@ -193,7 +195,7 @@ def db_other_tenant(db_connection: Connection) -> UUID:
 
 @pytest.fixture
 def db_session(
-    db_as_tenant: Callable[[UUID], AbstractContextManager[TenantSession]], db_tenant: UUID
+    db_as_tenant: Callable[[UUID | str], AbstractContextManager[TenantSession]], db_tenant: UUID
 ) -> Iterator[TenantSession]:
     """A session of `db_tenant` with the application's role; what it commits is rolled back after the test as well."""
     with db_as_tenant(db_tenant) as session:
