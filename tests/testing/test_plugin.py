@@ -82,8 +82,8 @@ def test_rollback(db_session, db_factory):
     passed(project.run(), 4)
 
 
-def test_a_session_acts_as_the_application_and_another_tenant_has_its_turn(project: Project) -> None:
-    project.write("""
+def test_a_session_acts_as_the_application_and_another_tenant_has_its_turn(quick_project: Project) -> None:
+    quick_project.write("""
 from sqlalchemy import select, text
 from dbschema.models import Incident
 from dbschema.testing import Factory
@@ -100,7 +100,7 @@ def test_turns(db_session, db_factory, db_other_tenant, db_as_tenant, db_connect
         assert [one.title for one in other.scalars(select(Incident))] == ["theirs"]
 """)
 
-    passed(project.run(), 1)
+    passed(quick_project.run(), 1)
 
 
 @pytest.mark.parametrize(
@@ -112,9 +112,9 @@ def test_turns(db_session, db_factory, db_other_tenant, db_as_tenant, db_connect
     ids=["pytest-asyncio", "anyio"],
 )
 def test_asynchronous_sessions_work_with_each_plugin(
-    project: Project, plugin: str, mark: str, options: tuple[str, ...]
+    quick_project: Project, plugin: str, mark: str, options: tuple[str, ...]
 ) -> None:
-    project.write(f"""
+    quick_project.write(f"""
 import pytest
 from sqlalchemy import func, select, text
 from dbschema.models import Tenant, User
@@ -136,11 +136,11 @@ def test_nothing_stays(db_connection):
     assert db_connection.scalar(text("SELECT count(*) FROM tenants")) == 0
 """)
 
-    passed(project.run(*options, plugins=(plugin,)), 3)
+    passed(quick_project.run(*options, plugins=(plugin,)), 3)
 
 
-def test_a_factory_makes_a_row_of_every_model(project: Project) -> None:
-    project.write("""
+def test_a_factory_makes_a_row_of_every_model(quick_project: Project) -> None:
+    quick_project.write("""
 import pytest
 from sqlalchemy import inspect
 from dbschema.models import Base
@@ -166,11 +166,11 @@ def test_a_misspelt_attribute_is_refused(db_factory):
         db_factory.make(User, usrname="anna")
 """)
 
-    passed(project.run(), 22)
+    passed(quick_project.run(), 22)
 
 
-def test_a_model_that_does_not_keep_tenants_apart_is_found(project: Project) -> None:
-    project.write("""
+def test_a_model_that_does_not_keep_tenants_apart_is_found(quick_project: Project) -> None:
+    quick_project.write("""
 import pytest
 from sqlalchemy import text
 from dbschema.models import Base, Incident, Message, User
@@ -197,11 +197,11 @@ def test_nothing_of_the_questions_stays(db_connection, assert_isolated):
     assert db_connection.scalar(text("SELECT current_user")) != "dbschema_app"
 """)
 
-    passed(project.run(), 25)
+    passed(quick_project.run(), 25)
 
 
-def test_a_query_that_its_index_cannot_serve_is_found(project: Project) -> None:
-    project.write("""
+def test_a_query_that_its_index_cannot_serve_is_found(quick_project: Project) -> None:
+    quick_project.write("""
 import pytest
 from sqlalchemy import select, text
 from dbschema.models import Incident, User
@@ -247,7 +247,7 @@ def test_the_costs_of_a_table_with_rows_count_where_told(assert_uses_index, db_f
         assert_uses_index(query, "idx_incidents_tenant_domain", costs=True)
 """)
 
-    passed(project.run(), 10)
+    passed(quick_project.run(), 10)
 
 
 def test_the_imported_tests_fail_where_models_and_revisions_differ(project: Project) -> None:
@@ -421,7 +421,7 @@ def test_alone(db_new_url):
 """)
 
     if by == "option":
-        done = poor.run("-n", "2", "--dbschema-template", prepared)
+        done = poor.run("--dbschema-template", prepared)
     else:
         (project.folder / "pytest.ini").write_text(f"[pytest]\ndbschema_template = {prepared}\n")
         done = poor.run()
