@@ -91,7 +91,7 @@ class Databases:
     def drop(self, name: str) -> None:
         """Remove a database of the run, whoever is connected."""
         with self._server() as server:
-            server.execute(_drop(f"{self.prefix}{name}"))
+            _drop(server, f"{self.prefix}{name}")
 
     def address(self, database: str) -> str:
         """The address of a database on the server, for SQLAlchemy and for libpq. With the password: do not log it."""
@@ -109,7 +109,7 @@ class Databases:
                     "SELECT datname FROM pg_database WHERE starts_with(datname, %s)", (self.prefix,)
                 ).fetchall()
                 for (name,) in names:
-                    server.execute(_drop(name))
+                    _drop(server, name)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _bare(self) -> str:
@@ -134,7 +134,7 @@ class Databases:
         settings = self._settings()
         try:
             with self._server() as server:
-                server.execute(_drop(name))
+                _drop(server, name)
                 server.execute(
                     sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
                         sql.Identifier(name), sql.Identifier(template)
@@ -168,5 +168,16 @@ class Databases:
             yield
 
 
-def _drop(name: str) -> sql.Composed:
-    return sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
+def _drop(server: psycopg.Connection, name: str) -> None:
+    """Remove a database, whoever is connected."""
+    dropping = sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(name))
+    try:
+        server.execute(dropping + sql.SQL(" WITH (FORCE)"))
+    except psycopg.errors.InsufficientPrivilege:
+        # FORCE ends each process, and a worker of autovacuum only for a superuser. Without it, the worker gives way.
+        server.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+            " WHERE datname = %s AND usename = current_user",
+            (name,),
+        )
+        server.execute(dropping)
