@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import socket
 import subprocess
@@ -12,6 +13,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import boto3
+import botocore.session
 import psycopg
 import pytest
 from sqlalchemy import make_url
@@ -26,6 +28,14 @@ REGION = "eu-central-2"
 def free_port() -> int:
     with closing(socket.create_server(("127.0.0.1", 0))) as listener:
         return int(listener.getsockname()[1])
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_reader_of_botocores_files() -> Iterator[None]:
+    """Every session of boto3 reads megabytes of descriptions of services; the tests make hundreds of sessions."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(botocore.session, "create_loader", functools.cache(botocore.session.create_loader))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -159,14 +159,19 @@ def a_database(
 
 @pytest.fixture
 def acting_as(new_engine: Callable[[str], Engine]) -> Callable[[Engine, str], Engine]:
-    """Gives an engine of a new login role: a 'member' of the application's role who may read the revision, the login of an
-    'application' that inherits nothing and connects as that role, or the 'owner' of all tables."""
+    """Gives an engine of a new login role: a 'member' of the application's role who may read the revision, an 'heirless' one
+    that does not inherit it, the login of an 'application' that inherits nothing and connects as that role, an 'operator' that
+    inherits nothing and connects as the operators' role, or the 'owner' of all tables."""
 
     def make(admin: Engine, kind: str) -> Engine:
         role = f"{kind}_{uuid4().hex[:12]}"
         with admin.begin() as connection:
             connection.execute(text(f"CREATE ROLE {role} LOGIN PASSWORD 'plain'"))
-            if kind == "member":
+            if kind == "operator":
+                connection.execute(text(f"ALTER ROLE {role} NOINHERIT; GRANT dbschema_operator TO {role}"))
+            elif kind in {"member", "heirless"}:
+                if kind == "heirless":
+                    connection.execute(text(f"ALTER ROLE {role} NOINHERIT"))
                 connection.execute(
                     text(f"GRANT dbschema_app TO {role}; GRANT SELECT ON alembic_version TO {role}")
                 )
@@ -182,8 +187,8 @@ def acting_as(new_engine: Callable[[str], Engine]) -> Callable[[Engine, str], En
                 ).all():
                     connection.execute(text(f"ALTER TABLE {table} OWNER TO {role}"))
         url = make_url(admin.url).set(username=role, password="plain")
-        if kind == "application":
-            url = url.update_query_dict({"options": "-c role=dbschema_app"})
+        if as_role := {"application": "dbschema_app", "operator": "dbschema_operator"}.get(kind):
+            url = url.update_query_dict({"options": f"-c role={as_role}"})
         return new_engine(url.render_as_string(hide_password=False))
 
     return make

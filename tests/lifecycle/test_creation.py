@@ -31,7 +31,7 @@ def counted(engine: Engine, tenant: UUID) -> list[int]:
         ]
 
 
-@pytest.mark.parametrize("kind", ["superuser", "member", "owner"])
+@pytest.mark.parametrize("kind", ["superuser", "member", "heirless", "owner"])
 def test_a_tenant_comes_with_its_reference_data(
     a_database: Callable[..., Engine], acting_as: Callable[[Engine, str], Engine], kind: str
 ) -> None:
@@ -74,7 +74,7 @@ def test_a_session_of_a_tenant_creates_that_tenant_and_no_other(
     engine = acting_as(admin, "member")
     with tenant_session(engine, uuid4()) as session, session.begin():
         with pytest.raises(ForeignTenant):
-            create_tenant(session, "Another", "another", id=uuid4())
+            create_tenant(session, "Another", "another", tenant_id=uuid4())
         own = create_tenant(session, "Own", "own")
 
         assert own.id == session.tenant_id
@@ -94,7 +94,7 @@ def test_the_tenant_that_was_set_is_set_afterwards(a_database: Callable[..., Eng
         assert connection.scalar(text("SELECT current_setting('app.tenant_id')")) == str(before)
 
 
-@pytest.mark.parametrize("kind", ["superuser", "member"])
+@pytest.mark.parametrize("kind", ["superuser", "member", "heirless"])
 def test_a_slug_is_given_once_and_the_transaction_goes_on(
     a_database: Callable[..., Engine], acting_as: Callable[[Engine, str], Engine], kind: str
 ) -> None:
@@ -116,12 +116,12 @@ def test_a_call_with_an_id_can_be_repeated_and_completes_what_is_missing(
 ) -> None:
     engine, key = a_database(), uuid4()
     with engine.begin() as connection:
-        create_tenant(connection, "One", "one", id=key)
+        create_tenant(connection, "One", "one", tenant_id=key)
         connection.execute(text("DELETE FROM agent_definitions WHERE agent_id = 'dispatcher'"))
     before = counted(engine, key)
 
     with engine.begin() as connection:
-        again = create_tenant(connection, "Renamed", "one", id=key)
+        again = create_tenant(connection, "Renamed", "one", tenant_id=key)
 
     assert (again.id, again.tenant_name) == (key, "One")
     assert [now - then for now, then in zip(counted(engine, key), before, strict=True)] == [0, 1, 0]
@@ -130,10 +130,10 @@ def test_a_call_with_an_id_can_be_repeated_and_completes_what_is_missing(
 def test_an_id_that_another_slug_has_is_refused(a_database: Callable[..., Engine]) -> None:
     key = uuid4()
     with a_database().begin() as connection:
-        create_tenant(connection, "One", "one", id=key)
+        create_tenant(connection, "One", "one", tenant_id=key)
 
         with pytest.raises(TenantExists, match=f"id '{key}' already"):
-            create_tenant(connection, "Two", "two", id=key)
+            create_tenant(connection, "Two", "two", tenant_id=key)
 
 
 @pytest.mark.parametrize("slug", ["", "Upper", "-x", "a b", "x" * 64, "a\nb"])

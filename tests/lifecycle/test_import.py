@@ -188,7 +188,7 @@ def test_an_export_without_a_tenant_is_refused(engine: Engine, export: Path) -> 
 
 
 @pytest.mark.parametrize("what", ["id", "slug"])
-@pytest.mark.parametrize("kind", ["superuser", "member"])
+@pytest.mark.parametrize("kind", ["superuser", "member", "heirless"])
 def test_a_tenant_that_is_there_is_never_overwritten(
     alone: Standing,
     acting_as: Callable[[Engine, str], Engine],
@@ -200,7 +200,7 @@ def test_a_tenant_that_is_there_is_never_overwritten(
     role = engine if kind == "superuser" else acting_as(engine, kind)
     with engine.begin() as connection:
         slug = "corner-bakery" if what == "slug" else "renamed"
-        create_tenant(connection, "Another", slug, id=tenant if what == "id" else None)
+        create_tenant(connection, "Another", slug, tenant_id=tenant if what == "id" else None)
     before = rows_of(engine)
 
     with pytest.raises(TenantExists, match=f"with the {what} "):

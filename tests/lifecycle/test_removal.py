@@ -12,18 +12,20 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import Engine, MetaData, insert, text
 
-from dbschema import remove_tenant
+from dbschema import export_tenant, remove_tenant
 from dbschema.lifecycle import count_rows, find_tenant, list_tenants
 from dbschema.lifecycle.errors import NoSuchTenant, NoTableOfTenants, RowsLeft, StillWritten, TenantsHidden
 from dbschema.lifecycle.scope import scope_of
+from dbschema.sessions.errors import NotATenant
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 Rows = dict[str, list[str]]
 
 
-@pytest.mark.parametrize("kind", ["superuser", "member", "application", "owner"])
+@pytest.mark.parametrize("kind", ["superuser", "member", "heirless", "application", "owner"])
 def test_every_row_of_the_tenant_goes_and_no_other_is_touched(
     a_database: Callable[..., Engine],
     acting_as: Callable[[Engine, str], Engine],
@@ -41,7 +43,7 @@ def test_every_row_of_the_tenant_goes_and_no_other_is_touched(
     assert rows_of(admin) == before
     assert removed.counts == counted
     assert all(removed.counts.values())
-    assert (removed.tenant, removed.slug) == (tenant, "tidewater-pantry")
+    assert (removed.tenant_id, removed.slug) == (tenant, "tidewater-pantry")
     assert list(removed.counts)[-1] == "tenants"
 
 
@@ -146,7 +148,7 @@ def populated(a_database: Callable[..., Engine], own: MetaData) -> tuple[Engine,
     return engine, *tenants
 
 
-@pytest.mark.parametrize("kind", ["superuser", "member", "owner"])
+@pytest.mark.parametrize("kind", ["superuser", "member", "heirless", "owner"])
 def test_an_applications_own_tables_are_emptied_too(
     populated: tuple[Engine, UUID, UUID],
     acting_as: Callable[[Engine, str], Engine],
@@ -279,18 +281,55 @@ def test_rows_that_would_outlive_their_tenant_stop_the_removal(
     assert count_rows(engine, tenant, metadata=own)["readings"] == 5
 
 
+@pytest.mark.parametrize("kind", ["member", "heirless", "application"])
 def test_a_role_that_row_security_binds_finds_a_tenant_by_its_id(
-    a_database: Callable[..., Engine], acting_as: Callable[[Engine, str], Engine]
+    a_database: Callable[..., Engine], acting_as: Callable[[Engine, str], Engine], kind: str
 ) -> None:
     admin = a_database(sample=True)
     tenant = find_tenant(admin, "azulejo-lane").id
-    member = acting_as(admin, "member")
+    member = acting_as(admin, kind)
 
-    assert find_tenant(member, tenant).slug == "azulejo-lane"
+    assert find_tenant(member, tenant).slug == find_tenant(member, str(tenant)).slug == "azulejo-lane"
     with pytest.raises(NoSuchTenant):
         find_tenant(member, "azulejo-lane")
-    with pytest.raises(TenantsHidden):
+    with pytest.raises(TenantsHidden, match="dbschema_operator"):
         list_tenants(member)
+
+
+def test_an_operator_lists_all_tenants(
+    a_database: Callable[..., Engine], acting_as: Callable[[Engine, str], Engine]
+) -> None:
+    admin = a_database(sample=True)
+    operator = acting_as(admin, "operator")
+
+    found = list_tenants(operator)
+
+    assert [one.id for one in found] == [one.id for one in list_tenants(admin)]
+    assert len(found) > 1
+    assert find_tenant(operator, "azulejo-lane") is not None
+
+
+def test_what_is_no_id_is_refused_before_anything_is_asked(
+    new_engine: Callable[[str], Engine], tmp_path: Path
+) -> None:
+    nowhere = new_engine("postgresql+psycopg://nobody@192.0.2.1/nothing")
+
+    for call in (
+        lambda: remove_tenant(nowhere, "' OR true --"),
+        lambda: count_rows(nowhere, "' OR true --"),
+        lambda: export_tenant(nowhere, "' OR true --", tmp_path / "export"),
+    ):
+        with pytest.raises(NotATenant):
+            call()
+
+
+def test_an_id_may_be_text(a_database: Callable[..., Engine]) -> None:
+    engine = a_database(sample=True)
+    tenant = find_tenant(engine, "azulejo-lane").id
+    counted = count_rows(engine, tenant)
+
+    assert count_rows(engine, str(tenant)) == counted
+    assert remove_tenant(engine, str(tenant)).counts == counted
 
 
 def test_a_metadata_without_tenants_is_refused() -> None:

@@ -41,7 +41,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-@pytest.mark.parametrize("kind", ["superuser", "member", "application", "owner"])
+@pytest.mark.parametrize("kind", ["superuser", "member", "heirless", "application", "owner"])
 def test_the_sample_tenants_are_the_same_elsewhere(
     a_database: Callable[..., Engine],
     acting_as: Callable[[Engine, str], Engine],

@@ -54,7 +54,7 @@ with op.get_context().autocommit_block():
 }
 TRIES_ALL = """
 # Imports once, and forks a run for every statement; tells what each left and what the next run made of it.
-import json, os, signal, sys
+import gc, json, os, signal, sys, threading
 from pathlib import Path
 
 import psycopg
@@ -91,7 +91,10 @@ def upgrade(at):
         return result
 
     psycopg.Cursor.execute = execute
-    runner.upgrade(settings, location=scripts)
+    try:
+        runner.upgrade(settings, location=scripts)
+    finally:
+        psycopg.Cursor.execute = plain
     return count
 
 
@@ -130,9 +133,11 @@ def clear():
         connection.exec_driver_sql("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
 
 
-code, said = child(0)
-assert code == 0, said
-statements, wanted = int(said), state()
+# Here and not in a child, so that each of them has imported what a run imports.
+statements, wanted = upgrade(0), state()
+assert threading.active_count() == 1, "a fork would lose them"
+gc.collect()
+gc.freeze()
 results = []
 for at in range(1, statements + 1):
     clear()

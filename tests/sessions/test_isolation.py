@@ -1,338 +1,265 @@
-"""Whatever sessions of several tenants do beside each other, each sees, counts and changes its own rows alone.
+"""Whatever sessions of many tenants do beside each other, each sees, counts and changes its own rows alone.
 
 Random sequences of what applications do, and of what they should not, run in one thread turn by turn, in threads and in tasks
 of asyncio, on fewer connections than there are tenants. After each step the session's view is compared with what it ought
-to be; in the end a superuser looks at what is really there.
+to be; after each round a superuser looks at what is really there. A case is the sequence of one tenant, beside those of
+the others.
 """
 
 from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
-from uuid import UUID, uuid4
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import delete, func, insert, select, text, update
-from sqlalchemy.exc import DBAPIError
+from hypothesis.errors import Flaky
+from sqlalchemy.exc import ProgrammingError
+from tests.sessions.actor import TENANTS, Actor, Script, Step, script, step
 
-from dbschema.loading import BadRows, bulk_load
-from dbschema.models import Incident, Tenant
-from dbschema.queries import incidents
+from dbschema.models import Tenant
 from dbschema.sessions import (
-    TenantSession,
+    acting,
     async_tenant_session,
     create_async_engine,
     create_engine,
     tenant_session,
 )
-from dbschema.sessions.errors import ForeignTenant, TenantChanged, TransactionControl
 
-TENANTS = [uuid4() for _ in range(4)]
-TABLE = Incident.__table__
-Rows = dict[UUID, str]
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+ROUNDS = 100
+CASES = 700  # at least, each way; in some rounds of turns not everybody has one
+# Tenants never wait for each other, and one thread would wait for itself.
+MANY: dict[str, Any] = {
+    "pool_size": len(TENANTS),
+    "max_overflow": 0,
+    "connect_args": {"options": "-c lock_timeout=2s"},
+}
+FEW: dict[str, Any] = {**MANY, "pool_size": 3, "pool_timeout": 60}
+CONDITION = "item.tenant_id = tenant AND "
 
 
-class Actor:
-    """What one tenant's application does, and what its rows should be by then."""
+class World:
+    """The tenants, with their first rows in the database, and a superuser who looks at it."""
 
-    def __init__(self, number: int) -> None:
-        self.tenant_id = TENANTS[number]
-        self.other = TENANTS[number - 1]
-        self.committed: Rows = {}
-        self.rows: Rows = {}
-        self.savepoints: list[Rows] = []
-        self.serial = 0
+    def __init__(self, place: Any, superuser: psycopg.Connection) -> None:
+        self.place, self.superuser = place, superuser
+        self.actors: list[Actor] = []
 
-    def title(self) -> str:
-        self.serial += 1
-        return f"{self.tenant_id} {self.serial}"
+    def begin(self) -> list[Actor]:
+        """Every tenant as it was at first."""
+        self.actors = [Actor(number) for number in range(len(TENANTS))]
+        rows = [(actor.tenant_id, *row) for actor in self.actors for row in actor.rows.items()]
+        self.superuser.execute("DELETE FROM incidents WHERE tenant_id = ANY (%s)", [TENANTS])
+        self.superuser.execute(
+            "INSERT INTO incidents (tenant_id, id, title, domain_id)"
+            " SELECT *, 'roads' FROM unnest(%s::uuid[], %s::uuid[], %s::text[])",
+            [list(column) for column in zip(*rows, strict=True)],
+        )
+        return self.actors
 
-    def values(self) -> dict[str, str]:
-        return {"domain_id": "roads", "title": self.title()}
-
-    def pick(self, number: int) -> UUID | None:
-        """One of the rows, or None where there is none."""
-        return sorted(self.rows)[number % len(self.rows)] if self.rows else None
-
-    def step(self, session: TenantSession, name: str, number: int) -> None:
-        """Do one thing, and look around."""
-        getattr(self, name)(session, number)
-        self.look(session)
-
-    def look(self, session: TenantSession) -> None:
-        table = session.execute(select(TABLE.c.tenant_id, TABLE.c.id, TABLE.c.title)).all()
-        assert {(tenant, row): title for tenant, row, title in table} == {
-            (self.tenant_id, row): title for row, title in self.rows.items()
+    def end(self) -> None:
+        """Compare what was committed."""
+        found = self.superuser.execute(
+            "SELECT tenant_id, id, title FROM incidents WHERE tenant_id = ANY (%s)", [TENANTS]
+        ).fetchall()
+        assert {(tenant, row): title for tenant, row, title in found} == {
+            (actor.tenant_id, row): title for actor in self.actors for row, title in actor.committed.items()
         }
 
-    # What an application does.
 
-    def add(self, session: TenantSession, number: int) -> None:
-        incident = Incident(**self.values())
-        session.add(incident)
-        session.flush()
-        self.rows[incident.id] = incident.title
-
-    def insert_rows(self, session: TenantSession, number: int) -> None:
-        found = session.scalars(
-            insert(Incident).returning(Incident), [self.values() for _ in range(1 + number % 3)]
-        )
-        self.rows |= {incident.id: incident.title for incident in found}
-
-    def insert_core(self, session: TenantSession, number: int) -> None:
-        row = {"tenant_id": self.tenant_id, "id": uuid4(), **self.values()}
-        session.execute(insert(TABLE).values(row))
-        self.rows[row["id"]] = row["title"]  # type: ignore[index]  # as built above
-
-    def bulk_load(self, session: TenantSession, number: int) -> None:
-        rows = [{"id": uuid4(), **self.values()} for _ in range(1 + number)]
-        assert bulk_load(session, Incident, rows).count == len(rows)
-        self.rows |= {row["id"]: row["title"] for row in rows}  # type: ignore[index]  # as built above
-
-    def bulk_upsert(self, session: TenantSession, number: int) -> None:
-        rows: list[dict[str, Any]] = [{"id": row, **self.values()} for row in sorted(self.rows)[: 1 + number]]
-        rows.append({"id": uuid4(), **self.values()})
-        bulk_load(session, Incident, rows, on_conflict="update", key=["id"])
-        self.rows |= {row["id"]: row["title"] for row in rows}
-
-    def update_object(self, session: TenantSession, number: int) -> None:
-        if (row := self.pick(number)) is not None:
-            session.get_one(Incident, row).title = self.rows[row] = self.title()
-            session.flush()
-
-    def update_all(self, session: TenantSession, number: int) -> None:
-        title = self.title()
-        assert session.execute(update(Incident).values(title=title)).rowcount == len(self.rows)
-        self.rows = dict.fromkeys(self.rows, title)
-
-    def update_core(self, session: TenantSession, number: int) -> None:
-        title = self.title()
-        assert session.execute(update(TABLE).values(title=title)).rowcount == len(self.rows)
-        session.expire_all()
-        self.rows = dict.fromkeys(self.rows, title)
-
-    def delete_object(self, session: TenantSession, number: int) -> None:
-        if (row := self.pick(number)) is not None:
-            session.delete(session.get_one(Incident, row))
-            session.flush()
-            del self.rows[row]
-
-    def delete_some(self, session: TenantSession, number: int) -> None:
-        if (row := self.pick(number)) is not None:
-            assert session.execute(delete(Incident).where(Incident.id <= row)).rowcount >= 1
-            self.rows = {key: title for key, title in self.rows.items() if key > row}
-
-    def delete_core(self, session: TenantSession, number: int) -> None:
-        if number % 5 == 0:
-            assert session.execute(delete(TABLE)).rowcount == len(self.rows)
-            session.expire_all()
-            self.rows = {}
-
-    def read(self, session: TenantSession, number: int) -> None:
-        found = session.scalars(select(Incident)).all()
-        assert {incident.tenant_id for incident in found} <= {self.tenant_id}
-        assert session.scalar(select(func.count()).select_from(Incident)) == len(self.rows)
-        assert session.scalar(text("SELECT count(*) FROM incidents")) == len(self.rows)
-        assert session.scalars(select(Tenant.id)).all() == [self.tenant_id]
-        for incident in found[:1]:
-            session.refresh(incident)
-            assert incident.title == self.rows[incident.id]
-
-    def search(self, session: TenantSession, number: int) -> None:
-        """By a function that row security does not bind, and that states the tenant itself."""
-        found = session.scalars(incidents.by_data({}, limit=1000)).all()
-        assert {incident.id for incident in found} <= set(self.rows)
-        assert len(found) == min(len(self.rows), 1000)
-        assert set(session.scalars(text("SELECT tenant_id FROM search_incidents_by_data('{}')"))) <= {
-            self.tenant_id
-        }
-
-    def savepoint(self, session: TenantSession, number: int) -> None:
-        if len(self.savepoints) < 3:
-            session.begin_nested()
-            self.savepoints.append(dict(self.rows))
-
-    def release(self, session: TenantSession, number: int) -> None:
-        if self.savepoints:
-            session.get_nested_transaction().commit()  # type: ignore[union-attr]  # there is one
-            self.savepoints.pop()
-
-    def back(self, session: TenantSession, number: int) -> None:
-        if self.savepoints:
-            session.get_nested_transaction().rollback()  # type: ignore[union-attr]  # there is one
-            self.rows = self.savepoints.pop()
-
-    def commit(self, session: TenantSession, number: int) -> None:
-        session.commit()
-        self.savepoints.clear()
-        self.committed = dict(self.rows)
-
-    def rollback(self, session: TenantSession, number: int) -> None:
-        session.rollback()
-        self.forget()
-
-    def close(self, session: TenantSession, number: int) -> None:
-        """The session can be used again: with another connection, perhaps."""
-        session.close()
-        self.forget()
-
-    def fail(self, session: TenantSession, number: int) -> None:
-        with pytest.raises(DBAPIError):
-            session.execute(text("SELECT 1 / 0"))
-        session.rollback()
-        self.forget()
-
-    def forget(self) -> None:
-        self.savepoints.clear()
-        self.rows = dict(self.committed)
-
-    # What it should not.
-
-    def read_the_others(self, session: TenantSession, number: int) -> None:
-        assert session.execute(select(Incident.id).where(Incident.tenant_id == self.other)).all() == []
-        assert session.execute(select(TABLE.c.id).where(TABLE.c.tenant_id != self.tenant_id)).all() == []
-        assert session.get(Tenant, self.other) is None
-        assert (
-            session.execute(update(TABLE).where(TABLE.c.tenant_id == self.other).values(title="x")).rowcount
-            == 0
-        )
-        assert session.execute(delete(Incident).where(Incident.tenant_id == self.other)).rowcount == 0
-
-    def write_to_the_others(self, session: TenantSession, number: int) -> None:
-        with pytest.raises(ForeignTenant):
-            session.add(Incident(tenant_id=self.other, **self.values()))
-        with pytest.raises(ForeignTenant):
-            session.execute(insert(Incident), [{"tenant_id": self.other, **self.values()}])
-        with pytest.raises(DBAPIError, match="row-level security"), session.begin_nested():
-            session.execute(insert(TABLE).values(tenant_id=self.other, **self.values()))
-
-    def bulk_load_for_the_others(self, session: TenantSession, number: int) -> None:
-        """None of the rows, also not those that are right."""
-        with pytest.raises(BadRows, match="tenant_id"):
-            bulk_load(session, Incident, [self.values(), {"tenant_id": self.other, **self.values()}])
-
-    def give_away(self, session: TenantSession, number: int) -> None:
-        if (row := self.pick(number)) is None:
-            return
-        incident = session.get_one(Incident, row)
-        incident.tenant_id = self.other
-        with pytest.raises(TenantChanged):
-            session.flush()
-        session.expire(incident)
-        with pytest.raises(DBAPIError, match="row-level security"), session.begin_nested():
-            session.execute(update(TABLE).values(tenant_id=self.other))
-
-    def step_out(self, session: TenantSession, number: int) -> None:
-        with pytest.raises(TransactionControl):
-            session.execute(text("RESET ROLE"))
-        session.connection().exec_driver_sql(
-            ("RESET ROLE", "COMMIT")[number % 2] if not self.dirty else "RESET ROLE"
-        )
-        with pytest.raises(DBAPIError, match="permission denied"):
-            session.execute(text("SELECT count(*) FROM incidents"))
-        session.rollback()
-        self.forget()
-
-    @property
-    def dirty(self) -> bool:
-        """Whether something would be committed."""
-        return self.rows != self.committed or bool(self.savepoints)
-
-
-STEPS = [
-    name
-    for name, member in vars(Actor).items()
-    if callable(member)
-    and not name.startswith("_")
-    and name not in {"title", "values", "pick", "step", "look", "forget"}
-]
-step = st.tuples(st.sampled_from(STEPS), st.integers(0, 10))
-of_each = st.lists(st.lists(step, min_size=10, max_size=60), min_size=len(TENANTS), max_size=len(TENANTS))
-checked = settings(
-    deadline=None, max_examples=15, suppress_health_check=list(HealthCheck), database=None, print_blob=False
-)
-
-
-@pytest.fixture(scope="module")
-def tenants(place: Any) -> Any:
+@contextmanager
+def world_in(place: Any) -> Iterator[World]:
     engine = create_engine(place.url())
     for tenant_id in TENANTS:
         with tenant_session(engine, tenant_id) as session, session.begin():
-            session.add(Tenant(tenant_name="One of four", slug=f"four{tenant_id.hex}"))
+            session.add(Tenant(tenant_name="One of many", slug=f"many{tenant_id.hex}"))
     engine.dispose()
-    return place
+    with psycopg.connect(place.superuser, autocommit=True) as superuser:
+        yield World(place, superuser)
 
 
-def really_there(place: Any, actors: list[Actor]) -> None:
-    """Compare what was committed, and tidy up."""
-    with psycopg.connect(place.superuser, autocommit=True) as connection:
-        found = connection.execute(
-            "SELECT tenant_id, id, title FROM incidents WHERE tenant_id = ANY (%s)", [TENANTS]
-        ).fetchall()
-        connection.execute("DELETE FROM incidents WHERE tenant_id = ANY (%s)", [TENANTS])
-    expected = {(actor.tenant_id, row): title for actor in actors for row, title in actor.committed.items()}
-    assert {(tenant, row): title for tenant, row, title in found} == expected
+@pytest.fixture(scope="module")
+def world(place: Any) -> Iterator[World]:
+    with world_in(place) as world:
+        yield world
 
 
-@checked
-@given(st.lists(st.tuples(st.integers(0, len(TENANTS) - 1), step), min_size=30, max_size=250))
-def test_turn_by_turn_in_one_thread(tenants: Any, turns: list[tuple[int, tuple[str, int]]]) -> None:
-    engine = create_engine(tenants.url(), pool_size=len(TENANTS), max_overflow=0)
-    actors = [Actor(number) for number in range(len(TENANTS))]
-    sessions = [tenant_session(engine, actor.tenant_id) for actor in actors]
+@pytest.fixture
+def other_world(place: Any, new_database: Callable[..., str]) -> Iterator[World]:
+    """In a database of its own, which may be damaged."""
+    superuser = new_database(migrated=True, driver="")
+    with world_in(replace(place, superuser=superuser, database=superuser.rpartition("/")[2])) as world:
+        yield world
+
+
+Turns = list[tuple[int, Step]]
+turns: st.SearchStrategy[Turns] = st.lists(
+    st.tuples(st.integers(0, len(TENANTS) - 1), step), min_size=30, max_size=120
+)
+of_each = st.lists(script, min_size=len(TENANTS), max_size=len(TENANTS))
+
+
+def in_rounds(
+    rounds: int, strategy: st.SearchStrategy[Any], play: Callable[[Any], int], **options: Any
+) -> int:
+    """Play with random sequences; gives how many cases that were."""
+    cases = 0
+
+    @settings(
+        max_examples=rounds,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        database=None,
+        print_blob=False,
+        **options,
+    )
+    @given(strategy)
+    def played(given_to_it: Any) -> None:
+        nonlocal cases
+        cases += play(given_to_it)
+
+    played()
+    return cases
+
+
+def turn_by_turn(world: World, rounds: int = ROUNDS, **options: Any) -> int:
+    """In one thread, so that what fails once fails again and is made short."""
+    engine = create_engine(world.place.url(), **MANY)
+
+    def play(turns: Turns) -> int:
+        actors = world.begin()
+        sessions = [tenant_session(engine, actor.tenant_id) for actor in actors]
+        try:
+            for number, (name, chance) in turns:
+                actors[number].step(sessions[number], name, chance)
+        finally:
+            for session in sessions:
+                session.close()
+        world.end()
+        return len({number for number, _ in turns})
+
     try:
-        for number, (name, chance) in turns:
-            actors[number].step(sessions[number], name, chance)
+        return in_rounds(rounds, turns, play, **options)
     finally:
-        for session in sessions:
-            session.close()
         engine.dispose()
 
-    really_there(tenants, actors)
 
+def in_threads(world: World, rounds: int = ROUNDS, **options: Any) -> int:
+    engine = create_engine(world.place.url(), **FEW)
 
-@checked
-@given(of_each)
-def test_in_threads_with_two_connections(tenants: Any, scripts: list[list[tuple[str, int]]]) -> None:
-    engine = create_engine(tenants.url(), pool_size=2, max_overflow=0, pool_timeout=60)
-    actors = [Actor(number) for number in range(len(TENANTS))]
-
-    def play(actor: Actor, script: list[tuple[str, int]]) -> None:
+    def perform(actor: Actor, script: Script) -> None:
         with tenant_session(engine, actor.tenant_id) as session:
             for name, chance in script:
                 actor.step(session, name, chance)
 
-    with ThreadPoolExecutor(len(actors)) as pool:
-        for done in [pool.submit(play, *pair) for pair in zip(actors, scripts, strict=True)]:
-            done.result()
-    engine.dispose()
+    def play(scripts: list[Script]) -> int:
+        # All of them end, also where one fails, before the next round begins.
+        running = [pool.submit(perform, *pair) for pair in zip(world.begin(), scripts, strict=True)]
+        for error in [one.exception() for one in running]:
+            if error is not None:
+                raise error
+        world.end()
+        return len(scripts)
 
-    really_there(tenants, actors)
+    try:
+        with ThreadPoolExecutor(len(TENANTS)) as pool:
+            return in_rounds(rounds, of_each, play, **options)
+    finally:
+        engine.dispose()
 
 
-@checked
-@given(of_each)
-def test_in_tasks_of_one_loop_with_two_connections(
-    tenants: Any, scripts: list[list[tuple[str, int]]]
-) -> None:
-    actors = [Actor(number) for number in range(len(TENANTS))]
-
-    async def play(engine: Any, actor: Actor, script: list[tuple[str, int]]) -> None:
+def in_tasks(world: World, rounds: int = ROUNDS, **options: Any) -> int:
+    async def perform(actor: Actor, script: Script) -> None:
         async with async_tenant_session(engine, actor.tenant_id) as session:
             for name, chance in script:
                 await session.run_sync(actor.step, name, chance)
 
-    async def all_of_them() -> None:
-        engine = create_async_engine(tenants.url(), pool_size=2, max_overflow=0, pool_timeout=60)
+    async def all_of_them(actors: list[Actor], scripts: list[Script]) -> None:
+        running = (perform(*pair) for pair in zip(actors, scripts, strict=True))
+        for error in await asyncio.gather(*running, return_exceptions=True):
+            if error is not None:
+                raise error
+
+    def play(scripts: list[Script]) -> int:
+        loop.run(all_of_them(world.begin(), scripts))
+        world.end()
+        return len(scripts)
+
+    with asyncio.Runner() as loop:
+        engine = create_async_engine(world.place.url(), **FEW)
         try:
-            await asyncio.gather(*(play(engine, *pair) for pair in zip(actors, scripts, strict=True)))
+            return in_rounds(rounds, of_each, play, **options)
         finally:
-            await engine.dispose()
+            loop.run(engine.dispose())
 
-    asyncio.run(all_of_them())
 
-    really_there(tenants, actors)
+each_way = pytest.mark.parametrize("way", [turn_by_turn, in_threads, in_tasks], ids=lambda way: way.__name__)
+
+
+@each_way
+def test_tenants_are_kept_apart(world: World, way: Callable[..., int]) -> None:
+    cases = way(world)
+
+    assert cases >= CASES
+
+
+def a_policy_lets_all_through(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.superuser.execute("ALTER POLICY tenant_isolation ON incidents USING (true)")
+
+
+def a_policy_lets_all_be_written(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.superuser.execute("ALTER POLICY tenant_isolation ON incidents WITH CHECK (true)")
+
+
+def a_search_forgets_the_tenant(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    (definition,) = world.superuser.execute(
+        "SELECT pg_get_functiondef('search_incidents_by_data'::regproc)"
+    ).fetchone() or [""]
+    assert CONDITION in definition
+    world.superuser.execute(definition.replace(CONDITION, ""))
+
+
+def a_connection_keeps_its_first_tenant(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if what is said of a tenant were remembered with a connection of the pool."""
+    execute = acting._execute
+
+    def first(session: Any, connection: Any, statements: str) -> None:
+        execute(session, connection, connection.info.setdefault("first", statements))
+
+    monkeypatch.setattr(acting, "_execute", first)
+
+
+SEEN = (AssertionError, pytest.fail.Exception)
+
+
+@each_way
+@pytest.mark.parametrize(
+    ("damage", "errors"),
+    [
+        (a_policy_lets_all_through, SEEN),
+        (a_policy_lets_all_be_written, SEEN),
+        (a_search_forgets_the_tenant, SEEN),
+        # The policies know of the first tenant only, and refuse what the second one writes.
+        (a_connection_keeps_its_first_tenant, (*SEEN, ProgrammingError)),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_a_leak_would_be_seen(
+    other_world: World,
+    monkeypatch: pytest.MonkeyPatch,
+    way: Callable[..., int],
+    damage: Callable[[World, pytest.MonkeyPatch], None],
+    errors: tuple[type[BaseException], ...],
+) -> None:
+    damage(other_world, monkeypatch)
+
+    with pytest.raises((*errors, Flaky)):
+        way(other_world, phases=[Phase.generate], report_multiple_bugs=False)

@@ -14,7 +14,7 @@ from psycopg import sql
 from tests.testing.conftest import Project
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tests.conftest import TestServer
 
@@ -82,8 +82,8 @@ def test_rollback(db_session, db_factory):
     passed(project.run(), 4)
 
 
-def test_a_session_acts_as_the_application_and_another_tenant_has_its_turn(project: Project) -> None:
-    project.write("""
+def test_a_session_acts_as_the_application_and_another_tenant_has_its_turn(quick_project: Project) -> None:
+    quick_project.write("""
 from sqlalchemy import select, text
 from dbschema.models import Incident
 from dbschema.testing import Factory
@@ -100,7 +100,7 @@ def test_turns(db_session, db_factory, db_other_tenant, db_as_tenant, db_connect
         assert [one.title for one in other.scalars(select(Incident))] == ["theirs"]
 """)
 
-    passed(project.run(), 1)
+    passed(quick_project.run(), 1)
 
 
 @pytest.mark.parametrize(
@@ -112,9 +112,9 @@ def test_turns(db_session, db_factory, db_other_tenant, db_as_tenant, db_connect
     ids=["pytest-asyncio", "anyio"],
 )
 def test_asynchronous_sessions_work_with_each_plugin(
-    project: Project, plugin: str, mark: str, options: tuple[str, ...]
+    quick_project: Project, plugin: str, mark: str, options: tuple[str, ...]
 ) -> None:
-    project.write(f"""
+    quick_project.write(f"""
 import pytest
 from sqlalchemy import func, select, text
 from dbschema.models import Tenant, User
@@ -136,11 +136,11 @@ def test_nothing_stays(db_connection):
     assert db_connection.scalar(text("SELECT count(*) FROM tenants")) == 0
 """)
 
-    passed(project.run(*options, plugins=(plugin,)), 3)
+    passed(quick_project.run(*options, plugins=(plugin,)), 3)
 
 
-def test_a_factory_makes_a_row_of_every_model(project: Project) -> None:
-    project.write("""
+def test_a_factory_makes_a_row_of_every_model(quick_project: Project) -> None:
+    quick_project.write("""
 import pytest
 from sqlalchemy import inspect
 from dbschema.models import Base
@@ -166,11 +166,11 @@ def test_a_misspelt_attribute_is_refused(db_factory):
         db_factory.make(User, usrname="anna")
 """)
 
-    passed(project.run(), 22)
+    passed(quick_project.run(), 22)
 
 
-def test_a_model_that_does_not_keep_tenants_apart_is_found(project: Project) -> None:
-    project.write("""
+def test_a_model_that_does_not_keep_tenants_apart_is_found(quick_project: Project) -> None:
+    quick_project.write("""
 import pytest
 from sqlalchemy import text
 from dbschema.models import Base, Incident, Message, User
@@ -197,11 +197,11 @@ def test_nothing_of_the_questions_stays(db_connection, assert_isolated):
     assert db_connection.scalar(text("SELECT current_user")) != "dbschema_app"
 """)
 
-    passed(project.run(), 25)
+    passed(quick_project.run(), 25)
 
 
-def test_a_query_that_its_index_cannot_serve_is_found(project: Project) -> None:
-    project.write("""
+def test_a_query_that_its_index_cannot_serve_is_found(quick_project: Project) -> None:
+    quick_project.write("""
 import pytest
 from sqlalchemy import select, text
 from dbschema.models import Incident, User
@@ -247,7 +247,7 @@ def test_the_costs_of_a_table_with_rows_count_where_told(assert_uses_index, db_f
         assert_uses_index(query, "idx_incidents_tenant_domain", costs=True)
 """)
 
-    passed(project.run(), 10)
+    passed(quick_project.run(), 10)
 
 
 def test_the_imported_tests_fail_where_models_and_revisions_differ(project: Project) -> None:
@@ -360,3 +360,112 @@ def test_a_role_that_may_not_make_the_template_is_told_what_it_needs(
     assert told in done.stdout, done.stdout + done.stderr
     assert "CREATEDB" in done.stdout or attributes
     assert "secret of the role" not in done.stdout
+
+
+@pytest.fixture
+def poor_role(server: TestServer) -> Iterator[str]:
+    """A role that may create databases and acts for applications, but makes no extension and no role."""
+    role = f"poor_{uuid4().hex[:8]}"
+    with psycopg.connect(server.url("postgres", driver=""), autocommit=True) as connection:
+        connection.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'secret' CREATEDB IN ROLE dbschema_app")
+        yield role
+        connection.execute(f"DROP ROLE {role}")
+
+
+@pytest.fixture
+def prepared(new_database: Callable[..., str], request: pytest.FixtureRequest) -> Iterator[str]:
+    """The name of a database that may be copied: migrated, or with the extensions alone."""
+    migrated = request.param == "migrated"
+    url = new_database(migrated=migrated, driver="")
+    name = url.rpartition("/")[2]
+    with psycopg.connect(url, autocommit=True) as connection:
+        for extension in ("postgis", "btree_gist", "btree_gin"):
+            connection.execute(f"CREATE EXTENSION IF NOT EXISTS {extension}")
+        if migrated:
+            connection.execute("GRANT SELECT ON alembic_version TO dbschema_app")
+        connection.execute(f"ALTER DATABASE {name} IS_TEMPLATE true")
+    yield name
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f"ALTER DATABASE {name} IS_TEMPLATE false")
+
+
+@pytest.mark.parametrize("prepared", ["migrated", "extensions"], indirect=True)
+@pytest.mark.parametrize("by", ["option", "setting"])
+def test_a_role_that_may_only_create_databases_gets_copies_of_one_that_is_prepared(
+    project: Project, server: TestServer, poor_role: str, prepared: str, by: str
+) -> None:
+    with psycopg.connect(server.url("postgres", driver=""), autocommit=True) as connection:
+        connection.execute(f"GRANT dbschema_search TO {poor_role}")
+    url = f"postgresql://{poor_role}:secret@{server.host}:{server.port}/postgres"
+    poor = Project(project.folder, url)
+    poor.write("""
+from sqlalchemy import create_engine, select, text
+from dbschema.models import Incident, User
+from dbschema.testing.tests import test_the_models_are_what_the_revisions_build
+
+def test_commit(db_session, db_factory, db_connection):
+    db_factory.make(User)
+    db_session.commit()
+    assert not db_connection.scalar(text("SELECT rolsuper FROM pg_roles WHERE rolname = session_user"))
+
+def test_asked(assert_isolated, assert_uses_index):
+    assert_isolated(Incident)
+    newest = select(Incident).order_by(Incident.created_at.desc(), Incident.id).limit(5)
+    assert_uses_index(newest, "idx_incidents_created_at")
+
+def test_alone(db_new_url):
+    engine = create_engine(db_new_url)
+    with engine.connect() as connection:
+        assert connection.scalar(text("SELECT count(*) FROM pg_tables WHERE tablename = 'incidents'")) == 1
+    engine.dispose()
+""")
+
+    if by == "option":
+        done = poor.run("--dbschema-template", prepared)
+    else:
+        (project.folder / "pytest.ini").write_text(f"[pytest]\ndbschema_template = {prepared}\n")
+        done = poor.run()
+
+    passed(done, 4)
+
+
+@pytest.mark.parametrize("prepared", ["extensions"], indirect=True)
+def test_revisions_are_proved_on_a_copy_with_the_extensions(
+    project: Project, server: TestServer, poor_role: str, prepared: str
+) -> None:
+    with psycopg.connect(server.url("postgres", driver=""), autocommit=True) as connection:
+        connection.execute(f"GRANT dbschema_search TO {poor_role}")
+    poor = Project(project.folder, f"postgresql://{poor_role}:secret@{server.host}:{server.port}/postgres")
+    poor.write("""
+from dbschema.testing.tests import *
+""")
+
+    done = poor.run("--dbschema-template", prepared)
+
+    passed(done, 3)
+
+
+def test_a_template_that_cannot_be_copied_is_named_with_what_it_needs(
+    project: Project, server: TestServer, poor_role: str, new_database: Callable[..., str]
+) -> None:
+    name = new_database().rpartition("/")[2]
+    poor = Project(project.folder, f"postgresql://{poor_role}:secret@{server.host}:{server.port}/postgres")
+    poor.write("def test_it(db_connection): pass")
+
+    for source in (name, "nowhere"):
+        done = poor.run("--dbschema-template", source)
+
+        assert f"can be made from {source}" in done.stdout, done.stdout + done.stderr
+        assert f"ALTER DATABASE {source} IS_TEMPLATE true" in done.stdout
+        assert done.returncode == 1
+
+
+def test_a_template_without_its_server_is_a_wrong_call(tmp_path: Path) -> None:
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    private = Project(tmp_path, None)
+    private.write("def test_it(): pass")
+
+    done = private.run("--dbschema-template", "nowhere")
+
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR
+    assert "--dbschema-url, which is missing" in done.stderr

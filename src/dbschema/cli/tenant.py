@@ -56,7 +56,7 @@ def create(
 
     screen = Screen(as_json=as_json)
     with _engine(url, screen) as (place, engine), engine.begin() as connection:
-        made = lifecycle.create_tenant(connection, name, slug, id=key)
+        made = lifecycle.create_tenant(connection, name, slug, tenant_id=key)
     screen.line(f"Tenant {made.slug} has the id {made.id}.")
     screen.data({"database": place, "tenant": _data(made)})
 
@@ -142,7 +142,7 @@ def import_(
     screen.data(
         {
             "database": place,
-            "tenant": str(manifest.tenant),
+            "tenant": str(manifest.tenant_id),
             "slug": manifest.slug,
             "folder": str(folder),
             "rows": manifest.counts,

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 from dbschema.ddl.objects import Grant, Policy, Role, RowSecurity, quote
 from dbschema.ddl.registry import declare_for
 from dbschema.errors import DeclarationError
+from dbschema.types import sql_string
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from uuid import UUID
 
     from sqlalchemy import Table
 
@@ -32,6 +34,14 @@ READONLY_ROLE = Role("dbschema_readonly", settings=(("jit", "off"),))
 OPERATOR_ROLE = Role("dbschema_operator", settings=(("jit", "off"),))
 READ_WRITE = ("SELECT", "INSERT", "UPDATE", "DELETE")
 READ_APPEND = ("SELECT", "INSERT")
+
+
+def setting(tenant: UUID | str | None) -> str:
+    """The statement that sets the tenant until the transaction ends, as SQL; None: no tenant.
+
+    A literal, for SET takes no parameter, and `set_config()` is not passed on to the workers of a distributed database.
+    """
+    return f"SET LOCAL {TENANT_SETTING} = {sql_string(str(tenant or ''))}"
 
 
 def isolation_policy(table: Table, column: str = "tenant_id") -> Policy:

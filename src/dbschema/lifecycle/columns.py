@@ -11,6 +11,7 @@ from sqlalchemy import text
 
 from dbschema.ddl.tenancy import POLICY_NAME
 from dbschema.lifecycle.errors import MissingTable, UndeclaredTables, translating
+from dbschema.lifecycle.session import run, same_role
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -65,7 +66,11 @@ def revisions(connection: Connection) -> tuple[str, ...]:
     """
     if connection.scalar(text("SELECT to_regclass(:name)"), {"name": VERSION_TABLE}) is None:
         return ()
-    with translating(VERSION_TABLE):
+    with translating(VERSION_TABLE), same_role(connection):
+        if not connection.scalar(
+            text("SELECT has_table_privilege(:name, 'SELECT')"), {"name": VERSION_TABLE}
+        ):
+            run(connection, "SET LOCAL ROLE NONE")  # the login may, perhaps, where its role may not
         found = connection.scalars(text(f"SELECT version_num FROM {VERSION_TABLE}")).all()
     return tuple(sorted(str(one) for one in found))
 

@@ -10,6 +10,7 @@ from sqlalchemy import text
 
 from dbschema.lifecycle.errors import translating
 from dbschema.lifecycle.session import become, scope_for, slug_and_name
+from dbschema.sessions.literals import exact
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,16 +21,17 @@ if TYPE_CHECKING:
     from dbschema.lifecycle.scope import TenantTable
 
 
-def count_rows(engine: Engine, tenant: UUID, *, metadata: MetaData | None = None) -> dict[str, int]:
-    """How many rows of `tenant` each table has, in the order of their foreign keys, the table of tenants first.
+def count_rows(engine: Engine, tenant_id: UUID | str, *, metadata: MetaData | None = None) -> dict[str, int]:
+    """How many rows of the tenant each table has, in the order of their foreign keys, the table of tenants first.
 
     Raises:
         NoSuchTenant: it is not there, or hidden from the role.
+        NotATenant: `tenant_id` is no UUID.
     """
-    scope = scope_for(metadata)
+    scope, tenant = scope_for(metadata), exact(tenant_id)
     snapshot = engine.connect().execution_options(isolation_level="REPEATABLE READ")
     with snapshot as connection, connection.begin():
-        become(connection, tenant)
+        become(connection, scope.root.sql, tenant)
         slug_and_name(connection, scope.root, tenant)
         return counts(connection, tenant, scope.tables)
 

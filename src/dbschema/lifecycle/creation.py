@@ -17,11 +17,13 @@ from dbschema.lifecycle.errors import (
     state_of,
     translating,
 )
+from dbschema.lifecycle.session import same_role, take_role
 from dbschema.models import Tenant
 from dbschema.seeds import reference
 from dbschema.seeds.writing import acting_for, all_or_nothing
 from dbschema.sessions import TenantSession
 from dbschema.sessions.errors import ForeignTenant
+from dbschema.sessions.literals import exact
 from dbschema.types import uuid7
 
 if TYPE_CHECKING:
@@ -38,7 +40,7 @@ def create_tenant(
     name: str,
     slug: str,
     *,
-    id: UUID | None = None,  # noqa: A002  the column's own name
+    tenant_id: UUID | str | None = None,
 ) -> Tenant:
     """Create a tenant with its reference data, all or nothing.
 
@@ -51,7 +53,7 @@ def create_tenant(
         bind: of a superuser, the tables' owner, or a member of the application's role.
         name: as people read it.
         slug: unique among all tenants: up to 63 lower case letters, digits and hyphens.
-        id: given, the call can be repeated: a tenant with this id and this slug is given back as it is, and what is
+        tenant_id: given, the call can be repeated: a tenant with this id and this slug is given back as it is, and what is
             missing of its reference data is added. None: that of a session of a tenant, else a new one, UUIDv7.
 
     Returns:
@@ -60,23 +62,25 @@ def create_tenant(
     Raises:
         TenantExists: another tenant has the slug or the id.
         BadTenant: the database refuses name or slug.
+        NotATenant: `tenant_id` is no UUID.
         ForeignTenant: `bind` is a session of another tenant.
         SeedError: the reference data may not be written.
     """
     own = bind.tenant_id if isinstance(bind, TenantSession) else None
-    tenant_id = id or own or uuid7()
-    if own is not None and tenant_id != own:
-        raise ForeignTenant(Tenant.__name__, tenant_id, own)
+    key = (own or uuid7()) if tenant_id is None else exact(tenant_id)
+    if own is not None and key != own:
+        raise ForeignTenant(Tenant.__name__, key, own)
     connection = bind if isinstance(bind, Connection) else bind.connection()
     if getattr(connection.connection.driver_connection, "autocommit", False):
         raise NotTransactional
-    with all_or_nothing(connection), acting_for(connection, tenant_id):
-        values = _find(connection, tenant_id)
+    with all_or_nothing(connection), same_role(connection), acting_for(connection, key):
+        take_role(connection, Tenant.__tablename__)
+        values = _find(connection, key)
         if values is None:
-            values = _insert(connection, {"id": tenant_id, "tenant_name": name, "slug": slug})
+            values = _insert(connection, {"id": key, "tenant_name": name, "slug": slug})
         elif values["slug"] != slug:
-            raise TenantExists("id", tenant_id)
-        reference.reference_for(connection, tenant_id)
+            raise TenantExists("id", key)
+        reference.reference_for(connection, key)
     return _as_object(bind, values)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import psycopg
 from sqlalchemy.exc import DBAPIError
 
-from dbschema.ddl.tenancy import TENANT_SETTING
+from dbschema.ddl.tenancy import OPERATOR_ROLE
 from dbschema.errors import DbSchemaError
 
 if TYPE_CHECKING:
@@ -67,7 +67,8 @@ class TenantsHidden(LifecycleError):
         self.role = role
         super().__init__(
             f"Row security hides the tenants from role {role!r}",
-            f"Connect as a role that bypasses row security, or set {TENANT_SETTING} and name one tenant by its id",
+            f"Connect as a member of {OPERATOR_ROLE.name} that acts as it (options=-c role={OPERATOR_ROLE.name}), or as a role"
+            " that bypasses row security; or name one tenant by its id",
         )
 
 

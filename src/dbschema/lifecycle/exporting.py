@@ -14,6 +14,7 @@ from dbschema.lifecycle.folder import Sink, new_folder
 from dbschema.lifecycle.manifest import MANIFEST, Manifest, TableEntry, file_name
 from dbschema.lifecycle.progress import Progress
 from dbschema.lifecycle.session import become, fix_formats, scope_for, slug_and_name
+from dbschema.sessions.literals import exact
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -32,7 +33,7 @@ EVERY = 10_000
 
 def export_tenant(
     engine: Engine,
-    tenant: UUID,
+    tenant_id: UUID | str,
     folder: str | PathLike[str],
     *,
     metadata: MetaData | None = None,
@@ -47,22 +48,23 @@ def export_tenant(
     Args:
         engine: of psycopg; a superuser, the tables' owner, or a member of the application's role that may also read the
             table `alembic_version`.
-        tenant: whom to export.
+        tenant_id: whom to export.
         folder: must not exist; until all is written, a folder with another name stands beside it.
         metadata: the models; None: those of this package, and whatever was derived from its Base.
         on_progress: called after each table, and every 10,000 rows.
 
     Raises:
+        NotATenant: `tenant_id` is no UUID.
         NoSuchTenant: it is not there, or hidden from the role.
         FolderTaken: the folder is there already.
         UndeclaredTables: tenants have rows in tables that the metadata does not declare.
         LifecycleError: a table is missing, or may not be read.
     """
     scope = scope_for(metadata)
-    target = Path(folder)
+    target, tenant = Path(folder), exact(tenant_id)
     snapshot = engine.connect().execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
     with snapshot as connection, connection.begin():
-        become(connection, tenant)
+        become(connection, scope.root.sql, tenant)
         fix_formats(connection)
         slug, name = slug_and_name(connection, scope.root, tenant)
         refuse_undeclared(connection, scope)

@@ -74,7 +74,7 @@ def import_tenant(
     manifest = read_manifest(source)
     verify(source, manifest.tables)
     with engine.connect() as connection, connection.begin():
-        become(connection, manifest.tenant)
+        become(connection, scope.root.sql, manifest.tenant_id)
         fix_formats(connection)
         refuse_undeclared(connection, scope)
         _refuse_other_schema(connection, scope, manifest)
@@ -130,7 +130,7 @@ def _refuse_being_recorded(connection: Connection, scope: Scope) -> None:
 
 def _refuse_existing(connection: Connection, root: TenantTable, manifest: Manifest) -> None:
     for what, condition, value in (
-        ("id", root.of(manifest.tenant), manifest.tenant),
+        ("id", root.of(manifest.tenant_id), manifest.tenant_id),
         ("slug", "slug = :slug", manifest.slug),
     ):
         with translating(root.name):
@@ -171,10 +171,10 @@ def _stage(
             str(folder / entry.file), f"it has {read:,} rows, and the manifest says {entry.rows:,}"
         )
     strange = connection.scalar(
-        text(f"SELECT count(*) FROM {temporary} s WHERE ({table.of(manifest.tenant, 's')}) IS NOT TRUE")
+        text(f"SELECT count(*) FROM {temporary} s WHERE ({table.of(manifest.tenant_id, 's')}) IS NOT TRUE")
     )
     if strange:
-        raise BadRows(table.name, f"{strange:,} of them belong to another tenant than {manifest.tenant}")
+        raise BadRows(table.name, f"{strange:,} of them belong to another tenant than {manifest.tenant_id}")
 
 
 def _insert(

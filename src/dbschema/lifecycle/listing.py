@@ -8,12 +8,19 @@ from uuid import UUID
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
+from dbschema.ddl.tenancy import OPERATOR_ROLE
 from dbschema.lifecycle.errors import NoSuchTenant, TenantsHidden, translating
-from dbschema.lifecycle.session import become
+from dbschema.lifecycle.session import become, take_role
 from dbschema.models import Tenant
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
+
+
+# For the operators' role a policy holds that hides nothing.
+_HIDDEN = text(
+    "SELECT row_security_active('tenants') AND pg_has_role(to_regrole(:operator), 'USAGE') IS NOT TRUE"
+)
 
 
 def list_tenants(engine: Engine) -> list[Tenant]:
@@ -23,7 +30,7 @@ def list_tenants(engine: Engine) -> list[Tenant]:
         TenantsHidden: row security binds the role, which therefore sees none.
     """
     with Session(engine) as session, translating("tenants"):
-        if session.scalar(text("SELECT row_security_active('tenants')")):
+        if session.scalar(_HIDDEN, {"operator": OPERATOR_ROLE.name}):
             raise TenantsHidden(str(session.scalar(select(func.current_user()))))
         found = list(session.scalars(select(Tenant).order_by(Tenant.slug)))
         session.expunge_all()
@@ -40,8 +47,9 @@ def find_tenant(engine: Engine, name: str | UUID) -> Tenant:
     """
     key = _as_id(name)
     with Session(engine) as session, translating("tenants"):
+        take_role(session.connection(), Tenant.__tablename__)
         if key is not None:
-            become(session.connection(), key)
+            become(session.connection(), Tenant.__tablename__, key)
         where = Tenant.slug == name if key is None else Tenant.id == key
         found = session.scalars(select(Tenant).where(where)).one_or_none()
         if found is None:

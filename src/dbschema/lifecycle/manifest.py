@@ -45,12 +45,12 @@ class Manifest:
     """An export of a tenant.
 
     Args:
-        tenant, slug, name: the tenant.
+        tenant_id, slug, name: the tenant.
         revisions: what the database was at.
         tables: in the order of their foreign keys, the table of tenants first.
     """
 
-    tenant: UUID
+    tenant_id: UUID
     slug: str
     name: str
     revisions: tuple[str, ...]
@@ -66,7 +66,7 @@ class Manifest:
         content = {
             "format": FORMAT,
             "version": VERSION,
-            "tenant": {"id": str(self.tenant), "slug": self.slug, "name": self.name},
+            "tenant": {"id": str(self.tenant_id), "slug": self.slug, "name": self.name},
             "revisions": self.revisions,
             "tables": [asdict(entry) for entry in self.tables],
         }

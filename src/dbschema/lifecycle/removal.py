@@ -28,6 +28,7 @@ from dbschema.lifecycle.errors import (
 from dbschema.lifecycle.progress import Progress
 from dbschema.lifecycle.session import become, run, scope_for, slug_and_name
 from dbschema.models import TenantStatus
+from dbschema.sessions.literals import exact
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,11 +55,11 @@ class Removed:
     """What went with a tenant.
 
     Args:
-        tenant, slug: who is no more.
+        tenant_id, slug: who is no more.
         counts: how many rows of each table this call has removed, in the order in which they went.
     """
 
-    tenant: UUID
+    tenant_id: UUID
     slug: str
     counts: dict[str, int]
 
@@ -70,7 +71,7 @@ class Removed:
 
 def remove_tenant(
     engine: Engine,
-    tenant: UUID,
+    tenant_id: UUID | str,
     *,
     batch: int = BATCH,
     metadata: MetaData | None = None,
@@ -89,7 +90,7 @@ def remove_tenant(
 
     Args:
         engine: of a superuser, the tables' owner, or a member of the application's role.
-        tenant: whom to remove.
+        tenant_id: whom to remove.
         batch: rows a transaction, at most.
         metadata: the models; None: those of this package, and whatever was derived from its Base.
         on_progress: called after each batch.
@@ -97,6 +98,7 @@ def remove_tenant(
         patience: seconds during which a transaction that met a lock is tried again.
 
     Raises:
+        NotATenant: `tenant_id` is no UUID.
         NoSuchTenant: it is not there, or hidden from the role.
         UndeclaredTables: tenants have rows in tables that the metadata does not declare.
         StillWritten: its rows are locked, or new ones come, for too long.
@@ -105,7 +107,7 @@ def remove_tenant(
     """
     if batch < 1:
         raise ValueError(f"A batch has at least one row, not {batch}")
-    scope = scope_for(metadata)
+    scope, tenant = scope_for(metadata), exact(tenant_id)
     removal = _Removal(
         engine,
         scope,
@@ -179,7 +181,7 @@ class _Removal:
                 with self._engine.connect() as connection, connection.begin():
                     run(connection, f"SET LOCAL lock_timeout = {_milliseconds(self._lock_timeout)}")
                     run(connection, "SET LOCAL row_security = on")
-                    become(connection, self._tenant)
+                    become(connection, self._scope.root.sql, self._tenant)
                     return work(connection)
             except DBAPIError as error:
                 if state_of(error) == NOT_PRIVILEGED:

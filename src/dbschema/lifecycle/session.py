@@ -1,16 +1,20 @@
-"""How a session of the lifecycle is set up: the tenant, and values written as every server reads them."""
+"""How a session of the lifecycle is set up: role and tenant, and values written as every server reads them."""
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from sqlalchemy import text
 
+from dbschema.ddl import tenancy
 from dbschema.ddl.audit import SILENCE_SETTING
-from dbschema.ddl.tenancy import TENANT_SETTING
+from dbschema.ddl.objects import quote
+from dbschema.ddl.tenancy import APP_ROLE
 from dbschema.lifecycle.errors import NoSuchTenant, translating
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from uuid import UUID
 
     from sqlalchemy import Connection, MetaData
@@ -28,14 +32,42 @@ _FORMATS = (
 )
 
 
+_NEEDS_ROLE = text(
+    "SELECT NOT has_table_privilege(to_regclass(:table), 'SELECT') AND pg_has_role(to_regrole(:role),"
+    " CASE WHEN current_setting('server_version_num')::int < 160000 THEN 'MEMBER' ELSE 'SET' END)"
+)
+
+
 def run(connection: Connection, statement: str) -> None:
     """Execute SQL as it stands: without parameters, the driver leaves percent signs alone."""
     connection.exec_driver_sql(statement, execution_options={"no_parameters": True})
 
 
-def become(connection: Connection, tenant: UUID) -> None:
-    """Set the tenant for the transaction; its changes leave no audit rows, where the role owns the tables."""
-    run(connection, f"SET LOCAL {TENANT_SETTING} = '{tenant}'")
+def take_role(connection: Connection, root: str) -> None:
+    """Act as the application's role for the transaction, where the login may read no tenants and is a member of it.
+
+    So a login that does not inherit its role can do what one can that does.
+
+    Args:
+        connection: in a transaction.
+        root: the table of tenants, as SQL.
+    """
+    if connection.scalar(_NEEDS_ROLE, {"table": root, "role": quote(APP_ROLE.name)}):
+        run(connection, f"SET LOCAL ROLE {quote(APP_ROLE.name)}")
+
+
+@contextmanager
+def same_role(connection: Connection) -> Iterator[None]:
+    """Whatever role is taken inside, it is afterwards that from before."""
+    before = str(connection.scalar(text("SELECT current_setting('role')")))
+    yield
+    run(connection, f"SET LOCAL ROLE {'NONE' if before == 'none' else quote(before)}")
+
+
+def become(connection: Connection, root: str, tenant: UUID) -> None:
+    """Set role and tenant for the transaction; its changes leave no audit rows, where the role owns the tables."""
+    take_role(connection, root)
+    run(connection, tenancy.setting(tenant))
     run(connection, f"SET LOCAL {SILENCE_SETTING} = '{tenant}'")
 
 

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 
+from dbschema.ddl import tenancy
 from dbschema.ddl.registry import executable
 from dbschema.ddl.tenancy import TENANT_SETTING
 from dbschema.models import metadata
 from dbschema.seeds.errors import NoTransaction, translating
-from dbschema.types import sql_string
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -47,14 +47,11 @@ def all_or_nothing(connection: Connection) -> Iterator[None]:
 
 @contextmanager
 def acting_for(connection: Connection, tenant: UUID) -> Iterator[None]:
-    """Set the tenant for the statements inside, and put back what was set before.
-
-    `SET LOCAL` with a literal, as sharded PostgreSQL passes on to its workers; the literal is made from a UUID.
-    """
+    """Set the tenant for the statements inside, and put back what was set before."""
     before = connection.scalar(select(func.current_setting(TENANT_SETTING, True)))
-    connection.execute(executable(f"SET LOCAL {TENANT_SETTING} = {sql_string(str(tenant))}"))
+    connection.execute(executable(tenancy.setting(tenant)))
     yield
-    connection.execute(executable(f"SET LOCAL {TENANT_SETTING} = {sql_string(before or '')}"))
+    connection.execute(executable(tenancy.setting(before)))
 
 
 def write(connection: Connection, rows: Rows) -> Counter[str]:

@@ -17,7 +17,7 @@ from psycopg import sql
 
 from dbschema import connect
 from dbschema.connect.sources import written
-from dbschema.testing.errors import MayNotCreateDatabases
+from dbschema.testing.errors import CannotBeCopied, MayNotCreateDatabases
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,6 +31,12 @@ _FAST: Final = {
     "max_connections": "200",
 }
 _SOURCE: Final = "--dbschema-url"
+_EMPTY: Final = "template0"
+_NOT_COPIED: Final = (
+    psycopg.errors.InsufficientPrivilege,
+    psycopg.errors.InvalidCatalogName,
+    psycopg.errors.ObjectInUse,
+)
 
 
 @dataclass(frozen=True)
@@ -41,11 +47,14 @@ class Databases:
         run: names the run; part of the name of each of its databases.
         folder: what the workers share; made by the first that needs a database.
         url: a server that is there already; None: a private one of the run's own.
+        source: a database there that the template is a copy of, with what the role may not make: extensions, or all of
+            the schema. None: an empty one.
     """
 
     run: str
     folder: Path
     url: str | None = None
+    source: str | None = None
 
     @property
     def prefix(self) -> str:
@@ -62,22 +71,27 @@ class Databases:
         with self._alone():
             ready = self.folder / "template"
             if not ready.exists():
-                self._create(name, "template0")
+                self._create(name, self.source or _EMPTY)
                 migrate(self.address(name))
                 ready.touch()
         return name
 
-    def create(self, name: str, template: str = "template0") -> str:
-        """Make a database of the run, a copy of `template`, in the place of one of the same name; gives its address."""
+    def create(self, name: str, template: str | None = None) -> str:
+        """Make a database of the run, a copy of `template`, in the place of one of the same name; gives its address.
+
+        Args:
+            name: what it is for; the end of its name.
+            template: of which database; None: without any tables, where the source has none.
+        """
         database = f"{self.prefix}{name}"
         with self._alone():
-            self._create(database, template)
+            self._create(database, template or self._bare())
         return self.address(database)
 
     def drop(self, name: str) -> None:
         """Remove a database of the run, whoever is connected."""
         with self._server() as server:
-            server.execute(_drop(f"{self.prefix}{name}"))
+            _drop(server, f"{self.prefix}{name}")
 
     def address(self, database: str) -> str:
         """The address of a database on the server, for SQLAlchemy and for libpq. With the password: do not log it."""
@@ -95,8 +109,18 @@ class Databases:
                     "SELECT datname FROM pg_database WHERE starts_with(datname, %s)", (self.prefix,)
                 ).fetchall()
                 for (name,) in names:
-                    server.execute(_drop(name))
+                    _drop(server, name)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _bare(self) -> str:
+        """The database without tables that one without tables can be a copy of: what is in the source already counts."""
+        if self.source is None:
+            return _EMPTY
+        with self._server(self.source) as server:
+            (migrated,) = server.execute("SELECT to_regclass('alembic_version') IS NOT NULL").fetchone() or (
+                False,
+            )
+        return _EMPTY if migrated else self.source
 
     def _settings(self) -> connect.Settings:
         if self.url is not None:
@@ -110,18 +134,25 @@ class Databases:
         settings = self._settings()
         try:
             with self._server() as server:
-                server.execute(_drop(name))
+                _drop(server, name)
                 server.execute(
                     sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
                         sql.Identifier(name), sql.Identifier(template)
                     )
                 )
-        except psycopg.errors.InsufficientPrivilege as error:
-            raise MayNotCreateDatabases(settings.place, str(error).strip().partition("\n")[0]) from error
+        except _NOT_COPIED as error:
+            reason = str(error).strip().partition("\n")[0]
+            if template == self.source:
+                raise CannotBeCopied(template, settings.place, reason) from error
+            if isinstance(error, psycopg.errors.InsufficientPrivilege):
+                raise MayNotCreateDatabases(settings.place, reason) from error
+            raise
 
     @contextlib.contextmanager
-    def _server(self) -> Iterator[psycopg.Connection]:
+    def _server(self, database: str | None = None) -> Iterator[psycopg.Connection]:
         settings = self._settings()
+        if database is not None:
+            settings = connect.resolve(settings.url.set(database=database), source=_SOURCE)
         with connect.translating(settings):
             connection = psycopg.connect(settings.libpq_url(), autocommit=True)
         with contextlib.closing(connection):
@@ -137,5 +168,16 @@ class Databases:
             yield
 
 
-def _drop(name: str) -> sql.Composed:
-    return sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
+def _drop(server: psycopg.Connection, name: str) -> None:
+    """Remove a database, whoever is connected."""
+    dropping = sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(name))
+    try:
+        server.execute(dropping + sql.SQL(" WITH (FORCE)"))
+    except psycopg.errors.InsufficientPrivilege:
+        # FORCE ends each process, and a worker of autovacuum only for a superuser. Without it, the worker gives way.
+        server.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+            " WHERE datname = %s AND usename = current_user",
+            (name,),
+        )
+        server.execute(dropping)

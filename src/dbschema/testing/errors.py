@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dbschema.ddl.objects import quote
 from dbschema.errors import DbSchemaError
 
 
@@ -20,6 +21,18 @@ class MayNotCreateDatabases(TestingError):
             f"No database for the tests can be made beside {place}: {reason}",
             "Name a superuser in --dbschema-url, or a role with CREATEDB and CREATEROLE that may CREATE EXTENSION postgis,"
             " or leave it out for a private server",
+        )
+
+
+class CannotBeCopied(TestingError):
+    """The database of `--dbschema-template` cannot be the template of another one."""
+
+    def __init__(self, database: str, place: str, reason: str) -> None:
+        self.database, self.place, self.reason = database, place, reason
+        super().__init__(
+            f"No database for the tests can be made from {database}, beside {place}: {reason}",
+            "The role needs CREATEDB and the database itself, or a database that its owner has marked with"
+            f" ALTER DATABASE {quote(database)} IS_TEMPLATE true; and nobody may be connected to it",
         )
 
 

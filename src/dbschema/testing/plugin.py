@@ -29,17 +29,28 @@ if TYPE_CHECKING:
 
 _RUN = "dbschema_run"
 _INI = "dbschema_alembic_ini"
+_TEMPLATE = "dbschema_template"
 _KEY: pytest.StashKey[Path] = pytest.StashKey()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """The option and the setting of this plugin."""
+    """The options and the settings of this plugin."""
     group = parser.getgroup("dbschema")
     group.addoption(
         "--dbschema-url",
         metavar="ADDRESS",
         help="A server for the databases of the tests, as postgresql://user@host:5432/database; its own databases are "
         "left alone. Without it, a private server is started for the run.",
+    )
+    group.addoption(
+        "--dbschema-template",
+        metavar="DATABASE",
+        help="A database of the server of --dbschema-url that those of the tests are copies of, with the extensions, or all "
+        "of the schema, for a role that may only create databases.",
+    )
+    parser.addini(
+        _TEMPLATE,
+        "The same, for runs with --dbschema-url.",
     )
     parser.addini(
         _INI,
@@ -50,6 +61,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Name the run; the workers of pytest-xdist are given the name by the process that starts them."""
+    if config.getoption("--dbschema-template") and not config.getoption("--dbschema-url"):
+        raise pytest.UsageError(
+            "--dbschema-template names a database of the server of --dbschema-url, which is missing"
+        )
     given = getattr(config, "workerinput", {}).get(_RUN)
     config.stash[_KEY] = Path(given) if given else place.folder() / f"dbschema-pytest-{secrets.token_hex(5)}"
 
@@ -70,7 +85,9 @@ def _databases(config: pytest.Config) -> Databases:
     from dbschema.testing.databases import Databases  # noqa: PLC0415  pytest imports this module in every run
 
     folder = config.stash[_KEY]
-    return Databases(folder.name.rpartition("-")[2], folder, config.getoption("--dbschema-url"))
+    url = config.getoption("--dbschema-url")
+    source = config.getoption("--dbschema-template") or config.getini(_TEMPLATE) or None
+    return Databases(folder.name.rpartition("-")[2], folder, url, source if url else None)
 
 
 @pytest.fixture(scope="session")
@@ -148,7 +165,9 @@ def db_connection(db_engine: Engine) -> Iterator[Connection]:
 
 
 @pytest.fixture
-def db_as_tenant(db_connection: Connection) -> Callable[[UUID], AbstractContextManager[TenantSession]]:
+def db_as_tenant(
+    db_connection: Connection,
+) -> Callable[[UUID | str], AbstractContextManager[TenantSession]]:
     """Makes a session of a tenant, within the transaction of the test: `with db_as_tenant(tenant) as session:`.
 
     Inside another session's block it is that tenant's turn; what it commits stays visible until the test ends.
@@ -176,7 +195,7 @@ def db_other_tenant(db_connection: Connection) -> UUID:
 
 @pytest.fixture
 def db_session(
-    db_as_tenant: Callable[[UUID], AbstractContextManager[TenantSession]], db_tenant: UUID
+    db_as_tenant: Callable[[UUID | str], AbstractContextManager[TenantSession]], db_tenant: UUID
 ) -> Iterator[TenantSession]:
     """A session of `db_tenant` with the application's role; what it commits is rolled back after the test as well."""
     with db_as_tenant(db_tenant) as session:

@@ -6,11 +6,8 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from sqlalchemy import NullPool, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import NullPool
 
-from dbschema.ddl.objects import quote
-from dbschema.ddl.tenancy import TENANT_SETTING
 from dbschema.sessions import (
     AsyncTenantSession,
     TenantSession,
@@ -22,7 +19,7 @@ from dbschema.types import uuid7
 from dbschema.verify.behaviour.specimens import token
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator
 
     from sqlalchemy import Connection
 
@@ -38,19 +35,9 @@ def make_tenant(connection: Connection) -> UUID:
     return tenant
 
 
-@contextlib.contextmanager
-def acting(connection: Connection, tenant_id: UUID) -> Iterator[TenantSession]:
-    """A session of a tenant in the open transaction of `connection`; role and tenant are then as they were before."""
-    before = connection.execute(text(f"SELECT current_user, current_setting('{TENANT_SETTING}', true)")).one()
-    with tenant_session(connection, tenant_id, **_NESTED) as session:
-        yield session
-    if connection.in_transaction():
-        role, tenant = before
-        # The test may have broken the transaction on purpose; its end will put all of that right.
-        with contextlib.suppress(DBAPIError):
-            connection.exec_driver_sql(
-                f"SET LOCAL ROLE {quote(role)}; SET LOCAL {TENANT_SETTING} = '{tenant or ''}'"
-            )
+def acting(connection: Connection, tenant_id: UUID | str) -> TenantSession:
+    """A session of a tenant in the open transaction of `connection`, which has back role and tenant when it is closed."""
+    return tenant_session(connection, tenant_id, **_NESTED)
 
 
 @contextlib.asynccontextmanager

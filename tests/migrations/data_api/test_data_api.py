@@ -33,7 +33,7 @@ from dbschema.migrations.errors import (
 from dbschema.migrations.timeouts import Timeouts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from stand_in import DataApiStandIn
@@ -664,6 +664,20 @@ class _Context:
         return self._milliseconds
 
 
+@pytest.fixture
+def log_kept(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The log of this process stays as it is, also where the function sets it up."""
+    from dbschema.deploy.telemetry import Telemetry  # noqa: PLC0415  as below
+
+    monkeypatch.setattr("dbschema.deploy.handler._TELEMETRY", Telemetry())
+    ours = logging.getLogger("dbschema")
+    before = (ours.handlers[:], ours.level, ours.propagate)
+    yield
+    ours.handlers[:], ours.propagate = before[0], before[2]
+    ours.setLevel(before[1])
+
+
+@pytest.mark.usefixtures("log_kept")
 def test_the_function_of_lambda_upgrades_by_the_api_and_says_what_it_cannot_do(
     api: connect.DataApi,
     compiled_history: Callable[..., Path],
@@ -687,6 +701,7 @@ def test_the_function_of_lambda_upgrades_by_the_api_and_says_what_it_cannot_do(
     assert api.secret not in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("log_kept")
 def test_the_function_of_lambda_says_so_where_a_revision_needs_more_than_a_call(
     api: connect.DataApi, compiled_history: History, monkeypatch: pytest.MonkeyPatch
 ) -> None:

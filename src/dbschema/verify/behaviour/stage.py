@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import Integer, UniqueConstraint
 from sqlalchemy.exc import DBAPIError
 
-from dbschema.ddl import Policy, declared
+from dbschema.ddl import Policy, declared, tenancy
 from dbschema.ddl.tenancy import POLICY_NAME, TENANT_SETTING
 from dbschema.verify.behaviour import statements
 from dbschema.verify.behaviour.specimens import LONG_AGO, is_needed, value_for
@@ -70,7 +70,7 @@ class Stage:
 
     def become(self, tenant: UUID | None) -> None:
         """Set the tenant; None: the empty setting."""
-        execute(self.connection, f"SET LOCAL {TENANT_SETTING} = '{tenant or ''}'")
+        execute(self.connection, tenancy.setting(tenant))
 
     def id_of(self, table: Table, tenant: UUID) -> UUID:
         """The id of the tenant's row in `table`.
