@@ -23,7 +23,7 @@ from alembic import context
 from dbschema.migrations import environment
 from sqlalchemy import MetaData
 
-environment.run(context, MetaData())
+environment.run(context, MetaData(), compare=False)
 """
 REVISION = '''
 """Do {id}"""

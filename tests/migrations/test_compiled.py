@@ -328,10 +328,26 @@ def test_a_run_with_one_such_revision_goes_by_alembic_as_a_whole(
 def test_an_environment_that_does_more_is_not_compiled(write_history: Callable[..., Path], call: str) -> None:
     folder = write_history(one="pass")
     path = folder / "env.py"
-    path.write_text(path.read_text().replace("environment.run(context, MetaData())", call))
+    path.write_text(path.read_text().replace("environment.run(context, MetaData(), compare=False)", call))
+    assert call in path.read_text()
 
     with pytest.raises(compilation.CannotCompile):
         compilation.write(folder)
+
+
+def test_an_environment_may_say_whether_alembic_compares(write_history: Callable[..., Path]) -> None:
+    folder = write_history(one="op.execute('SELECT 1')")
+    path = folder / "env.py"
+    assert "compare=False" in path.read_text()
+
+    compilation.write(folder)
+    first = compiled.read(folder)
+    path.write_text(path.read_text().replace(", compare=False", ""))
+    compilation.write(folder)
+    second = compiled.read(folder)
+
+    assert first is not None
+    assert second is not None
 
 
 def test_compiling_again_changes_nothing_and_removes_what_is_left_over(awkward: Path) -> None:

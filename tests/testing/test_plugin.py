@@ -13,8 +13,12 @@ import pytest
 from psycopg import sql
 from tests.testing.conftest import Project
 
+from dbschema.migrations import runner
+from dbschema.server import PrivateServer
+from dbschema.testing import place
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from tests.conftest import TestServer
 
@@ -362,22 +366,44 @@ def test_a_role_that_may_not_make_the_template_is_told_what_it_needs(
     assert "secret of the role" not in done.stdout
 
 
+@pytest.fixture(scope="module")
+def managed() -> Iterator[PrivateServer]:
+    """A server of their own for the tests whose roles are members of dbschema_search: verify, in tests beside, would find them."""
+    folder = Path(tempfile.mkdtemp(prefix="dbschema-test-", dir=place.folder()))
+    folder.chmod(0o755)  # started by root, the server runs as another user, who has to get there
+    server = PrivateServer(folder / "server", options={"fsync": "off"})
+    try:
+        server.start()
+        with psycopg.connect(server.start().url("postgres"), autocommit=True) as connection:
+            for role in ("dbschema_app", "dbschema_search"):
+                connection.execute(f"CREATE ROLE {role} NOLOGIN")
+        yield server
+    finally:
+        server.destroy()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 @pytest.fixture
-def poor_role(server: TestServer) -> Iterator[str]:
-    """A role that may create databases and acts for applications, but makes no extension and no role."""
-    role = f"poor_{uuid4().hex[:8]}"
-    with psycopg.connect(server.url("postgres", driver=""), autocommit=True) as connection:
-        connection.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'secret' CREATEDB IN ROLE dbschema_app")
-        yield role
+def poor(project: Project, managed: PrivateServer) -> Iterator[Project]:
+    """A project whose role may create databases and acts for applications, but makes no extension and no role."""
+    role, address = f"poor_{uuid4().hex[:8]}", managed.start()
+    with psycopg.connect(address.url("postgres"), autocommit=True) as connection:
+        connection.execute(
+            f"CREATE ROLE {role} LOGIN PASSWORD 'secret' CREATEDB IN ROLE dbschema_app, dbschema_search"
+        )
+        yield Project(project.folder, f"postgresql://{role}:secret@{address.host}:{address.port}/postgres")
         connection.execute(f"DROP ROLE {role}")
 
 
 @pytest.fixture
-def prepared(new_database: Callable[..., str], request: pytest.FixtureRequest) -> Iterator[str]:
+def prepared(managed: PrivateServer, request: pytest.FixtureRequest) -> Iterator[str]:
     """The name of a database that may be copied: migrated, or with the extensions alone."""
-    migrated = request.param == "migrated"
-    url = new_database(migrated=migrated, driver="")
-    name = url.rpartition("/")[2]
+    migrated, name = request.param == "migrated", f"prepared_{uuid4().hex[:8]}"
+    with psycopg.connect(managed.start().url("postgres"), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE template0")
+    url = managed.start().url(name)
+    if migrated:
+        runner.upgrade(url)
     with psycopg.connect(url, autocommit=True) as connection:
         for extension in ("postgis", "btree_gist", "btree_gin"):
             connection.execute(f"CREATE EXTENSION IF NOT EXISTS {extension}")
@@ -392,12 +418,8 @@ def prepared(new_database: Callable[..., str], request: pytest.FixtureRequest) -
 @pytest.mark.parametrize("prepared", ["migrated", "extensions"], indirect=True)
 @pytest.mark.parametrize("by", ["option", "setting"])
 def test_a_role_that_may_only_create_databases_gets_copies_of_one_that_is_prepared(
-    project: Project, server: TestServer, poor_role: str, prepared: str, by: str
+    poor: Project, prepared: str, by: str
 ) -> None:
-    with psycopg.connect(server.url("postgres", driver=""), autocommit=True) as connection:
-        connection.execute(f"GRANT dbschema_search TO {poor_role}")
-    url = f"postgresql://{poor_role}:secret@{server.host}:{server.port}/postgres"
-    poor = Project(project.folder, url)
     poor.write("""
 from sqlalchemy import create_engine, select, text
 from dbschema.models import Incident, User
@@ -423,19 +445,14 @@ def test_alone(db_new_url):
     if by == "option":
         done = poor.run("--dbschema-template", prepared)
     else:
-        (project.folder / "pytest.ini").write_text(f"[pytest]\ndbschema_template = {prepared}\n")
+        (poor.folder / "pytest.ini").write_text(f"[pytest]\ndbschema_template = {prepared}\n")
         done = poor.run()
 
     passed(done, 4)
 
 
 @pytest.mark.parametrize("prepared", ["extensions"], indirect=True)
-def test_revisions_are_proved_on_a_copy_with_the_extensions(
-    project: Project, server: TestServer, poor_role: str, prepared: str
-) -> None:
-    with psycopg.connect(server.url("postgres", driver=""), autocommit=True) as connection:
-        connection.execute(f"GRANT dbschema_search TO {poor_role}")
-    poor = Project(project.folder, f"postgresql://{poor_role}:secret@{server.host}:{server.port}/postgres")
+def test_revisions_are_proved_on_a_copy_with_the_extensions(poor: Project, prepared: str) -> None:
     poor.write("""
 from dbschema.testing.tests import *
 """)
@@ -446,10 +463,11 @@ from dbschema.testing.tests import *
 
 
 def test_a_template_that_cannot_be_copied_is_named_with_what_it_needs(
-    project: Project, server: TestServer, poor_role: str, new_database: Callable[..., str]
+    poor: Project, managed: PrivateServer
 ) -> None:
-    name = new_database().rpartition("/")[2]
-    poor = Project(project.folder, f"postgresql://{poor_role}:secret@{server.host}:{server.port}/postgres")
+    name = f"plain_{uuid4().hex[:8]}"
+    with psycopg.connect(managed.start().url("postgres"), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE template0")
     poor.write("def test_it(db_connection): pass")
 
     for source in (name, "nowhere"):

@@ -44,7 +44,7 @@ from sqlalchemy import MetaData
 
 from dbschema.migrations import environment
 
-environment.run(context, MetaData())
+environment.run(context, MetaData(), compare=False)
 """
 
 
