@@ -117,8 +117,12 @@ def child(at):
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), said.decode()
 
 
+# One connection of the parent's own, which no child touches.
+engine = connect.create_engine(settings)
+
+
 def state():
-    with connect.create_engine(settings).connect() as connection:
+    with engine.connect() as connection:
         found = fingerprint.read(connection)
         entries = sorted((str(identity), sorted(map(str, facts.items()))) for identity, facts in found.entries.items())
         rows = [
@@ -129,7 +133,7 @@ def state():
 
 
 def clear():
-    with connect.create_engine(settings).begin() as connection:
+    with engine.begin() as connection:
         connection.exec_driver_sql("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
 
 

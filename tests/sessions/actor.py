@@ -261,4 +261,4 @@ STEPS = [
 Step = tuple[str, int]
 Script = list[Step]
 step: st.SearchStrategy[Step] = st.tuples(st.sampled_from(STEPS), st.integers(0, 10))
-script: st.SearchStrategy[Script] = st.lists(step, min_size=2, max_size=10)
+script: st.SearchStrategy[Script] = st.lists(step, min_size=2, max_size=8)

@@ -102,7 +102,7 @@ def other_world(place: Any, new_database: Callable[..., str]) -> Iterator[World]
 
 Turns = list[tuple[int, Step]]
 turns: st.SearchStrategy[Turns] = st.lists(
-    st.tuples(st.integers(0, len(TENANTS) - 1), step), min_size=30, max_size=120
+    st.tuples(st.integers(0, len(TENANTS) - 1), step), min_size=30, max_size=80
 )
 of_each = st.lists(script, min_size=len(TENANTS), max_size=len(TENANTS))
 

@@ -415,8 +415,9 @@ def prepared(managed: PrivateServer, request: pytest.FixtureRequest) -> Iterator
         connection.execute(f"ALTER DATABASE {name} IS_TEMPLATE false")
 
 
-@pytest.mark.parametrize("prepared", ["migrated", "extensions"], indirect=True)
-@pytest.mark.parametrize("by", ["option", "setting"])
+@pytest.mark.parametrize(
+    ("prepared", "by"), [("migrated", "option"), ("extensions", "setting")], indirect=["prepared"]
+)
 def test_a_role_that_may_only_create_databases_gets_copies_of_one_that_is_prepared(
     poor: Project, prepared: str, by: str
 ) -> None:
