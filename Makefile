@@ -28,7 +28,7 @@ down: ## Stop the private server; its data stays
 	@if [ -x "$(BIN)/dbschema" ]; then "$(BIN)/dbschema" down; else echo "Nothing to stop: $(VENV) does not exist."; fi
 
 test: ready ## Install what is missing; run every test (ARGS="-k name", JOBS=2)
-	@"$(BIN)/python" -m pytest -n $(JOBS) --maxprocesses 8 $(ARGS)
+	@"$(BIN)/python" -m pytest -n $(JOBS) --maxprocesses 8 --dist worksteal $(ARGS)
 
 test-infra: env-infra ## Install what the CDK app needs, in .venv-infra; check its types, run its tests
 	@"$(VENV)-infra/bin/mypy" --strict infra/app.py infra/dbschema_infra

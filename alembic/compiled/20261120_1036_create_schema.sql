@@ -1114,6 +1114,7 @@ CREATE OR REPLACE FUNCTION search_documents(words text, of_user uuid DEFAULT NUL
  LANGUAGE plpgsql
  STABLE PARALLEL RESTRICTED SECURITY DEFINER COST 1000 ROWS 50
  SET jit TO off
+ SET plan_cache_mode TO force_generic_plan
 AS $$
 DECLARE
     tenant CONSTANT uuid := nullif(current_setting('app.tenant_id', true), '')::uuid;

@@ -1534,6 +1534,7 @@ def upgrade() -> None:
         " LANGUAGE plpgsql\n"
         " STABLE PARALLEL RESTRICTED SECURITY DEFINER COST 1000 ROWS 50\n"
         " SET jit TO off\n"
+        " SET plan_cache_mode TO force_generic_plan\n"
         "AS $$\n"
         "DECLARE\n"
         "    tenant CONSTANT uuid := nullif(current_setting('app.tenant_id', true), '')::uuid;\n"

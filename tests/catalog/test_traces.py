@@ -21,9 +21,10 @@ if TYPE_CHECKING:
 
 # A library that is loaded, such as that of plpgsql, brings settings of its own, with a dot in their names.
 SETTINGS = "SELECT name, setting FROM pg_settings WHERE position('.' IN name) = 0"
+# Roles are the whole server's, where tests beside make their own: of them, those that the models here declare.
 OBJECTS = """
 SELECT 'schema', nspname::text FROM pg_namespace
-UNION ALL SELECT 'role', rolname FROM pg_roles WHERE rolname !~ '^(drifter|owner)_'
+UNION ALL SELECT 'role', rolname FROM pg_roles WHERE rolname ~ '^dbschema'
 UNION ALL SELECT 'extension', extname FROM pg_extension
 UNION ALL SELECT 'relation', oid::regclass::text FROM pg_class
 UNION ALL SELECT 'function', oid::regprocedure::text FROM pg_proc

@@ -75,7 +75,8 @@ def search_function(
             second step: an index that knows distances gives no order beyond them.
         values: more variables, as plpgsql declares them.
         refused: a condition on the arguments under which the search is refused; it is the message, too.
-        plans: `plan_cache_mode`; 'force_custom_plan' where the best index depends on the arguments.
+        plans: `plan_cache_mode`; 'force_custom_plan' where the best index depends on the arguments, 'force_generic_plan' where
+            it never does.
         extensions: those whose types and operators it uses.
         comment: COMMENT ON FUNCTION.
     """

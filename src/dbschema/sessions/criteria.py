@@ -18,9 +18,11 @@ from sqlalchemy import (
     BindParameter,
     ColumnClause,
     ColumnElement,
+    Delete,
     LambdaElement,
     SelectBase,
     TextClause,
+    Update,
     UpdateBase,
     Uuid,
     bindparam,
@@ -101,6 +103,36 @@ class OfTenant(CriteriaOption):
             for key in keys:
                 attributes.setdefault(key, []).append(self._criterion)
 
+    def alone(self, statement: Any) -> ColumnElement[bool] | None:
+        """The condition on an UPDATE or DELETE that reads nothing beside the table it writes; None where it does, or might.
+
+        Such a statement needs no option, which SQLAlchemy would ask several times.
+        """
+        entity = statement.table._annotations.get("parententity")  # noqa: SLF001  only there does it stand
+        if (
+            entity is None
+            or not entity.is_mapper
+            or statement._with_options  # noqa: SLF001  as above
+            or statement._returning  # noqa: SLF001  as above
+            or statement._independent_ctes  # noqa: SLF001  as above
+            or attribute(entity.class_) is None
+        ):
+            return None
+        left = [*statement._where_criteria, *(getattr(statement, "_values", None) or {}).values()]  # noqa: SLF001
+        while left:
+            element = left.pop()
+            if isinstance(element, BindParameter):
+                continue
+            if not isinstance(element, ColumnElement):
+                return None
+            if element._annotations.get("parententity", entity) is not entity:  # noqa: SLF001  as above
+                return None
+            if not isinstance(element, ColumnClause):
+                left += element.get_children()
+            elif "parententity" not in element._annotations:  # noqa: SLF001  a column of a table that Core names
+                return None
+        return self._criterion._resolve_where_criteria(entity)  # noqa: SLF001  its own
+
     def beside(self, statement: Any) -> Iterator[ColumnElement[bool]]:
         """The conditions on the models that an UPDATE or DELETE reads beside the table it writes.
 
@@ -146,6 +178,10 @@ def keep(state: ORMExecuteState, option: OfTenant) -> None:
     elif statement.is_dml:
         if state.is_update and _by_key(state):
             rows.keep(state, statement, option.tenant_id)
+            return
+        condition = option.alone(statement) if isinstance(statement, (Update, Delete)) else None
+        if condition is not None:
+            state.statement = statement.where(condition)
             return
         statement = _written(state, statement, option)
     elif _looks_up(state, statement, option.tenant_id) or state.is_column_load:
