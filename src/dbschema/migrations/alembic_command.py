@@ -116,7 +116,7 @@ class AlembicCommand:
         with lock.exclusive(another, place, self._patience(timeouts), on_wait=_say_wait) as held:
             held.join(work, on_wait=_say_wait)
             steps = self._go(Guard(work, another, held, timeouts, self.wishes.stop_at), held)
-            if steps and self.wishes.compare:
+            if self.wishes.compare and any(map(_applies, steps)):
                 self._compare()
 
     def _patience(self, timeouts: Timeouts) -> float:
@@ -124,8 +124,8 @@ class AlembicCommand:
             return timeouts.wait
         return max(0.0, min(timeouts.wait, self.wishes.stop_at - time.monotonic()))
 
-    def _go(self, guard: Guard, held: Held) -> int:
-        """Make the steps; how many there were.
+    def _go(self, guard: Guard, held: Held) -> list[MigrationStep]:
+        """Make the steps; which they were.
 
         Raises:
             OutOfTime: there was no time for all.
@@ -134,7 +134,7 @@ class AlembicCommand:
 
         def load(heads: Any, context: Any) -> list[MigrationStep]:
             steps.extend(self._chosen(heads, context))
-            if any(isinstance(step, RevisionStep) and step.is_upgrade for step in steps):
+            if any(map(_applies, steps)):
                 self._check_upgrade(guard, held.place, heads)
             return steps
 
@@ -152,7 +152,7 @@ class AlembicCommand:
             execution.tidy(guard.work)
         if guard.stopped:
             raise OutOfTime(held.place, guard.done, [_name(step) for step in steps[len(guard.done) :]])
-        return len(steps)
+        return steps
 
     def _chosen(self, heads: Sequence[str], context: Any) -> list[MigrationStep]:
         """The steps of Alembic's choice.
@@ -160,10 +160,10 @@ class AlembicCommand:
         Raises:
             DatabaseNewer: the scripts do not hold where the database stands.
         """
-        known = {script.revision for script in self.scripts.walk_revisions()}
         try:
             return list(self.choose(heads, context))
         except CommandError as error:
+            known = {script.revision for script in self.scripts.walk_revisions()}
             if unknown := [revision for revision in heads if revision not in known]:
                 raise DatabaseNewer(self.database.place, unknown) from error
             raise
@@ -225,6 +225,11 @@ def _choice(given: Any, *, default: bool) -> bool:
     if answer is None:
         raise BadArgument(COMPARE, str(given), "yes or no")
     return answer
+
+
+def _applies(step: MigrationStep) -> bool:
+    """Whether a step applies a revision, and does not take one back, or only write it down."""
+    return isinstance(step, RevisionStep) and step.is_upgrade
 
 
 def _name(step: MigrationStep) -> str:
