@@ -1,12 +1,12 @@
-"""The PostgreSQL of a test run: a private server of its own, a migrated template, and a clone for each test.
+"""The PostgreSQL of a test run: private servers of its own, a migrated template on each, and a clone for each test.
 
-The server lives in a temporary folder beside the developer's own, is started by the first test that needs one and goes
-with the run. Workers of pytest-xdist share it; each has a template of its own.
+A server lives in a temporary folder beside the developer's own, is started by the first test that needs one and goes with
+the run. Each worker of pytest-xdist has one of its own: roles and who is let into them are the whole server's, so that
+what one test commits would be found by `verify` in another one.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import tempfile
@@ -82,21 +82,21 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     if hasattr(config, "workerinput") or HOME_VARIABLE not in os.environ:
         return
     folder = Path(os.environ.pop(HOME_VARIABLE))
-    if (folder / "server").exists():
-        PrivateServer(folder / "server").destroy()
+    for home in folder.glob("*/server"):
+        PrivateServer(home).destroy()
     shutil.rmtree(folder, ignore_errors=True)
 
 
 class TestServer:
-    """The server as pytest-postgresql wants to see it, and its addresses."""
+    """The server as pytest-postgresql wants to see it, its addresses, and the file of its log."""
 
     __test__ = False
     options = ""
     maintenance_dbname = "postgres"
     template_dbname = None
 
-    def __init__(self, address: Address) -> None:
-        self.address = address
+    def __init__(self, address: Address, log: Path) -> None:
+        self.address, self.log = address, log
         self.host, self.port = address.host, address.port
         self.user, self.password = address.user, address.password
 
@@ -107,17 +107,18 @@ class TestServer:
 
 @pytest.fixture(scope="session")
 def server() -> TestServer:
-    """The server of this test run, as its superuser."""
-    folder = Path(os.environ[HOME_VARIABLE])
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        server = TestServer(PrivateServer(folder / "server", options=FAST).start())
-        _anchor_roles(server)
+    """The server of this worker, as its superuser."""
+    folder = Path(os.environ[HOME_VARIABLE]) / WORKER
+    folder.mkdir(exist_ok=True)
+    folder.chmod(0o755)
+    started = PrivateServer(folder / "server", options=FAST).start()
+    server = TestServer(started, folder / "server" / "server.log")
+    _anchor_roles(server)
     return server
 
 
 def _anchor_roles(server: TestServer) -> None:
-    """Keep the group roles in the cluster: a test that downgrades must not take them from a test beside it."""
+    """Keep the group roles in the cluster: a test that downgrades must not take them from the other databases of its server."""
     with psycopg.connect(server.url("postgres", driver=""), autocommit=True) as connection:
         for role, setting in ROLES.items():
             if connection.execute("SELECT FROM pg_roles WHERE rolname = %s", (role,)).fetchone() is None:

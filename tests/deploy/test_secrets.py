@@ -11,8 +11,7 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import psycopg
@@ -27,6 +26,7 @@ from xray import xray_daemon
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from connect.conftest import Aws, Role
     from lambda_runtime import Function
@@ -131,9 +131,9 @@ def ways(awkward: Role, aws: Aws, dead_port: Callable[[], int]) -> Ways:
 
 
 @pytest.fixture
-def server_log(server: object) -> Callable[[], str]:
+def server_log(server: Any) -> Callable[[], str]:
     """What the server of the tests has logged since the test began."""
-    log = Path(os.environ["DBSCHEMA_TEST_HOME"]) / "server" / "server.log"
+    log: Path = server.log
     offset = log.stat().st_size
     return lambda: log.read_bytes()[offset:].decode("utf-8", "replace")
 

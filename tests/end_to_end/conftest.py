@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
@@ -175,6 +175,7 @@ def stack(
     assembly: Assembly,
     moto: str,
     task_root: Path,
+    server: Any,
     new_database: Callable[..., str],
     tmp_path: Path,
 ) -> Iterator[Stack]:
@@ -198,7 +199,7 @@ def stack(
     service.payloads.clear()
     cloudformation.bodies.clear()
     service.printed = ""
-    server_log = Path(os.environ["DBSCHEMA_TEST_HOME"]) / "server" / "server.log"
+    server_log: Path = server.log
     logged, said = server_log.stat().st_size, framework.log.stat().st_size
     yield stack
     service.end()

@@ -14,8 +14,6 @@ from psycopg import sql
 from tests.testing.conftest import Project
 
 from dbschema.migrations import runner
-from dbschema.server import PrivateServer
-from dbschema.testing import place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -366,42 +364,25 @@ def test_a_role_that_may_not_make_the_template_is_told_what_it_needs(
     assert "secret of the role" not in done.stdout
 
 
-@pytest.fixture(scope="module")
-def managed() -> Iterator[PrivateServer]:
-    """A server of their own for the tests whose roles are members of dbschema_search: verify, in tests beside, would find them."""
-    folder = Path(tempfile.mkdtemp(prefix="dbschema-test-", dir=place.folder()))
-    folder.chmod(0o755)  # started by root, the server runs as another user, who has to get there
-    server = PrivateServer(folder / "server", options={"fsync": "off"})
-    try:
-        server.start()
-        with psycopg.connect(server.start().url("postgres"), autocommit=True) as connection:
-            for role in ("dbschema_app", "dbschema_search"):
-                connection.execute(f"CREATE ROLE {role} NOLOGIN")
-        yield server
-    finally:
-        server.destroy()
-        shutil.rmtree(folder, ignore_errors=True)
-
-
 @pytest.fixture
-def poor(project: Project, managed: PrivateServer) -> Iterator[Project]:
+def poor(project: Project, server: TestServer) -> Iterator[Project]:
     """A project whose role may create databases and acts for applications, but makes no extension and no role."""
-    role, address = f"poor_{uuid4().hex[:8]}", managed.start()
-    with psycopg.connect(address.url("postgres"), autocommit=True) as connection:
+    role = f"poor_{uuid4().hex[:8]}"
+    with psycopg.connect(server.url("postgres", driver=""), autocommit=True) as connection:
         connection.execute(
             f"CREATE ROLE {role} LOGIN PASSWORD 'secret' CREATEDB IN ROLE dbschema_app, dbschema_search"
         )
-        yield Project(project.folder, f"postgresql://{role}:secret@{address.host}:{address.port}/postgres")
+        yield Project(project.folder, f"postgresql://{role}:secret@{server.host}:{server.port}/postgres")
         connection.execute(f"DROP ROLE {role}")
 
 
 @pytest.fixture
-def prepared(managed: PrivateServer, request: pytest.FixtureRequest) -> Iterator[str]:
+def prepared(server: TestServer, request: pytest.FixtureRequest) -> Iterator[str]:
     """The name of a database that may be copied: migrated, or with the extensions alone."""
     migrated, name = request.param == "migrated", f"prepared_{uuid4().hex[:8]}"
-    with psycopg.connect(managed.start().url("postgres"), autocommit=True) as connection:
+    with psycopg.connect(server.url("postgres", driver=""), autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name} TEMPLATE template0")
-    url = managed.start().url(name)
+    url = server.url(name, driver="")
     if migrated:
         runner.upgrade(url)
     with psycopg.connect(url, autocommit=True) as connection:
@@ -464,10 +445,10 @@ from dbschema.testing.tests import *
 
 
 def test_a_template_that_cannot_be_copied_is_named_with_what_it_needs(
-    poor: Project, managed: PrivateServer
+    poor: Project, server: TestServer
 ) -> None:
     name = f"plain_{uuid4().hex[:8]}"
-    with psycopg.connect(managed.start().url("postgres"), autocommit=True) as connection:
+    with psycopg.connect(server.url("postgres", driver=""), autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name} TEMPLATE template0")
     poor.write("def test_it(db_connection): pass")
 
