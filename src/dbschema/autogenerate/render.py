@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from alembic.autogenerate.render import renderers
+from alembic.autogenerate.render import render_op, renderers
 from geoalchemy2 import Geography, Geometry, Raster
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from dbschema.autogenerate.operations import ObjectOp
+from dbschema.autogenerate.statements import AutocommitOp, StatementsOp
 from dbschema.autogenerate.text import execute_lines
 
 if TYPE_CHECKING:
@@ -17,8 +18,19 @@ if TYPE_CHECKING:
 
 
 @renderers.dispatch_for(ObjectOp)
-def _render_object(autogen_context: AutogenContext, op: ObjectOp) -> list[str]:
+@renderers.dispatch_for(StatementsOp)
+def _render_statements(autogen_context: AutogenContext, op: ObjectOp | StatementsOp) -> list[str]:
     return execute_lines(autogen_context.opts["alembic_module_prefix"] or "", op.statements)
+
+
+@renderers.dispatch_for(AutocommitOp)
+def _render_outside(autogen_context: AutogenContext, op: AutocommitOp) -> list[str]:
+    lines = [line for each in op.ops for line in render_op(autogen_context, each)]
+    if not lines:
+        return []
+    prefix = autogen_context.opts["alembic_module_prefix"] or ""
+    # The empty line ends the block for Alembic's printer.
+    return [f"with {prefix}get_context().autocommit_block():", *lines, ""]
 
 
 def render_item(kind: str, item: Any, autogen_context: AutogenContext) -> str | Literal[False]:

@@ -74,7 +74,7 @@ class Wishes:
         Raises:
             BadArgument: a value is none.
         """
-        return cls(_deadline(given.get(WITHIN)), _choice(given.get(COMPARE), default=compare), shown)
+        return cls(_deadline(given.get(WITHIN)), choice(COMPARE, given.get(COMPARE), default=compare), shown)
 
 
 @dataclass
@@ -218,12 +218,17 @@ def _deadline(given: Any) -> float | None:
     return time.monotonic() + seconds
 
 
-def _choice(given: Any, *, default: bool) -> bool:
+def choice(name: str, given: Any, *, default: bool) -> bool:
+    """What is given for `name` by -x or as an attribute of the configuration: yes or no, in some spelling.
+
+    Raises:
+        BadArgument: neither.
+    """
     if given is None or isinstance(given, bool):
         return default if given is None else given
     answer = _ANSWERS.get(str(given).strip().lower())
     if answer is None:
-        raise BadArgument(COMPARE, str(given), "yes or no")
+        raise BadArgument(name, str(given), "yes or no")
     return answer
 
 

@@ -24,7 +24,7 @@ from dbschema import connect
 from dbschema.connect.errors import NoAddress
 from dbschema.errors import BadAddress, DbSchemaError
 from dbschema.migrations import preflight
-from dbschema.migrations.alembic_command import COMPARE, WITHIN, AlembicCommand, Wishes
+from dbschema.migrations.alembic_command import COMPARE, WITHIN, AlembicCommand, Wishes, choice
 from dbschema.migrations.errors import InvalidIndex
 from dbschema.migrations.timeouts import Timeouts
 
@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from alembic.config import Config
-    from alembic.runtime.environment import EnvironmentContext
+    from alembic.operations.ops import MigrationScript
+    from alembic.runtime.environment import EnvironmentContext, ProcessRevisionDirectiveFn
     from alembic.runtime.migration import MigrationContext, MigrationInfo
     from sqlalchemy import Connection
 
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
 Models: TypeAlias = MetaData | Sequence[MetaData] | Callable[[], MetaData | Sequence[MetaData]]
 
+ONLINE = "online"
 LOCK_TIMEOUT = "5s"
 """How long a statement of an offline script waits for a lock: nothing there tries again. For runs, see `timeouts`."""
 
@@ -119,6 +121,7 @@ def run(context: Context, metadata: Models, *, compare: bool = True, **options: 
         "compare_server_default": True,
         "autogenerate_plugins": list(PLUGINS),
         **options,
+        "process_revision_directives": _directives(context, options.get("process_revision_directives")),
     }
     try:
         if context.is_offline_mode():
@@ -129,6 +132,21 @@ def run(context: Context, metadata: Models, *, compare: bool = True, **options: 
         if by_hand:
             raise CommandError(str(error)) from error
         raise
+
+
+def _directives(context: Context, theirs: ProcessRevisionDirectiveFn | None) -> ProcessRevisionDirectiveFn:
+    """The hook of the environment, and then ours: what it leaves is written in the form that stalls nobody."""
+
+    def process(migration: MigrationContext, revision: Any, scripts: list[MigrationScript]) -> None:
+        if theirs is not None:
+            theirs(migration, revision, scripts)
+        given = {**context.config.attributes, **context.get_x_argument(as_dictionary=True)}
+        if choice(ONLINE, given.get(ONLINE), default=True):
+            from dbschema.autogenerate.revisions import write_online  # noqa: PLC0415  for whoever writes a revision
+
+            write_online(migration, revision, scripts)
+
+    return process
 
 
 def _offline(context: Context, settings: dict[str, Any]) -> None:
@@ -240,10 +258,10 @@ def _database(context: Context) -> connect.Settings:
     if given is not None:
         return connect.resolve(given, source="the caller")
     arguments = context.get_x_argument(as_dictionary=True)
-    if unknown := sorted(arguments.keys() - {"url", WITHIN, COMPARE}):
+    if unknown := sorted(arguments.keys() - {"url", WITHIN, COMPARE, ONLINE}):
         raise BadAddress(
             f"The argument -x {unknown[0]} is unknown",
-            "Give the address as -x url=postgresql://…; there are also -x within=SECONDS and -x compare=no",
+            "Give the address as -x url=postgresql://…; there are also -x within=SECONDS, -x compare=no and -x online=no",
         )
     if "url" in arguments:
         return connect.resolve(arguments["url"], source="-x url")

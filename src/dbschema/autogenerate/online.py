@@ -1,0 +1,236 @@
+"""The form of a change that stalls nobody: what PostgreSQL can do beside the table's traffic, in revisions of its own.
+
+An index is built CONCURRENTLY, a foreign key or a check is added NOT VALID and validated afterwards, NOT NULL is proved by a
+check before it is set, a unique constraint takes over an index that was built before. Each needs a transaction of its own,
+and so a revision, in this order:
+
+1. What goes and would stall somebody on its way back: plainly up; down outside of a transaction.
+2. All the rest, with what is NOT VALID.
+3. Each index, outside of a transaction, whatever a run that was killed has left of it.
+4. Unique constraints by their indexes, and the foreign keys to their tables.
+5. What was NOT VALID is validated.
+6. NOT NULL, which PostgreSQL sees proved.
+
+Only tables that were there before are meant: in a new one there is nothing to read.
+"""
+
+from __future__ import annotations
+
+import re
+from copy import copy
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, TypeAlias, TypeGuard
+
+from alembic.operations import ops
+
+from dbschema.autogenerate.forms import (
+    NotNull,
+    built,
+    dropped,
+    established,
+    is_valid,
+    named,
+    not_valid,
+    table_of,
+    unique_by_index,
+)
+from dbschema.autogenerate.statements import AutocommitOp, IfMissingOp, StatementsOp
+from dbschema.ddl.objects import qualified, quote
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterator
+
+    from sqlalchemy import Index
+
+    Operation: TypeAlias = ops.MigrateOperation
+    TableKey: TypeAlias = tuple[str | None, str]
+
+_DROPPED: Final = ("foreignkey", "unique", "check")
+"""Constraints that stall on their way back."""
+_INDEX_OPS: Final = (ops.CreateIndexOp, ops.DropIndexOp)
+
+
+@dataclass
+class Part:
+    """One revision of several.
+
+    Args:
+        title: what it does, beside the message of the developer; empty: it is what the message says.
+        up, down: its operations.
+    """
+
+    title: str
+    up: list[Operation] = field(default_factory=list)
+    down: list[Operation] = field(default_factory=list)
+
+
+def parts(upgrade_ops: ops.UpgradeOps, leave: Container[TableKey] = ()) -> list[Part]:
+    """The revisions that `upgrade_ops` shall be, in their order.
+
+    Args:
+        upgrade_ops: what autogenerate has found; it stays as it is.
+        leave: tables whose changes stay as they are.
+    """
+    return _Split(upgrade_ops, leave).parts()
+
+
+class _Split:
+    def __init__(self, upgrade_ops: ops.UpgradeOps, leave: Container[TableKey]) -> None:
+        self._ops, self._leave = upgrade_ops.ops, leave
+        self._empty = {_key(op) for op in self._ops if isinstance(op, ops.CreateTableOp | ops.DropTableOp)}
+        self._going: list[tuple[Operation, list[Operation]]] = []
+        self._main = Part("")
+        self._indexes: list[Part] = []
+        self._attached = Part("unique constraints")
+        self._keys: list[Operation] = []
+        self._validated = Part("validation")
+        self._set = Part("not null")
+        # By table: where an index or a constraint comes that a foreign key may need.
+        self._unique = {
+            _key(table)
+            for table in self._ops
+            if self._is_online(table)
+            for op in table.ops
+            if isinstance(op, ops.CreateUniqueConstraintOp)
+            or (isinstance(op, ops.CreateIndexOp) and op.unique)
+        }
+
+    def parts(self) -> list[Part]:
+        for op in self._ops:
+            if not self._is_online(op):
+                self._main.up.append(op)
+                continue
+            replaced = _replaced(op)
+            self._indexes += [_exchanged(*pair) for pair in replaced.values()]
+            rest = [
+                left
+                for change in op.ops
+                if not (isinstance(change, _INDEX_OPS) and change.index_name in replaced)
+                for left in self._sorted(change)
+            ]
+            if rest:
+                self._main.up.append(ops.ModifyTableOps(op.table_name, rest, schema=op.schema))
+        self._attached.up += self._keys
+        for part in (self._main, self._attached, self._validated, self._set):
+            part.down = [op.reverse() for op in reversed(part.up)]
+        ordered = (
+            self._gone(),
+            self._main,
+            *self._indexes,
+            self._attached,
+            self._validated,
+            self._set,
+        )
+        return [part for part in ordered if part.up]
+
+    def _is_online(self, op: Operation) -> TypeGuard[ops.ModifyTableOps]:
+        return (
+            isinstance(op, ops.ModifyTableOps) and _key(op) not in self._empty and _key(op) not in self._leave
+        )
+
+    def _gone(self) -> Part:
+        # Foreign keys first, as they hold what they point to.
+        self._going.sort(key=lambda pair: getattr(pair[0], "constraint_type", "") != "foreignkey")
+        back = [op for _, ways_back in reversed(self._going) for op in ways_back]
+        return Part("removals", [op for op, _ in self._going], [AutocommitOp(back)])
+
+    def _sorted(self, op: Operation) -> Iterator[Operation]:
+        """Put `op` where it belongs; gives what is left to the revision of all the rest."""
+        name = getattr(op, "constraint_name", None) or getattr(op, "index_name", None)
+        if isinstance(op, ops.AlterColumnOp) and op.modify_nullable is not None:
+            yield from self._alter_nullable(op)
+        elif name is None:
+            yield op
+        elif isinstance(op, ops.CreateIndexOp):
+            self._indexes.append(_index(op))
+        elif isinstance(op, ops.DropIndexOp):
+            self._going.append((op, built(op.reverse())))
+        elif isinstance(op, ops.CreateUniqueConstraintOp):
+            self._add_unique(op)
+        elif isinstance(op, ops.CreateForeignKeyOp | ops.CreateCheckConstraintOp):
+            yield from self._add_not_valid(op)
+        elif isinstance(op, ops.DropConstraintOp) and op.constraint_type in _DROPPED:
+            self._going.append((op, established(op.reverse())))
+        else:
+            yield op
+
+    def _add_unique(self, op: ops.CreateUniqueConstraintOp) -> None:
+        index, attaching = unique_by_index(op, str(op.constraint_name))
+        self._indexes.append(_index(index))
+        table = qualified(op.schema, str(op.table_name))
+        dropping = f"ALTER TABLE {table} DROP CONSTRAINT {quote(str(op.constraint_name))}"
+        # It is there, unless a way back was left half way, which takes it along with the constraint.
+        self._attached.up.append(IfMissingOp(index))
+        self._attached.up.append(StatementsOp([f"ALTER TABLE {table} {attaching}"], [dropping]))
+
+    def _add_not_valid(self, op: ops.CreateForeignKeyOp | ops.CreateCheckConstraintOp) -> Iterator[Operation]:
+        constraint = op.to_constraint()
+        table, name, validate = table_of(constraint), quote(str(op.constraint_name)), is_valid(constraint)
+        adding = f"ALTER TABLE {table} ADD {not_valid(constraint)}"
+        added = StatementsOp([adding], [f"ALTER TABLE {table} DROP CONSTRAINT {name}"])
+        if validate:
+            self._validated.up.append(StatementsOp([f"ALTER TABLE {table} VALIDATE CONSTRAINT {name}"]))
+        if (
+            isinstance(op, ops.CreateForeignKeyOp)
+            and (op.kw.get("referent_schema"), op.referent_table) in self._unique
+        ):
+            self._keys.append(added)
+        else:
+            yield added
+
+    def _alter_nullable(self, op: ops.AlterColumnOp) -> Iterator[Operation]:
+        alone, rest = copy(op), copy(op)
+        alone.modify_type, alone.modify_server_default, alone.modify_comment = None, False, False
+        rest.modify_nullable = None
+        column = NotNull(op.schema, op.table_name, op.column_name)
+        if op.modify_nullable:
+            self._going.append((alone, [StatementsOp(column.again)]))
+        else:
+            yield StatementsOp([column.add], [column.drop])
+            self._validated.up.append(StatementsOp([column.validate]))
+            # Valid already, and then nothing is read, unless the way back was left half way.
+            forward = [column.validate, column.set, column.drop]
+            self._set.up.append(StatementsOp(forward, [column.unset, column.add]))
+        if rest.has_changes():
+            yield rest
+
+
+def _replaced(table: ops.ModifyTableOps) -> dict[str, tuple[ops.CreateIndexOp, ops.CreateIndexOp]]:
+    """Indexes that change, by name: as they were, and as they will be; not those of columns that go."""
+    columns = {op.column_name for op in table.ops if isinstance(op, ops.DropColumnOp)}
+    coming = {op.index_name: op for op in table.ops if isinstance(op, ops.CreateIndexOp)}
+    found = {}
+    for op in table.ops:
+        if isinstance(op, ops.DropIndexOp) and op.index_name in coming:
+            before = op.reverse()
+            if not columns & _words(before.to_index()):
+                found[str(op.index_name)] = before, coming[op.index_name]
+    return found
+
+
+def _words(index: Index) -> set[str]:
+    conditions = index.dialect_options["postgresql"].values()
+    return set(re.findall(r"\w+", " ".join(map(str, (*index.expressions, *conditions)))))
+
+
+def _index(op: ops.CreateIndexOp) -> Part:
+    building = built(op)
+    return Part(f"index {op.index_name}", [AutocommitOp(building)], [AutocommitOp(building[:1])])
+
+
+def _exchanged(before: ops.CreateIndexOp, after: ops.CreateIndexOp) -> Part:
+    """An index in the place of another one of its name, which serves until then."""
+
+    def by(op: ops.CreateIndexOp) -> AutocommitOp:
+        beside = copy(op)
+        beside.index_name = named(str(op.index_name), "next")
+        renaming = (
+            f"ALTER INDEX {qualified(op.schema, beside.index_name)} RENAME TO {quote(str(op.index_name))}"
+        )
+        return AutocommitOp([*built(beside), dropped(op), StatementsOp([renaming])])
+
+    return Part(f"index {after.index_name}", [by(after)], [by(before)])
+
+
+def _key(op: ops.CreateTableOp | ops.DropTableOp | ops.ModifyTableOps) -> TableKey:
+    return op.schema, str(op.table_name)
