@@ -3,11 +3,12 @@
     python benchmarks/stall.py [--rows 5000000] [--kinds index,not-null] [--wait-for-disk] [--show] [--url postgresql://…]
 
 Two readers and two writers, each a process with a connection of its own, work on a table of so many rows while
-`dbschema.migrations.runner` applies revisions to it. The table is narrow: five columns, about 100 bytes a row with its key. The
-plain form of a change is what autogenerate writes, by itself and in this run (`--show` prints it). It names what shall be, and
-it is taken as it is where PostgreSQL needs no scan for it; where it does, the safe form beside it is written by hand, in as
-many revisions as it needs. Printed are the longest statement that any of the four had while the change ran, how many took
-longer than the bar, and how long the change took.
+`dbschema.migrations.runner` applies revisions to it. The table is narrow: five columns, about 100 bytes a row with its key.
+Both forms of a change are written by autogenerate in this run (`--show` prints them): the plain one, which is Alembic's, in one
+revision, and the one of `dbschema.autogenerate.online`, in as many as it takes, where that differs. Printed are the longest
+statement that any of the four had while the change ran, how many took longer than the bar, and how long the change took.
+
+Then the same the other way round: what autogenerate writes for things that go is applied, and its downgrade is measured.
 
 The last kind is a small change behind a reader that stays for four seconds: without a limit for locks, as psql would do it,
 and with the runner's 50 ms and its new attempts. The first line is the traffic alone for five seconds: what the machine
@@ -37,6 +38,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import psycopg
 from alembic.autogenerate import produce_migrations, render_python_code
+from alembic.operations.ops import DowngradeOps, UpgradeOps
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import (
     BigInteger,
@@ -54,6 +56,7 @@ from sqlalchemy import (
     text,
 )
 
+from dbschema.autogenerate.online import parts
 from dbschema.autogenerate.render import render_item
 from dbschema.ddl import Policy, RowSecurity, declare
 from dbschema.migrations import runner
@@ -88,6 +91,10 @@ down_revision = {below!r}
 
 def upgrade():
 {up}
+
+
+def downgrade():
+{down}
 '''
 TABLES = """
 op.execute("CREATE TABLE owners (id integer CONSTRAINT pk_owners PRIMARY KEY)")
@@ -123,100 +130,35 @@ class Kind:
     Args:
         name: what is printed.
         wanted: the models after it.
-        safe: the safe form, a text a revision; empty: the plain form is safe.
-        undo: takes either form back.
         reader: whether a reader stays in front of it.
     """
 
     name: str
     wanted: Callable[[], MetaData]
-    safe: tuple[str, ...]
-    undo: str
     reader: bool = False
 
 
-def sql(*statements: str) -> str:
-    return "\n".join(f"op.execute({statement!r})" for statement in statements)
-
-
-def index(name: str, unique: str = "") -> str:
-    """An index, outside of a transaction; what a run that was killed has left goes first."""
-    return f"""
-with op.get_context().autocommit_block():
-    op.execute("DROP INDEX CONCURRENTLY IF EXISTS {name}")
-    op.execute("CREATE {unique}INDEX CONCURRENTLY {name} ON items (number)")
-"""
-
-
 KINDS = (
-    Kind(
-        "index",
-        lambda: models(Index("idx_items_number", "number")),
-        (index("idx_items_number"),),
-        "DROP INDEX idx_items_number",
-    ),
-    Kind(
-        "foreign-key",
-        lambda: models(owner_id=Column("owner_id", Integer, ForeignKey("owners.id"))),
-        (
-            sql(
-                "ALTER TABLE items ADD CONSTRAINT fk_items_owner_id FOREIGN KEY (owner_id) REFERENCES owners (id) NOT VALID"
-            ),
-            sql("ALTER TABLE items VALIDATE CONSTRAINT fk_items_owner_id"),
-        ),
-        "ALTER TABLE items DROP CONSTRAINT fk_items_owner_id",
-    ),
-    Kind(
-        "check",
-        lambda: models(CheckConstraint("amount >= 0", name="amount")),
-        (
-            sql("ALTER TABLE items ADD CONSTRAINT ck_items_amount CHECK (amount >= 0) NOT VALID"),
-            sql("ALTER TABLE items VALIDATE CONSTRAINT ck_items_amount"),
-        ),
-        "ALTER TABLE items DROP CONSTRAINT ck_items_amount",
-    ),
-    Kind(
-        "not-null",
-        lambda: models(number=Column("number", BigInteger, nullable=False)),
-        (
-            sql("ALTER TABLE items ADD CONSTRAINT ck_items_number CHECK (number IS NOT NULL) NOT VALID"),
-            sql("ALTER TABLE items VALIDATE CONSTRAINT ck_items_number"),
-            sql(
-                "ALTER TABLE items ALTER number SET NOT NULL",
-                "ALTER TABLE items DROP CONSTRAINT ck_items_number",
-            ),
-        ),
-        "ALTER TABLE items ALTER number DROP NOT NULL",
-    ),
-    Kind(
-        "unique",
-        lambda: models(UniqueConstraint("number")),
-        (
-            index("uq_items_number", "UNIQUE "),
-            sql("ALTER TABLE items ADD CONSTRAINT uq_items_number UNIQUE USING INDEX uq_items_number"),
-        ),
-        "ALTER TABLE items DROP CONSTRAINT uq_items_number",
-    ),
+    Kind("index", lambda: models(Index("idx_items_number", "number"))),
+    Kind("foreign-key", lambda: models(owner_id=Column("owner_id", Integer, ForeignKey("owners.id")))),
+    Kind("check", lambda: models(CheckConstraint("amount >= 0", name="amount"))),
+    Kind("not-null", lambda: models(number=Column("number", BigInteger, nullable=False))),
+    Kind("unique", lambda: models(UniqueConstraint("number"))),
     Kind(
         "column-default",
         lambda: models(status=Column("status", Text, server_default="new", nullable=False)),
-        (),
-        "ALTER TABLE items DROP status",
     ),
-    Kind(
-        "policy",
-        lambda: models(RowSecurity("items"), Policy("few", "items", using="amount >= 0")),
-        (),
-        "DROP POLICY few ON items; ALTER TABLE items DISABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL SECURITY",
-    ),
-    Kind(
-        "behind-a-reader",
-        lambda: models(remark=Column("remark", Text)),
-        (),
-        "ALTER TABLE items DROP remark",
-        reader=True,
-    ),
+    Kind("policy", lambda: models(RowSecurity("items"), Policy("few", "items", using="amount >= 0"))),
+    Kind("behind-a-reader", lambda: models(remark=Column("remark", Text)), reader=True),
 )
+
+
+@dataclass(frozen=True)
+class Step:
+    """The source of both directions of a revision."""
+
+    up: str
+    down: str = "pass"
 
 
 class Scripts:
@@ -227,16 +169,28 @@ class Scripts:
         (folder / "versions").mkdir(parents=True)
         (folder / "env.py").write_text(ENVIRONMENT)
 
-    def add(self, code: str) -> None:
-        below = f"{self._count:04}" if self._count else None
+    @property
+    def head(self) -> str:
+        return f"{self._count:04}"
+
+    def add(self, step: Step) -> None:
+        below = self.head if self._count else None
         self._count += 1
-        name = f"{self._count:04}"
-        source = REVISION.format(id=name, below=below, up=indent(code.strip(), "    "))
+        name = self.head
+        source = REVISION.format(
+            id=name, below=below, up=indent(step.up.strip(), "    "), down=indent(step.down.strip(), "    ")
+        )
         (self.folder / "versions" / f"r{name}.py").write_text(source)
 
+    def forget(self, head: str) -> None:
+        """The revisions above `head`."""
+        while self.head != head:
+            (self.folder / "versions" / f"r{self.head}.py").unlink()
+            self._count -= 1
 
-def autogenerated(url: str, metadata: MetaData) -> str:
-    """What autogenerate writes into upgrade(), so that the database becomes what the models say."""
+
+def autogenerated(url: str, metadata: MetaData) -> tuple[Step, tuple[Step, ...]]:
+    """What autogenerate writes so that the database becomes what the models say: plainly, and so that nobody is stalled."""
     engine = create_engine(url, poolclass=NullPool)
     options = {
         "target_metadata": metadata,
@@ -249,9 +203,19 @@ def autogenerated(url: str, metadata: MetaData) -> str:
     }
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts=options)
-        operations = cast("Any", produce_migrations(context, metadata).upgrade_ops)
-        code = render_python_code(operations, render_item=render_item, migration_context=context)
-    return "\n".join(line for line in dedent(f"    {code}").splitlines() if not line.startswith("#"))
+
+        def code(operations: Any) -> str:
+            source = render_python_code(operations, render_item=render_item, migration_context=context)
+            lines = dedent(f"    {source}").splitlines()
+            return "\n".join(line for line in lines if not line.startswith("#"))
+
+        found = produce_migrations(context, metadata)
+        plain = Step(code(found.upgrade_ops), code(found.downgrade_ops))
+        online = [
+            Step(code(UpgradeOps(part.up)), code(DowngradeOps(part.down)))
+            for part in parts(cast("UpgradeOps", found.upgrade_ops))
+        ]
+    return plain, tuple(online)
 
 
 def work(url: str, number: int, rows: int, line: Connection) -> None:
@@ -383,12 +347,17 @@ def measure(url: str, folder: Path, rows: int, kinds: list[Kind], *, show: bool)
     scripts = Scripts(folder / "scripts")
     sqlalchemy_url = url.replace("postgresql://", "postgresql+psycopg://", 1)
 
-    def change(code: tuple[str, ...], timeouts: Timeouts) -> Callable[[], object]:
-        for revision in code:
-            scripts.add(revision)
+    def upgrade(timeouts: Timeouts) -> Callable[[], object]:
         return lambda: runner.upgrade(url, location=scripts.folder, timeouts=timeouts)
 
-    change((TABLES,), Timeouts())()
+    def add(steps: tuple[Step, ...], *, show: bool) -> None:
+        for step in steps:
+            scripts.add(step)
+        if show:
+            print(indent("\n--\n".join(each.up.strip() for each in steps), "    | "))
+
+    add((Step(TABLES),), show=False)
+    upgrade(Timeouts())()
     fill(url, rows)
     print(f"{'change':16} {'form':9} {'longest, ms':>12} {'later than bar':>14} {'':8} {'change, s':>10}")
     traffic = Traffic(url, rows)
@@ -398,20 +367,34 @@ def measure(url: str, folder: Path, rows: int, kinds: list[Kind], *, show: bool)
         print("The machine itself holds the traffic up: this run says little about the changes.", flush=True)
     worst = 0.0
     for kind in kinds:
-        plain = autogenerated(sqlalchemy_url, kind.wanted())
-        forms: list[tuple[str, tuple[str, ...], Timeouts]] = [("plain", (plain,), Timeouts())]
-        if kind.safe:
-            forms.append(("safe", kind.safe, Timeouts()))
+        plain, online = autogenerated(sqlalchemy_url, kind.wanted())
+        forms: list[tuple[str, tuple[Step, ...], Timeouts]] = [("plain", (plain,), Timeouts())]
+        if len(online) > 1 or online[0] != plain:
+            forms.append(("online", online, Timeouts()))
         if kind.reader:
             forms = [("no limit", (plain,), Timeouts(lock=0)), ("runner's", (plain,), Timeouts())]
-        for number, (form, code, timeouts) in enumerate(forms, 1):
-            if show:
-                print(indent("\n--\n".join(each.strip() for each in code), "    | "))
-            measured = watched(traffic, url, change(code, timeouts), reader=kind.reader)
+        for number, (form, steps, timeouts) in enumerate(forms, 1):
+            start = scripts.head
+            add(steps, show=show)
+            measured = watched(traffic, url, upgrade(timeouts), reader=kind.reader)
             told(kind.name, form, measured)
             if number == len(forms):
                 worst = max(worst, measured.longest)
-            change((sql(*kind.undo.split("; ")),), Timeouts())()
+            runner.downgrade(url, start, location=scripts.folder)
+            scripts.forget(start)
+        if forms[-1][0] == "online":
+            # What goes, and then its way back.
+            add(online, show=False)
+            upgrade(Timeouts())()
+            start = scripts.head
+            add(autogenerated(sqlalchemy_url, models())[1], show=False)
+            upgrade(Timeouts())()
+            back = watched(
+                traffic, url, lambda target=start: runner.downgrade(url, target, location=scripts.folder)
+            )
+            told(kind.name, "back", back)
+            worst = max(worst, back.longest)
+            upgrade(Timeouts())()
     traffic.end()
     return worst
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import json
 import re
+import subprocess
+import sys
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -20,16 +24,21 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Column,
+    Computed,
+    DateTime,
     Engine,
     ForeignKey,
     ForeignKeyConstraint,
+    Identity,
     Index,
     Integer,
     MetaData,
     NullPool,
+    String,
     Table,
     Text,
     UniqueConstraint,
+    Uuid,
     create_engine,
     event,
     text,
@@ -567,7 +576,7 @@ def chosen(choice: dict[str, Any]) -> MetaData:
 
 
 @settings(
-    max_examples=8,
+    max_examples=6,
     deadline=None,
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture],
@@ -599,3 +608,78 @@ def test_the_name_of_what_does_not_stay_fits_and_is_its_own(name: str) -> None:
     assert len(made.encode()) <= 63
     assert made.endswith("_is_not_null")
     assert made != named(f"{name}x", "is_not_null")
+
+
+@pytest.mark.parametrize(
+    ("change", "rewrites"),
+    [
+        ({"more": Column("more", Text, server_default="x")}, False),
+        ({"more": Column("more", DateTime(timezone=True), server_default=text("now()"))}, False),
+        ({"more": Column("more", Uuid, server_default=text("gen_random_uuid()"))}, True),
+        ({"more": Column("more", Integer, Identity(always=True))}, True),
+        ({"more": Column("more", Integer, Computed("owner_id + 1", persisted=True))}, True),
+        ({"owner_id": Column("owner_id", BigInteger)}, True),
+        ({"note": Column("note", String(40))}, True),
+        ({"short": Column("short", String(20))}, False),
+    ],
+    ids=["constant", "stable", "volatile", "identity", "computed", "wider", "limited", "longer"],
+)
+def test_a_change_that_rewrites_the_table_says_so(
+    history: History, change: dict[str, Column[Any]], rewrites: bool
+) -> None:
+    history.begin(models(short=Column("short", String(10))))
+
+    ((up, _),) = sources(history.write(models(**{"short": Column("short", String(10)), **change})))
+
+    assert ("# PostgreSQL writes items anew" in up) == rewrites
+    assert "dbschema_rewritten" not in up
+
+
+STALLING = {
+    "adding-foreign-key-constraint",
+    "adding-not-nullable-field",
+    "constraint-missing-not-valid",
+    "disallowed-unique-constraint",
+    "require-concurrent-index-creation",
+    "require-concurrent-index-deletion",
+}
+"""Rules of squawk."""
+
+
+@pytest.mark.parametrize("online", [True, False], ids=["online", "plain"])
+def test_a_linter_for_live_tables_finds_nothing(history: History, tmp_path: Path, *, online: bool) -> None:
+    history.begin(models())
+    history.config.attributes["online"] = online
+    start = history.current()
+    history.write(
+        models(
+            Index("idx_items_note", "note"),
+            CheckConstraint("number >= 0", name="number"),
+            UniqueConstraint("number"),
+            number=Column("number", BigInteger, nullable=False),
+            owner_id=Column("owner_id", Integer, ForeignKey("owners.id")),
+        )
+    )
+    script = io.StringIO()
+    history.config.output_buffer = script
+    command.upgrade(history.config, f"{start}:head", sql=True)
+    # Not done where the revision before it has run to its end.
+    lines = [line for line in script.getvalue().splitlines() if " INDEX IF NOT EXISTS " not in line]
+    (tmp_path / "script.sql").write_text("\n".join(lines), encoding="utf-8")
+
+    done = subprocess.run(
+        [
+            Path(sys.executable).parent / "squawk",
+            "--reporter",
+            "json",
+            "--pg-version",
+            "15",
+            tmp_path / "script.sql",
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    told = {item["rule_name"] for item in json.loads(done.stdout)}
+    assert bool(told & STALLING) != online

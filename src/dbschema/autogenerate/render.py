@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any, Literal
 
 from alembic.autogenerate.render import render_op, renderers
@@ -10,7 +11,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from dbschema.autogenerate.operations import ObjectOp
-from dbschema.autogenerate.statements import AutocommitOp, StatementsOp
+from dbschema.autogenerate.statements import AutocommitOp, NoteOp, StatementsOp
 from dbschema.autogenerate.text import execute_lines
 
 if TYPE_CHECKING:
@@ -31,6 +32,11 @@ def _render_outside(autogen_context: AutogenContext, op: AutocommitOp) -> list[s
     prefix = autogen_context.opts["alembic_module_prefix"] or ""
     # The empty line ends the block for Alembic's printer.
     return [f"with {prefix}get_context().autocommit_block():", *lines, ""]
+
+
+@renderers.dispatch_for(NoteOp)
+def _render_note(_: AutogenContext, op: NoteOp) -> list[str]:
+    return [f"# {line}" for line in wrap(op.words, 110)]
 
 
 def render_item(kind: str, item: Any, autogen_context: AutogenContext) -> str | Literal[False]:

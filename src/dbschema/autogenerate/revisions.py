@@ -9,6 +9,7 @@ from alembic.util import rev_id
 from sqlalchemy import text
 
 from dbschema.autogenerate.online import parts
+from dbschema.autogenerate.rewrites import noted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -59,6 +60,8 @@ def write_online(
         return
     found = ops.UpgradeOps(first.upgrade_ops.ops)
     split = parts(found, _partitioned(context.connection))
+    for part in split:
+        part.up, part.down = noted(context.connection, part.up), noted(context.connection, part.down)
     if not split or (len(split) == 1 and split[0].up == found.ops):
         return
     tokens = first.upgrade_ops.upgrade_token, first.downgrade_ops.downgrade_token

@@ -56,6 +56,22 @@ class AutocommitOp(MigrateOperation):
         self.ops = list(ops)
 
 
+class NoteOp(MigrateOperation):
+    """A remark for whoever reads the revision.
+
+    Args:
+        words: one paragraph.
+    """
+
+    def __init__(self, words: str) -> None:
+        self.words = words
+
+
+@Operations.implementation_for(NoteOp)
+def _say_nothing(_: Operations, __: NoteOp) -> None:
+    """For whoever invokes operations without writing a revision."""
+
+
 @Operations.implementation_for(StatementsOp)
 def _run(operations: Operations, operation: StatementsOp) -> None:
     """For whoever invokes operations without writing a revision."""
