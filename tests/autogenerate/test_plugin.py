@@ -107,7 +107,7 @@ def test_each_kind_can_be_switched_off(scenario: Scenario, name: str) -> None:
 
 
 def test_every_kind_has_a_plugin() -> None:
-    assert set(autogenerate.KINDS) == {*OBJECTS, "extensions"}
+    assert set(autogenerate.KINDS) == {*OBJECTS, "checks", "extensions"}
 
 
 def test_several_metadatas_are_compared_as_one(scenario: Scenario) -> None:

@@ -1,4 +1,4 @@
-"""The Alembic plugin: functions, triggers, row security, policies, grants, extensions and roles in autogenerate.
+"""The Alembic plugin: functions, triggers, row security, policies, grants, extensions, roles and conditions in autogenerate.
 
 Alembic loads this module by its entry point while it is itself being imported, in every program that imports Alembic.
 It therefore imports nothing here: a comparator's module is imported when the comparator is first called.
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from alembic.runtime.plugins import Plugin
     from alembic.util import PriorityDispatchResult
 
-KINDS = ("extensions", "roles", "functions", "row_security", "policies", "triggers", "grants")
+KINDS = ("checks", "extensions", "roles", "functions", "row_security", "policies", "triggers", "grants")
 """The modules of `dbschema.autogenerate.compare`, each the plugin `dbschema.<module>`, in the order they run."""
 
 

@@ -110,9 +110,25 @@ class Comparison:
         for identity in self._sorted(
             {item for item in wanted.keys() & found.keys() if wanted[item] == found[item]}
         ):
-            columns = self._scope.retyped[identity.schema, identity.table]
-            if columns and columns & _words(found[identity]) and self._concerns(identity):
+            if self.names_retyped_columns(identity, found[identity]) and self._concerns(identity):
                 yield identity
+
+    def names_retyped_columns(self, identity: Identity, attributes: Attributes) -> bool:
+        """Whether an object names a column of its table whose type changes in the same revision."""
+        columns = self._scope.retyped[identity.schema, identity.table]
+        return bool(columns and columns & _words(attributes))
+
+    def changes_of(self, identity: Identity) -> list[ops.MigrateOperation]:
+        """What is done to the table of an object, to be added to."""
+        for op in self.upgrade_ops.ops:
+            if isinstance(op, ops.ModifyTableOps) and (op.schema, op.table_name) == (
+                identity.schema,
+                identity.table,
+            ):
+                return op.ops
+        changes = ops.ModifyTableOps(identity.table, [], schema=identity.schema)
+        self.upgrade_ops.ops.append(changes)
+        return changes.ops
 
     def columns_change(self, identity: Identity) -> bool:
         """Whether columns of the table that an object stands on come, go or change in the same revision.

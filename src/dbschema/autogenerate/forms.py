@@ -88,7 +88,13 @@ def is_valid(constraint: Constraint) -> bool:
     return not constraint.dialect_options["postgresql"].get("not_valid")
 
 
+def adding(constraint: Constraint) -> str:
+    """The statement that adds it, as the models want it."""
+    return f"ALTER TABLE {table_of(constraint)} ADD {_compiler().process(constraint)}"
+
+
 def not_valid(constraint: Constraint) -> str:
+    """What in an ALTER TABLE follows ADD, so that old rows are not looked at."""
     constraint.dialect_options["postgresql"]["not_valid"] = True
     return str(_compiler().process(constraint))
 

@@ -6,10 +6,12 @@ from textwrap import wrap
 from typing import TYPE_CHECKING, Any, Literal
 
 from alembic.autogenerate.render import render_op, renderers
+from alembic.operations import ops
 from geoalchemy2 import Geography, Geometry, Raster
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
+from dbschema.autogenerate.forms import adding
 from dbschema.autogenerate.operations import ObjectOp
 from dbschema.autogenerate.statements import AutocommitOp, NoteOp, StatementsOp
 from dbschema.autogenerate.text import execute_lines
@@ -32,6 +34,12 @@ def _render_outside(autogen_context: AutogenContext, op: AutocommitOp) -> list[s
     prefix = autogen_context.opts["alembic_module_prefix"] or ""
     # The empty line ends the block for Alembic's printer.
     return [f"with {prefix}get_context().autocommit_block():", *lines, ""]
+
+
+@renderers.dispatch_for(ops.CreateCheckConstraintOp, replace=True)
+def _render_check(autogen_context: AutogenContext, op: ops.CreateCheckConstraintOp) -> list[str]:
+    """As SQL: Alembic's own rendering doubles percent signs, and takes a word after a colon for a parameter."""
+    return execute_lines(autogen_context.opts["alembic_module_prefix"] or "", [adding(op.to_constraint())])
 
 
 @renderers.dispatch_for(NoteOp)
