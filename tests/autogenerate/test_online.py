@@ -118,9 +118,9 @@ class History:
         written = command.revision(self.config, message, autogenerate=True, **arguments)
         return [Path(one.path) for one in (written if isinstance(written, list) else [written]) if one]
 
-    def catalog(self) -> Catalog:
+    def catalog(self, *schemas: str) -> Catalog:
         with self.engine.connect() as connection:
-            return fingerprint.read(connection)
+            return fingerprint.read(connection, schemas={None: None} | {name: name for name in schemas})
 
     def expected(self, metadata: MetaData) -> Catalog:
         """What `create_all()` makes of the models."""
@@ -642,6 +642,51 @@ def test_a_change_that_rewrites_the_table_says_so(
 
     assert ("# PostgreSQL writes items anew" in up) == rewrites
     assert "dbschema_rewritten" not in up
+
+
+def test_a_column_that_old_rows_have_no_value_for_says_so(history: History) -> None:
+    history.begin(models())
+
+    ((up, down),) = sources(history.write(models(more=Column("more", Text, nullable=False))))
+
+    assert up.startswith("# This fails where items has rows")
+    assert "#" not in down
+
+
+def test_tables_of_another_schema_are_changed_there(history: History) -> None:
+    def elsewhere(*extra: Any, **columns: Column[Any]) -> MetaData:
+        metadata = MetaData(naming_convention=NAMING_CONVENTION, schema="app")
+        Table("owners", metadata, Column("id", Integer, primary_key=True))
+        found = {
+            "id": Column("id", Integer, primary_key=True),
+            "number": Column("number", Integer),
+            **columns,
+        }
+        Table("items", metadata, *found.values(), *extra)
+        return metadata
+
+    history.config.attributes["options"] = {"include_schemas": True}
+    with history.engine.begin() as connection:
+        connection.execute(text("CREATE SCHEMA app"))
+    history.begin(elsewhere(Index("idx_items_both", "id", "number")), "SELECT 1")
+    start = history.current()
+    found = history.catalog("app")
+
+    written = history.write(
+        elsewhere(
+            Index("idx_items_both", "number", "id"),
+            CheckConstraint("number > 0", name="number"),
+            UniqueConstraint("number"),
+            ForeignKeyConstraint(["number"], ["app.owners.id"]),
+            number=Column("number", Integer, nullable=False),
+        )
+    )
+
+    command.upgrade(history.config, "head")
+    command.check(history.config)
+    command.downgrade(history.config, start)
+    assert differences(found, history.catalog("app")) == []
+    assert len(written) == 6
 
 
 STALLING = {

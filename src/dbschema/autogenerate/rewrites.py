@@ -1,4 +1,7 @@
-"""Which changes have PostgreSQL write a table anew, while nobody reads or writes it; it is asked, on an empty copy."""
+"""Notes on changes that need more than a revision can know: those that rewrite a table, and columns without a value.
+
+Whether a table is written anew, while nobody reads or writes it, is asked of PostgreSQL, on an empty copy.
+"""
 
 from __future__ import annotations
 
@@ -22,14 +25,18 @@ if TYPE_CHECKING:
 
 _COPY: Final = "dbschema_rewritten"
 _FILE: Final = text(f"SELECT pg_catalog.pg_relation_filenode('pg_temp.{_COPY}'::pg_catalog.regclass)")
-_NOTE: Final = (
+_REWRITTEN: Final = (
     "PostgreSQL writes {table} anew for the next step: nobody reads or writes it until the revision is done. A table"
     " that is large and in use wants several steps: see docs/live-tables.md"
+)
+_WITHOUT_VALUE: Final = (
+    "This fails where {table} has rows, for which the column has no value. Give it a default, or let it be NULL until"
+    " a later revision: see docs/live-tables.md"
 )
 
 
 def noted(connection: Connection, operations: Iterable[Any]) -> list[Any]:
-    """The operations, and before each that rewrites a table a note that says so.
+    """The operations, and before each that rewrites a table, or fails where it has rows, a note that says so.
 
     Args:
         connection: to the database that was compared; what is tried there is rolled back.
@@ -41,16 +48,26 @@ def noted(connection: Connection, operations: Iterable[Any]) -> list[Any]:
             table = ops.ModifyTableOps(op.table_name, noted(connection, op.ops), schema=op.schema)
             found.append(table)
             continue
-        if _may_rewrite(op) and _rewrites(connection, op):
-            found.append(NoteOp(_NOTE.format(table=qualified(op.schema, op.table_name))))
+        if _has_no_value(op):
+            found.append(NoteOp(_WITHOUT_VALUE.format(table=qualified(op.schema, op.table_name))))
+        elif _may_rewrite(op) and _rewrites(connection, op):
+            found.append(NoteOp(_REWRITTEN.format(table=qualified(op.schema, op.table_name))))
         found.append(op)
     return found
 
 
+def _has_no_value(op: Any) -> bool:
+    return isinstance(op, ops.AddColumnOp) and not op.column.nullable and not _has_default(op)
+
+
+def _has_default(op: ops.AddColumnOp) -> bool:
+    column = op.column
+    return column.server_default is not None or column.computed is not None or column.identity is not None
+
+
 def _may_rewrite(op: Any) -> TypeGuard[Change]:
     if isinstance(op, ops.AddColumnOp):
-        column = op.column
-        return column.server_default is not None or column.computed is not None or column.identity is not None
+        return _has_default(op)
     return isinstance(op, ops.AlterColumnOp) and op.modify_type is not None
 
 
