@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dbschema.connect.failure import sqlstate
 from dbschema.migrations import preflight
-from dbschema.migrations.blockers import Watch
+from dbschema.migrations.blockers import Watch, end_autovacuum
 from dbschema.migrations.errors import InvalidIndex, LockNotGiven
 from dbschema.migrations.timeouts import milliseconds
 
@@ -39,6 +39,7 @@ NOT_GIVEN: Final = {"55P03", "40P01"}
 
 _FIRST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 1.0
+_FOR_AUTOVACUUM: Final = 5.0
 _CONCURRENT: Final = re.compile(
     r"\s*(?:(?:CREATE\s+(?:UNIQUE\s+)?|DROP\s+)INDEX\s+CONCURRENTLY\b|REINDEX\b.{0,80}?\bCONCURRENTLY\b)",
     re.IGNORECASE | re.DOTALL,
@@ -161,6 +162,9 @@ class Guard:
                 waited=waited,
                 sqlstate=sqlstate(error),
             ) from error
+        if not self.out_of_time(_FOR_AUTOVACUUM):
+            for table in {one.vacuumed for one in blockers if one.vacuumed is not None}:
+                end_autovacuum(self.another, table)
         longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(steps.retries, 10))
         pause = random.uniform(0.5, 1.0) * longest  # noqa: S311  runs shall not ask in step with others; nothing secret
         if self.out_of_time(pause):
