@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from dbschema.errors import BadModels
@@ -12,10 +13,15 @@ from dbschema.errors import BadModels
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import psycopg
     from sqlalchemy import MetaData
 
 VARIABLE: Final = "DBSCHEMA_MODELS"
 """Names the models of an application: a module, or the MetaData or base class in it after a colon."""
+
+KNOWN: Final = Path(__file__).with_name("models") / "catalog.json"
+"""What the models of this package want of a database; written by `scripts/known_catalog.py`."""
+_SOURCES: Final = ("models", "ddl", "identity", "types", "geography", "base", "naming", "mixins", "relations")
 
 
 def named_models(environ: Mapping[str, str] | None = None) -> str | None:
@@ -56,3 +62,22 @@ def load_models(models: str | None) -> MetaData:
         f"There is no MetaData and no base class of models under the name {what}",
         f"Name it, as in --models or {VARIABLE} shop.models:Base",
     )
+
+
+def sources() -> list[Path]:
+    """The files that decide what the models of this package want."""
+    package = Path(__file__).parent
+    return [
+        path
+        for name in _SOURCES
+        for path in (
+            (package / name).rglob("*.py") if (package / name).is_dir() else [package / f"{name}.py"]
+        )
+    ]
+
+
+def is_known_to_hold(connection: psycopg.Connection) -> bool:
+    """Whether a database has all that the models of this package want; False where only a comparison can tell."""
+    from dbschema.catalog import known  # noqa: PLC0415  needed after an upgrade that did something
+
+    return known.holds(connection, KNOWN, sources())

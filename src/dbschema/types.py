@@ -18,6 +18,8 @@ from sqlalchemy.orm import MappedColumn, mapped_column
 from sqlalchemy.sql import operators
 from sqlalchemy.types import TypeDecorator
 
+from dbschema.identity import sql_string
+
 if TYPE_CHECKING:
     from uuid import UUID
 
@@ -62,11 +64,6 @@ def uuid_key() -> MappedColumn[UUID]:
 
 
 Money = Annotated[Decimal, mapped_column(Numeric(12, 2))]
-
-
-def sql_string(value: str) -> str:
-    """`value` as a SQL string literal, for a server with standard_conforming_strings on (the default)."""
-    return "'" + value.replace("'", "''") + "'"
 
 
 class Checked(TypeDecorator[Any]):

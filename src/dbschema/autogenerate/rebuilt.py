@@ -24,7 +24,7 @@ from dbschema.ddl.objects import (
 )
 from dbschema.ddl.objects.ownership import give, take
 from dbschema.errors import CatalogError
-from dbschema.types import sql_string
+from dbschema.identity import sql_string
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

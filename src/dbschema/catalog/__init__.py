@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dbschema.catalog import declarations, fingerprint, shadow
 from dbschema.catalog.diff import compare
 from dbschema.catalog.model import KINDS, Attributes, Catalog, Difference, Value
 from dbschema.catalog.place import VERSION_TABLE, locate
 from dbschema.catalog.transaction import entered, scratch
-from dbschema.ddl.objects import Extension, Role
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sqlalchemy import Connection, MetaData
 
-    from dbschema.ddl.objects import Identity
+    from dbschema.identity import Identity
 
 __all__ = ["KINDS", "Attributes", "Catalog", "Difference", "Value", "check", "compare", "found", "wanted"]
 
@@ -42,11 +40,13 @@ def check(
     Raises:
         CatalogError: the comparison cannot be made; the error says what is missing.
     """
+    from dbschema.catalog import fingerprint, shadow  # noqa: PLC0415  imports SQLAlchemy, which `known` does without
+
     with entered(connection) as cursor:
         place = locate(cursor, version_table)
         building = shadow.Shadow(connection, metadata, place)
         with scratch(connection) as reading:
-            real = fingerprint.read_at(reading, place, **_spoken_of(metadata), meanwhile=building.prepare)
+            real = fingerprint.read_at(reading, place, **spoken_of(metadata), meanwhile=building.prepare)
         return compare(building.build(cursor), real, ignore=ignore)
 
 
@@ -58,9 +58,11 @@ def found(
     positions: bool = False,
 ) -> Catalog:
     """What the database has of that which `metadata` speaks about. Raises as `check`."""
+    from dbschema.catalog import fingerprint  # noqa: PLC0415  as above
+
     with entered(connection) as cursor:
         place = locate(cursor, version_table)
-        return fingerprint.read_at(cursor, place, **_spoken_of(metadata), positions=positions)
+        return fingerprint.read_at(cursor, place, **spoken_of(metadata), positions=positions)
 
 
 def wanted(
@@ -71,11 +73,16 @@ def wanted(
     positions: bool = False,
 ) -> Catalog:
     """What `metadata` says that the database should have, as its server prints it. Raises as `check`."""
+    from dbschema.catalog import shadow  # noqa: PLC0415  as above
+
     return shadow.build(connection, metadata, version_table=version_table, positions=positions)
 
 
-def _spoken_of(metadata: MetaData) -> dict[str, Any]:
+def spoken_of(metadata: MetaData) -> dict[str, Any]:
     """What to read of a database, to compare it with `metadata`: the arguments of `fingerprint.read_at`."""
+    from dbschema.catalog import declarations  # noqa: PLC0415  as above
+    from dbschema.ddl.objects import Extension, Role  # noqa: PLC0415  as above
+
     return {
         "schemas": {**{name: name for name in declarations.schemas(metadata)}, None: None},
         "extensions": declarations.names(metadata, Extension),

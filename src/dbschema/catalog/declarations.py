@@ -8,7 +8,7 @@ from dbschema.catalog.asking import ask
 from dbschema.catalog.moving import moved
 from dbschema.ddl.objects import Extension, Function, Identity, Role, quote
 from dbschema.ddl.registry import declared
-from dbschema.types import sql_string
+from dbschema.identity import sql_string
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

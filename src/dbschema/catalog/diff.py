@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from dbschema.catalog.model import Attributes, Catalog, Value
-    from dbschema.ddl.objects import Identity
+    from dbschema.identity import Identity
 
 _RANK = {kind: rank for rank, kind in enumerate(KINDS)}
 

@@ -12,8 +12,7 @@ from dbschema.catalog.place import VERSION_TABLE, locate, oids, settle
 from dbschema.catalog.readers import POSITIONS, PRESENT, QUERIES, RARE
 from dbschema.catalog.readers.parts import MEMBERS
 from dbschema.catalog.transaction import entered
-from dbschema.ddl.objects import Identity
-from dbschema.types import sql_string
+from dbschema.identity import Identity, sql_string
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping

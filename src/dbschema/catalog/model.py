@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from dbschema.ddl.objects import Identity
+    from dbschema.identity import Identity
 
 Value: TypeAlias = str | int | bool | tuple[str, ...] | None
 Attributes: TypeAlias = "Mapping[str, Value]"

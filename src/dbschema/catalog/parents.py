@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
-from dbschema.ddl.objects import Identity
+from dbschema.identity import Identity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

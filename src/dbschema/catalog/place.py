@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from dbschema.catalog.asking import ask
 from dbschema.catalog.errors import NoDefaultSchema
-from dbschema.types import sql_string
+from dbschema.identity import sql_string
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

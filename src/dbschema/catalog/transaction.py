@@ -24,15 +24,14 @@ SAVEPOINT = "dbschema_scratch"
 
 
 @contextmanager
-def entered(connection: Connection) -> Iterator[Any]:
+def entered(connection: Connection | psycopg.Connection) -> Iterator[Any]:
     """As `scratch`, where a caller of this package enters it: what the server says becomes an error of ours.
 
     Raises:
         FailedTransaction: the transaction that the connection is in has failed.
         Unreadable: the server does not answer.
     """
-    driver: Any = connection.connection.driver_connection
-    database = driver.info.dbname
+    database = _driver(connection).info.dbname
     try:
         with scratch(connection) as cursor:
             yield cursor
@@ -41,7 +40,7 @@ def entered(connection: Connection) -> Iterator[Any]:
 
 
 @contextmanager
-def scratch(connection: Connection) -> Iterator[Any]:
+def scratch(connection: Connection | psycopg.Connection) -> Iterator[Any]:
     """A cursor of the driver; what it does is rolled back, settings (`SET LOCAL`) and locks included.
 
     (The server keeps the lock on a sequence until the whole transaction ends, even of a sequence that is gone by then.)
@@ -52,12 +51,12 @@ def scratch(connection: Connection) -> Iterator[Any]:
         FailedTransaction: the transaction that the connection is in has failed.
     """
     # What the driver knows, not SQLAlchemy: under autocommit a transaction may have been begun by hand.
-    driver: Any = connection.connection.driver_connection
+    driver = _driver(connection)
     status = driver.info.transaction_status
     if status == TransactionStatus.INERROR:
         raise FailedTransaction
     idle = status == TransactionStatus.IDLE
-    cursor = connection.connection.cursor()
+    cursor = driver.cursor()
     try:
         if not idle:
             cursor.execute(f"SAVEPOINT {SAVEPOINT}")
@@ -74,3 +73,9 @@ def scratch(connection: Connection) -> Iterator[Any]:
                     cursor.execute(f"ROLLBACK TO SAVEPOINT {SAVEPOINT}; RELEASE SAVEPOINT {SAVEPOINT}")
     finally:
         cursor.close()
+
+
+def _driver(connection: Connection | psycopg.Connection) -> Any:
+    if isinstance(connection, psycopg.Connection):
+        return connection
+    return connection.connection.driver_connection

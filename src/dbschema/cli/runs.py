@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from dbschema.application import VARIABLE as MODELS
-from dbschema.application import load_models, named_models
+from dbschema.application import is_known_to_hold, load_models, named_models
 from dbschema.cli.differences import difference_data, show_differences
 from dbschema.cli.ending import FOUND
 from dbschema.cli.output import Screen, plural
@@ -57,6 +57,7 @@ def run_upgrade(
             within=within,
             tolerate_newer=tolerate_newer,
             compare=compare_with,
+            known=is_known_to_hold if named is None else None,
         )
     show_run(screen, run)
     if compare and uncompared is not None and run.steps:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from dbschema.ddl.objects import Argument, Function, Grant, Policy, Role
 from dbschema.ddl.registry import declare_for
 from dbschema.ddl.tenancy import APP_ROLE, TENANT_SETTING
-from dbschema.types import sql_string
+from dbschema.identity import sql_string
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from dbschema.ddl.objects import Grant, Policy, Role, RowSecurity, quote
 from dbschema.ddl.registry import declare_for
 from dbschema.errors import DeclarationError
-from dbschema.types import sql_string
+from dbschema.identity import sql_string
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from dbschema.application import is_known_to_hold
 from dbschema.deploy import comparison, target
 from dbschema.deploy.answers import MESSAGE, listed
 from dbschema.deploy.configuration import ALLOW_DOWNGRADE
@@ -56,6 +57,7 @@ def upgrade(call: Call, configuration: Configuration, deadline: Deadline) -> Out
                 within=deadline.left,
                 tolerate_newer=_may_be_newer(call, configuration),
                 compare=compare,
+                known=is_known_to_hold if configuration.models is None else None,
             )
     except RunnerBusy as busy:
         return _left(settings, steps, f"Another run is at work ({busy.holder})", waited=busy.waited)

@@ -12,9 +12,9 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.sql import literal_column
 
 from dbschema.ddl.objects.base import quote
+from dbschema.identity import sql_string
 from dbschema.loading.errors import NoSuchKey, UnknownColumns, WrongCall
 from dbschema.loading.fields import TENANT
-from dbschema.types import sql_string
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

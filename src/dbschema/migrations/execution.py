@@ -40,7 +40,7 @@ class Execution:
         settings: the database.
         work: the connection that works.
         another: opens further ones.
-        timeouts, stop_at, on_step, on_wait, compare: as `runner.upgrade`; `stop_at` by the monotonic clock.
+        timeouts, stop_at, on_step, on_wait, compare, known: as `runner.upgrade`; `stop_at` by the monotonic clock.
     """
 
     direction: Direction
@@ -54,6 +54,7 @@ class Execution:
     on_step: Callable[[Step], None] | None
     on_wait: Callable[[str], None] | None
     compare: Callable[[Connection], Sequence[Any]] | None
+    known: Callable[[psycopg.Connection], bool] | None = None
     _end: ExitStack = field(default_factory=ExitStack)
     _made: Connection | None = None
 
@@ -79,7 +80,7 @@ class Execution:
             applied = applied | moved if self.direction == "upgrade" else applied - moved
             differences: Sequence[Any] = ()
             if self.compare is not None and done and applied == history.everything:
-                differences = self.compare(self._alchemy())
+                differences = () if self._is_known() else self.compare(self._alchemy())
         return Run(
             place,
             words(before),
@@ -89,6 +90,14 @@ class Execution:
             differences=tuple(differences),
             waited=held.waited,
         )
+
+    def _is_known(self) -> bool:
+        """Whether nothing has to be compared; what cannot be told so is left to the comparison."""
+        try:
+            return self.known is not None and self.known(self.work)
+        except (DbSchemaError, psycopg.Error) as error:
+            log.info("The database is compared with the models themselves: %s", type(error).__name__)
+            return False
 
     def _patience(self) -> float:
         """Seconds to wait for another run: not beyond the time of this one."""

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    import psycopg
     from alembic.runtime.migration import MigrationStep
     from sqlalchemy import URL, Connection
 
@@ -118,6 +119,7 @@ def upgrade(
     within: float | None = None,
     tolerate_newer: bool = False,
     compare: Callable[[Connection], Sequence[Any]] | None = None,
+    known: Callable[[psycopg.Connection], bool] | None = None,
 ) -> Run:
     """Apply the revisions up to `revision`. A database that has it already is left as it is.
 
@@ -135,6 +137,7 @@ def upgrade(
         tolerate_newer: a database whose revision the scripts do not hold is left as it is, without an error.
         compare: called after a run that has come to the head by at least one step; its findings are `Run.differences`.
             `dbschema.catalog.check` with the models is one; an upgrade itself never needs the models.
+        known: asked before it; True: nothing would be found. `dbschema.application.is_known_to_hold` is one.
 
     Raises:
         UnknownRevision, AmbiguousRevision, OutOfRange, WrongDirection: before a connection is made.
@@ -173,6 +176,7 @@ def upgrade(
             on_step=on_step,
             on_wait=on_wait,
             compare=compare,
+            known=known,
         )
     except DatabaseNewer as newer:
         if not tolerate_newer:
@@ -318,6 +322,7 @@ def _run(
     on_step: Callable[[Step], None] | None,
     on_wait: Callable[[str], None] | None,
     compare: Callable[[Connection], Sequence[Any]] | None = None,
+    known: Callable[[psycopg.Connection], bool] | None = None,
 ) -> Run:
     settings = _settings(target)
     journey = None
@@ -338,6 +343,7 @@ def _run(
             on_step=on_step,
             on_wait=on_wait,
             compare=compare,
+            known=known,
         )
 
     if journey is None:
@@ -356,6 +362,7 @@ def _once(
     on_step: Callable[[Step], None] | None,
     on_wait: Callable[[str], None] | None,
     compare: Callable[[Connection], Sequence[Any]] | None,
+    known: Callable[[psycopg.Connection], bool] | None,
 ) -> Run:
     """A run on one server."""
     another = connect.opener(settings)
@@ -378,5 +385,6 @@ def _once(
             on_step=on_step,
             on_wait=on_wait,
             compare=compare,
+            known=known,
         )
         return execution.run()

@@ -18,9 +18,9 @@ from sqlalchemy.orm import Session, SessionTransaction
 from dbschema.ddl.audit import ADDRESS_SETTING, USER_SETTING
 from dbschema.ddl.objects import quote
 from dbschema.ddl.tenancy import TENANT_SETTING
+from dbschema.identity import sql_string
 from dbschema.sessions.errors import NoTransaction, RoleNotTaken
 from dbschema.sessions.literals import exact_address, exact_user
-from dbschema.types import sql_string
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from dbschema.autogenerate.operations import AlterObjectOp, CreateObjectOp
 from dbschema.ddl.objects import Role, quote
-from dbschema.types import sql_string
+from dbschema.identity import sql_string
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from itertools import chain, count
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar
 
 from sqlalchemy.dialects import postgresql
 
+from dbschema.identity import Identity, sql_string
 from dbschema.naming import check_name
-from dbschema.types import sql_string
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,15 +32,6 @@ class Phase(IntEnum):
     POLICY = 70
     TRIGGER = 80
     GRANT = 90
-
-
-class Identity(NamedTuple):
-    """Which object this is: kind, schema (None: the default schema), table ('' where it stands on none), name."""
-
-    kind: str
-    schema: str | None
-    table: str
-    name: str
 
 
 def quote(name: str) -> str:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, ClassVar
 
 from dbschema.ddl.objects.base import (
     DatabaseObject,
-    Identity,
     Phase,
     commented,
     dollar_quoted,
@@ -17,8 +16,8 @@ from dbschema.ddl.objects.base import (
     quote,
 )
 from dbschema.ddl.objects.ownership import give, take
+from dbschema.identity import Identity, sql_string
 from dbschema.naming import check_name
-from dbschema.types import sql_string
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

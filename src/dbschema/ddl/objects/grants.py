@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
-from dbschema.ddl.objects.base import DatabaseObject, Identity, Phase, qualified, quote
+from dbschema.ddl.objects.base import DatabaseObject, Phase, qualified, quote
+from dbschema.identity import Identity
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

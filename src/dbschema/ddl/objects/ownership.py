@@ -8,7 +8,7 @@ stayed a member would be let through by the policies that are meant for the othe
 from __future__ import annotations
 
 from dbschema.ddl.objects.base import qualified, quote
-from dbschema.types import sql_string
+from dbschema.identity import sql_string
 
 # From PostgreSQL 16 on, who creates a role is a member of it that may hand it on, and not yet become it.
 _MAY_BECOME = "pg_has_role({owner}, CASE WHEN current_setting('server_version_num')::int < 160000 THEN 'MEMBER' ELSE 'SET' END)"

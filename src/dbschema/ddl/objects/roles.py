@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from dbschema.ddl.objects.base import DatabaseObject, Identity, Phase, guarded, quote
-from dbschema.types import sql_string
+from dbschema.ddl.objects.base import DatabaseObject, Phase, guarded, quote
+from dbschema.identity import Identity, sql_string
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from dbschema.ddl.objects.base import OnTable, Phase, commented, qualified, quote
-from dbschema.types import sql_string
+from dbschema.identity import sql_string
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
