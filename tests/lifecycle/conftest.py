@@ -158,15 +158,17 @@ def a_database(
 
 
 @pytest.fixture
-def acting_as(new_engine: Callable[[str], Engine]) -> Callable[[Engine, str], Engine]:
+def acting_as(new_engine: Callable[[str], Engine]) -> Iterator[Callable[[Engine, str], Engine]]:
     """Gives an engine of a new login role: a 'member' of the application's role who may read the revision, an 'heirless' one
     that does not inherit it, the login of an 'application' that inherits nothing and connects as that role, an 'operator' that
-    inherits nothing and connects as the operators' role, or the 'owner' of all tables."""
+    inherits nothing and connects as the operators' role, or the 'owner' of all tables. Afterwards there is none of them."""
+    made: list[tuple[Engine, str]] = []
 
     def make(admin: Engine, kind: str) -> Engine:
         role = f"{kind}_{uuid4().hex[:12]}"
         with admin.begin() as connection:
             connection.execute(text(f"CREATE ROLE {role} LOGIN PASSWORD 'plain'"))
+            made.append((admin, role))
             if kind == "operator":
                 connection.execute(text(f"ALTER ROLE {role} NOINHERIT; GRANT dbschema_operator TO {role}"))
             elif kind in {"member", "heirless"}:
@@ -191,7 +193,12 @@ def acting_as(new_engine: Callable[[str], Engine]) -> Callable[[Engine, str], En
             url = url.update_query_dict({"options": f"-c role={as_role}"})
         return new_engine(url.render_as_string(hide_password=False))
 
-    return make
+    yield make
+    for admin, role in made:
+        with admin.begin() as connection:
+            connection.execute(
+                text(f"REASSIGN OWNED BY {role} TO CURRENT_USER; DROP OWNED BY {role}; DROP ROLE {role}")
+            )
 
 
 @pytest.fixture

@@ -115,10 +115,11 @@ def test_rds_proxy_is_seen_by_its_name() -> None:
     assert noted["options"] == ""
 
 
-def test_sessions_work_with_the_failover_driver_of_aws(place: Any) -> None:
+def test_sessions_work_with_the_failover_driver_of_aws(place: Any, request: pytest.FixtureRequest) -> None:
     """The extra `dbschema[failover]`; the two settings are then two statements."""
-    import aws_advanced_python_wrapper  # noqa: F401, PLC0415  takes a second to import; registers the dialect
+    from aws_advanced_python_wrapper import release_resources  # noqa: PLC0415  takes a second; registers the dialect
 
+    request.addfinalizer(release_resources)  # threads that go on looking at the server
     url = make_url(place.url()).set(drivername="postgresql+aws_wrapper_psycopg")
     engine = sqlalchemy.create_engine(
         url.update_query_dict({"plugins": "", "wrapper_dialect": "pg"}), use_native_hstore=False
