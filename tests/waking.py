@@ -12,9 +12,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-def free_port() -> int:
-    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
-        return int(listener.getsockname()[1])
+@contextmanager
+def asleep() -> Iterator[socket.socket]:
+    """A socket whose port refuses connections until it listens: bound, so that the system gives the port to nobody else."""
+    with closing(socket.socket(socket.AF_INET, socket.SOCK_STREAM)) as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield bound
+
+
+def port_of(bound: socket.socket) -> int:
+    return int(bound.getsockname()[1])
 
 
 def pass_on(client: socket.socket, port: int) -> None:
@@ -29,18 +36,18 @@ def pass_on(client: socket.socket, port: int) -> None:
 
 
 @contextmanager
-def awake(port: int, server: int) -> Iterator[None]:
-    """Something listens at `port` now: the server."""
+def awake(bound: socket.socket, server: int) -> Iterator[None]:
+    """Something listens now at the port of what was `asleep`: the server."""
 
-    def serve(listener: socket.socket) -> None:
+    def serve() -> None:
         while True:
             try:
-                client, _ = listener.accept()
+                client, _ = bound.accept()
             except OSError:
                 return
             threading.Thread(target=pass_on, args=(client, server), daemon=True).start()
 
-    with closing(socket.create_server(("127.0.0.1", port))) as listener:
-        threading.Thread(target=serve, args=(listener,), daemon=True).start()
-        yield
-        listener.shutdown(socket.SHUT_RDWR)
+    bound.listen()
+    threading.Thread(target=serve, daemon=True).start()
+    yield
+    bound.shutdown(socket.SHUT_RDWR)

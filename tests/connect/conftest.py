@@ -9,7 +9,8 @@ import subprocess
 import sys
 import time
 import uuid
-from contextlib import closing
+from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -18,16 +19,16 @@ import psycopg
 import pytest
 from sqlalchemy import make_url
 
+from dbschema.server.ports import choose_port
+
+sys.path[:0] = [str(Path(__file__).parents[1])]
+
+from waking import asleep, port_of  # noqa: E402  found by the line above
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 REGION = "eu-central-2"
-
-
-def free_port() -> int:
-    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
-        return int(listener.getsockname()[1])
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -41,8 +42,8 @@ def one_reader_of_botocores_files() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def moto_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a running stand-in for Secrets Manager and the parameter store."""
-    port = free_port()
     log = tmp_path_factory.mktemp("moto") / "log"
+    port = choose_port(log)  # none that the system gives to a connection before moto takes it
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
@@ -148,6 +149,13 @@ def role(fresh_database: str) -> Iterator[Role]:
 
 
 @pytest.fixture
-def dead_port() -> Callable[[], int]:
+def sleeping() -> Iterator[Callable[[], socket.socket]]:
+    """Gives sockets whose ports refuse connections until they listen; nobody else is given these ports."""
+    with ExitStack() as stack:
+        yield lambda: stack.enter_context(asleep())
+
+
+@pytest.fixture
+def dead_port(sleeping: Callable[[], socket.socket]) -> Callable[[], int]:
     """Gives ports at which nothing listens."""
-    return free_port
+    return lambda: port_of(sleeping())

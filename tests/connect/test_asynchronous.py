@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import NullPool, text
@@ -14,6 +13,10 @@ from sqlalchemy.exc import OperationalError
 
 from dbschema.connect import errors, opening, resolve, translate
 from dbschema.connect.asynchronous import create_async_engine
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
 
 LOGGER = "dbschema.connect"
 
@@ -51,15 +54,17 @@ async def test_a_password_that_was_rotated_is_read_again_in_another_thread(
 
 @pytest.mark.asyncio
 async def test_others_go_on_while_a_server_is_waited_for(
-    role: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    role: Any,
+    sleeping: Callable[[], socket.socket],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """The server is opened by a task that could not run if the waiting stopped the loop."""
     monkeypatch.setattr(opening, "_FIRST_PAUSE", 0.02)
     monkeypatch.setattr(opening, "_LONGEST_PAUSE", 0.1)
-    with socket.create_server(("127.0.0.1", 0)) as reserved:
-        port = reserved.getsockname()[1]
+    bound = sleeping()
     settings = resolve(
-        f"postgresql://{role.name}:{role.password}@127.0.0.1:{port}/{role.dbname}",
+        f"postgresql://{role.name}:{role.password}@127.0.0.1:{bound.getsockname()[1]}/{role.dbname}",
         environ={"DB_WAKE_SECONDS": "30"},
     )
     engine = create_async_engine(settings, poolclass=NullPool)
@@ -78,7 +83,7 @@ async def test_others_go_on_while_a_server_is_waited_for(
 
     async def open_later() -> asyncio.Server:
         await refused.wait()
-        return await asyncio.start_server(serve, "127.0.0.1", port)
+        return await asyncio.start_server(serve, sock=bound)
 
     try:
         with caplog.at_level(logging.INFO, LOGGER):

@@ -95,12 +95,6 @@ def listener(answer: bytes | None) -> Iterator[int]:
             thread.join()
 
 
-def free_port() -> int:
-    with closing(socket.create_server(("127.0.0.1", 0))) as server:
-        port: int = server.getsockname()[1]
-    return port
-
-
 def changed(url: str, **parts: str | int) -> Settings:
     return resolve(make_url(url).set(**parts))  # type: ignore[arg-type]  # each test gives what its part takes
 
@@ -144,8 +138,8 @@ def test_an_unknown_host() -> None:
         connect(resolve("postgresql://ada:s3cr3t@db.invalid/shop"))
 
 
-def test_a_port_where_nothing_listens() -> None:
-    port = free_port()
+def test_a_port_where_nothing_listens(dead_port: Callable[[], int]) -> None:
+    port = dead_port()
 
     with pytest.raises(errors.NothingListens, match=f"127.0.0.1:{port}: Connection refused"):
         connect(resolve(f"postgresql://ada:s3cr3t@127.0.0.1:{port}/shop"))
@@ -156,8 +150,8 @@ def test_a_socket_that_is_not_there() -> None:
         connect(resolve("postgresql:///shop?host=/nonexistent"))
 
 
-def test_all_of_several_hosts_without_a_server() -> None:
-    one, two = free_port(), free_port()
+def test_all_of_several_hosts_without_a_server(dead_port: Callable[[], int]) -> None:
+    one, two = dead_port(), dead_port()
 
     with pytest.raises(errors.NothingListens, match=f"127.0.0.1:{one},127.0.0.1:{two}") as caught:
         connect(resolve(f"postgresql://127.0.0.1:{one},127.0.0.1:{two}/shop"))

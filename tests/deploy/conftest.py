@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 # Fixtures of the folders beside this one.
 aws, credentials, moto_url = stand_ins.aws, stand_ins.credentials, stand_ins.moto_url
-dead_port, role = stand_ins.dead_port, stand_ins.role
+dead_port, role, sleeping = stand_ins.dead_port, stand_ins.role, stand_ins.sleeping
 write_history = histories.write_history
 compiles = histories.compiles
 

@@ -10,7 +10,7 @@ import pytest
 from following import COUNTED, GATED, rows, tables, wait_for
 
 from cloudformation import cloudformation
-from waking import awake, free_port
+from waking import asleep, awake, port_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -175,13 +175,15 @@ def test_secrets_that_are_right_rotated_or_wrong(
 def test_a_paused_database_that_wakes(
     direct: Callable[..., Function], plain_url: str, waiting: Waiting
 ) -> None:
-    server, port = psycopg.conninfo.conninfo_to_dict(plain_url)["port"], free_port()
-    function = direct(DATABASE_URL=plain_url.replace(f":{server}/", f":{port}/"), DB_WAKE_SECONDS="60")
+    server = psycopg.conninfo.conninfo_to_dict(plain_url)["port"]
+    with asleep() as bound:
+        address = plain_url.replace(f":{server}/", f":{port_of(bound)}/")
+        function = direct(DATABASE_URL=address, DB_WAKE_SECONDS="60")
 
-    pending = function.begin(cloudformation("Create", url=waiting.url))
-    wait_for(pending, "(attempt 2,")
-    with awake(port, int(str(server))):
-        pending.result()
+        pending = function.begin(cloudformation("Create", url=waiting.url))
+        wait_for(pending, "(attempt 2,")
+        with awake(bound, int(str(server))):
+            pending.result()
 
     assert told(waiting)["Data"]["Outcome"] == "upgraded"
     assert rows(plain_url, "SELECT id FROM runs") == [("1",)]

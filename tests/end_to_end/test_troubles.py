@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from waking import awake, free_port
+from waking import asleep, awake, port_of
 
 if TYPE_CHECKING:
     from stack import Stack
@@ -13,14 +13,15 @@ if TYPE_CHECKING:
 def test_a_paused_database_is_waited_for_until_it_wakes(stack: Stack) -> None:
     """Ten connections are refused; the log counts them, since nothing listens that could."""
     stack.migrated()
-    port, log = free_port(), stack.service.log
-    stack.variables = {"DB_PORT": str(port)}
-    stack.put_code()
+    log = stack.service.log
+    with asleep() as bound:
+        stack.variables = {"DB_PORT": str(port_of(bound))}
+        stack.put_code()
 
-    request = stack.begin("Create")
-    stack.wait_until(lambda: "(attempt 10," in log())
-    with awake(port, stack.port):
-        answer = stack.finish(request)
+        request = stack.begin("Create")
+        stack.wait_until(lambda: "(attempt 10," in log())
+        with awake(bound, stack.port):
+            answer = stack.finish(request)
 
     assert (answer.status, answer.data.get("Outcome")) == ("SUCCESS", "current"), answer.reason
     assert "(attempt 1," in log()
@@ -29,10 +30,11 @@ def test_a_paused_database_is_waited_for_until_it_wakes(stack: Stack) -> None:
 
 
 def test_a_database_that_nobody_reaches_is_told_with_its_place(stack: Stack) -> None:
-    port = free_port()
-    stack.variables = {"DB_PORT": str(port), "DB_WAKE_SECONDS": "1"}
+    with asleep() as bound:
+        port = port_of(bound)
+        stack.variables = {"DB_PORT": str(port), "DB_WAKE_SECONDS": "1"}
 
-    answer = stack.deploy("Create")
+        answer = stack.deploy("Create")
 
     assert answer.status == "FAILED"
     assert f"{stack.database} at 127.0.0.1:{port}" in answer.reason

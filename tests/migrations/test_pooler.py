@@ -20,6 +20,7 @@ from sqlalchemy import make_url, text
 
 from dbschema import connect
 from dbschema.migrations import errors, runner
+from dbschema.server.ports import choose_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -34,12 +35,6 @@ LOCKS = text(
     "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database ="
     " (SELECT oid FROM pg_database WHERE datname = current_database())"
 )
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 class StandIn:
@@ -150,7 +145,7 @@ def pooled(fresh_database: str, tmp_path: Path) -> Iterator[Callable[..., str]]:
             through = url.set(port=stand_ins[-1].port, query={"sslmode": "disable", "gssencmode": "disable"})
             return through.render_as_string(hide_password=False)
         assert PROGRAM is not None
-        port = free_port()
+        port = choose_port(tmp_path)  # none that the system gives to a connection before PgBouncer takes it
         settings = [
             "[databases]",
             f"{url.database} = host={url.host} port={url.port} user={url.username} password={url.password}",
@@ -178,7 +173,7 @@ def pooled(fresh_database: str, tmp_path: Path) -> Iterator[Callable[..., str]]:
             )
         )
         through = url.set(port=port, query={"sslmode": "disable", "gssencmode": "disable"})
-        end = time.monotonic() + 10
+        end = time.monotonic() + 60
         while True:
             try:
                 plain = through.set(drivername="postgresql")

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-import socket
 import sys
 import tempfile
 import time
@@ -21,6 +20,7 @@ import psycopg
 
 from dbschema.server.account import default_account
 from dbschema.server.binaries import find_binaries
+from dbschema.server.ports import choose_port
 from dbschema.testing import place
 
 if TYPE_CHECKING:
@@ -57,10 +57,11 @@ class Pair:
         self.account = default_account()
         self.binaries = find_binaries()
         self.password = secrets.token_urlsafe(12)
-        self.port = free_port()
 
     def __enter__(self) -> Self:
         self.folder = Path(tempfile.mkdtemp(prefix="dbschema-pair-", dir=place.folder()))
+        # Below the ports that the system gives to connections, so that nobody gets it while a server is down.
+        self.port = choose_port(self.folder)
         # Started by root, the servers run as another user, who has to get there.
         self.folder.chmod(0o755)
         try:
@@ -171,22 +172,6 @@ class Pair:
         done = self.account.run([self.binaries.bin_dir / program, *arguments], timeout=120)
         if done.returncode != 0 and not may_fail:
             raise RuntimeError(f"{program}: {done.stderr.decode()} {done.stdout.decode()}")
-
-
-def free_port() -> int:
-    """A port that is free on both addresses."""
-    while True:
-        with (
-            socket.socket(socket.AF_INET, socket.SOCK_STREAM) as first,
-            socket.socket(socket.AF_INET, socket.SOCK_STREAM) as second,
-        ):
-            first.bind((HOSTS["1"], 0))
-            port = int(first.getsockname()[1])
-            try:
-                second.bind((HOSTS["2"], port))
-            except OSError:
-                continue
-            return port
 
 
 def is_possible() -> bool:
