@@ -6,14 +6,15 @@ import logging
 import socket
 import struct
 import threading
-import time
 from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
+import psycopg
 import pytest
 import sqlalchemy
 
+from clock import Clock
 from dbschema.connect import attach, create_engine, errors, opening, password, resolve, translating
 
 if TYPE_CHECKING:
@@ -31,6 +32,14 @@ def connect(settings: Settings, engine: Engine | None = None) -> str:
     """Connect once; the user that the server sees."""
     with translating(settings), (engine or create_engine(settings)).connect() as connection:
         return str(connection.exec_driver_sql("SELECT current_user").scalar_one())
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The time of whoever waits for a server: it passes by its pauses alone, however long its attempts take."""
+    clock = Clock()
+    monkeypatch.setattr(opening, "time", clock)
+    return clock
 
 
 @pytest.fixture
@@ -263,11 +272,10 @@ def test_without_credentials_no_token_is_made(
 
 
 @contextmanager
-def waking(target: tuple[str, int], port: int, refusals: int) -> Iterator[list[int]]:
-    """A port that hands on to `target` after it has refused connections; what it holds is how many it refused.
+def waking(target: tuple[str, int], listener: socket.socket, refusals: int) -> Iterator[None]:
+    """A socket's port hands on to `target` after it has refused connections.
 
-    A refusal is a listener that is not there. Each is counted by the engine's own log, so the port opens as soon as
-    that many lines are written.
+    Each refusal is counted by the engine's own log, so the port opens as soon as that many lines are written.
     """
     counted: list[int] = []
     stop = threading.Event()
@@ -277,12 +285,11 @@ def waking(target: tuple[str, int], port: int, refusals: int) -> Iterator[list[i
         def emit(self, record: logging.LogRecord) -> None:
             counted.append(record.levelno)
             if len(counted) == refusals:
+                listener.settimeout(0.1)
+                listener.listen()
                 thread = threading.Thread(target=serve, daemon=True)
                 threads.append(thread)
                 thread.start()
-                ready.wait(5)
-
-    ready = threading.Event()
 
     def pump(source: socket.socket, sink: socket.socket) -> None:
         try:
@@ -293,25 +300,22 @@ def waking(target: tuple[str, int], port: int, refusals: int) -> Iterator[list[i
             pass
 
     def serve() -> None:
-        with closing(socket.create_server(("127.0.0.1", port))) as listener:
-            listener.settimeout(0.1)
-            ready.set()
-            while not stop.is_set():
-                try:
-                    client, _ = listener.accept()
-                except TimeoutError:
-                    continue
-                with client, socket.create_connection(target) as server:
-                    back = threading.Thread(target=pump, args=(server, client), daemon=True)
-                    back.start()
-                    pump(client, server)
-                    back.join(5)
+        while not stop.is_set():
+            try:
+                client, _ = listener.accept()
+            except TimeoutError:
+                continue
+            with client, socket.create_connection(target) as server:
+                back = threading.Thread(target=pump, args=(server, client), daemon=True)
+                back.start()
+                pump(client, server)
+                back.join(5)
 
     handler = Counter()
     logger = logging.getLogger(LOGGER)
     logger.addHandler(handler)
     try:
-        yield counted
+        yield
     finally:
         logger.removeHandler(handler)
         stop.set()
@@ -321,19 +325,17 @@ def waking(target: tuple[str, int], port: int, refusals: int) -> Iterator[list[i
 
 def test_a_server_that_refuses_ten_times_and_then_answers(
     role: Role,
-    dead_port: Callable[[], int],
-    monkeypatch: pytest.MonkeyPatch,
+    sleeping: Callable[[], socket.socket],
+    clock: Clock,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(opening, "_FIRST_PAUSE", 0.02)
-    monkeypatch.setattr(opening, "_LONGEST_PAUSE", 0.1)
-    port = dead_port()
+    bound = sleeping()
     settings = resolve(
-        f"postgresql://{role.name}:{role.password}@127.0.0.1:{port}/{role.dbname}",
-        environ={"DB_WAKE_SECONDS": "30"},
+        f"postgresql://{role.name}:{role.password}@127.0.0.1:{bound.getsockname()[1]}/{role.dbname}",
+        environ={"DB_WAKE_SECONDS": "60"},
     )
 
-    with caplog.at_level(logging.INFO, LOGGER), waking((role.host, role.port), port, 10):
+    with caplog.at_level(logging.INFO, LOGGER), waking((role.host, role.port), bound, 10):
         user = connect(settings)
 
     lines = [(record.levelno, record.getMessage()) for record in caplog.records]
@@ -344,32 +346,41 @@ def test_a_server_that_refuses_ten_times_and_then_answers(
     assert f"{settings.place} does not answer yet (attempt 1" in lines[0][1]
     assert f"{settings.place} answers after" in lines[-1][1]
     assert "(attempt 11)" in lines[-1][1]
+    assert len(clock.pauses) == 10
 
 
-def test_waiting_has_an_end(dead_port: Callable[[], int], caplog: pytest.LogCaptureFixture) -> None:
+def test_waiting_has_an_end(
+    dead_port: Callable[[], int], clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
     settings = resolve(f"postgresql://ada@127.0.0.1:{dead_port()}/shop", environ={"DB_WAKE_SECONDS": "1.5"})
-    began = time.monotonic()
 
     with caplog.at_level(logging.INFO, LOGGER), pytest.raises(errors.NothingListens):
         connect(settings)
 
-    assert 1.5 <= time.monotonic() - began < 5
-    assert len(caplog.records) >= 2
+    assert sum(clock.pauses) == pytest.approx(1.5)
+    assert len(clock.pauses) == len(caplog.records) >= 2
 
 
-def test_a_silent_server_is_not_waited_for_beyond_the_end(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_silent_server_is_not_waited_for_beyond_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ten seconds are the limit of one attempt, where nobody waits for a server to wake."""
+    limits = []
+    plain = psycopg.connect
+
+    def noted(*arguments: Any, **parameters: Any) -> Any:
+        limits.append(parameters["connect_timeout"])
+        return plain(*arguments, **parameters)
+
+    monkeypatch.setattr(psycopg, "connect", noted)
     with closing(socket.create_server(("127.0.0.1", 0))) as listener:
         settings = resolve(
             f"postgresql://ada@127.0.0.1:{listener.getsockname()[1]}/shop",
             environ={"DB_WAKE_SECONDS": "1"},
         )
-        began = time.monotonic()
 
         with pytest.raises(errors.TimedOut):
             connect(settings)
 
-    assert time.monotonic() - began < 6
+    assert limits == [2]  # libpq knows no shorter one
 
 
 def test_nobody_waits_who_was_not_told_to(
@@ -383,17 +394,18 @@ def test_nobody_waits_who_was_not_told_to(
     assert caplog.records == []
 
 
-def test_a_wrong_password_is_no_server_that_sleeps(role: Role, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_wrong_password_is_no_server_that_sleeps(
+    role: Role, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
     settings = resolve(
         f"postgresql://{role.name}:wrong@{role.host}:{role.port}/{role.dbname}",
         environ={"DB_WAKE_SECONDS": "60"},
     )
-    began = time.monotonic()
 
     with pytest.raises(errors.WrongPassword):
         connect(settings)
 
-    assert time.monotonic() - began < 10
+    assert clock.pauses == []
     assert caplog.records == []
 
 

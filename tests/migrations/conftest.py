@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
@@ -12,9 +14,10 @@ from dbschema.migrations import compilation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from sqlalchemy import Engine
+
+sys.path[:0] = [str(Path(__file__).parents[1])]  # for `clock`
 
 WriteHistory: TypeAlias = "Callable[..., Path]"
 

@@ -15,8 +15,9 @@ from alembic.config import CommandLine, Config
 from alembic.util import CommandError
 from sqlalchemy import Connection, MetaData, NullPool, create_engine, inspect, text
 
+from clock import FastForward
 from dbschema.errors import ConnectError
-from dbschema.migrations import environment
+from dbschema.migrations import environment, guard
 from dbschema.migrations.errors import (
     BrokenScripts,
     DatabaseNewer,
@@ -288,21 +289,24 @@ def test_a_stamp_and_a_downgrade_are_not_compared(config: Config, project: Path,
 
 
 def test_a_deadline_stops_between_two_steps_and_says_what_is_left(
-    config: Config, project: Path, fresh_database: str
+    config: Config, project: Path, fresh_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number, (name, below) in enumerate([("two", "one"), ("three", "two")]):
         source = REVISION.replace('revision = "one"', f'revision = "{name}"').replace(
             "TABLE one", f"TABLE {name}"
         )
         slow = (
-            source.replace("def upgrade():", "def upgrade():\n    op.execute('SELECT pg_sleep(2)')")
+            source.replace("def upgrade():", "def upgrade():\n    guard.time.ahead = 601").replace(
+                "from alembic import op", "from alembic import op\nfrom dbschema.migrations import guard"
+            )
             if not number
             else source
         )
         (project.parent / "scripts" / "versions" / f"{name}.py").write_text(
             slow.replace("down_revision = None", f'down_revision = "{below}"'), encoding="utf-8"
         )
-    config.attributes.update(url=fresh_database, within=1.9)
+    monkeypatch.setattr(guard, "time", FastForward())
+    config.attributes.update(url=fresh_database, within=600)
 
     with pytest.raises(OutOfTime) as caught:
         command.upgrade(config, "head")

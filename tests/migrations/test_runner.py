@@ -421,7 +421,7 @@ def test_a_lock_goes_with_its_holder(fresh_database: str, engine: Engine, script
             )
         )
 
-    run = runner.upgrade(fresh_database, location=scripts.folder, wait=5)
+    run = runner.upgrade(fresh_database, location=scripts.folder, wait=60)
 
     assert run.after == "bbbb3333"
     holder.__exit__(None, None, None)
@@ -434,7 +434,7 @@ def test_four_upgrades_at_once_make_one(fresh_database: str, tmp_path: Path) -> 
     runs: list[runner.Run] = []
 
     def go() -> None:
-        runs.append(runner.upgrade(fresh_database, location=scripts.folder, wait=20))
+        runs.append(runner.upgrade(fresh_database, location=scripts.folder, wait=120))
 
     threads = [threading.Thread(target=go) for _ in range(4)]
     for thread in threads:

@@ -17,6 +17,7 @@ import pytest
 from sqlalchemy import make_url
 from stand_in import Refused
 
+from clock import FastForward
 from dbschema import catalog, connect, models
 from dbschema.connect import errors
 from dbschema.connect.data_api import StatementTimedOut, StatementTooLong, Unanswered
@@ -490,11 +491,16 @@ def test_a_statement_that_runs_at_the_deadline_is_stopped_and_its_revision_is_le
 
 
 def test_a_run_that_is_stopped_in_a_revision_tells_what_is_left(
-    api: connect.DataApi, compiled_history: History
+    api: connect.DataApi, compiled_history: History, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scripts = compiled_history(one='op.execute("SELECT pg_sleep(20)")', two='op.execute("SELECT 2")')
+    clock = FastForward()
+    monkeypatch.setattr(remote, "time", clock)
 
-    run = runner.upgrade(api, location=scripts, within=1.5)
+    def near_the_end(_: runner.Step) -> None:
+        clock.ahead = 599
+
+    run = runner.upgrade(api, location=scripts, within=600, on_step=near_the_end)
 
     assert (run.before, run.after, run.steps) == (None, None, ())
     assert [one.id for one in run.left] == ["one", "two"]
