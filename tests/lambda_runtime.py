@@ -35,6 +35,9 @@ _ACCOUNT: Final = "arn:aws:lambda:eu-central-2:111122223333:function:"
 _NAME: Final = "dbschema-migration"
 FUNCTION_ARN: Final = _ACCOUNT + _NAME
 """As a function here learns its own from its context."""
+LATE: Final = 30.0
+"""How long a process may go on when its time is over, and Lambda would kill it. What the function does before that follows from
+the time that it is told; a machine that stands still for a second shall not take its answer away."""
 _START_SECONDS: Final = 60.0
 
 
@@ -97,6 +100,7 @@ def _trace(*, sampled: bool = True) -> dict[str, str]:
 class _Invocation:
     event: bytes
     seconds: float
+    late: float
     request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     trace: dict[str, str] = field(default_factory=_trace)
     answered: threading.Event = field(default_factory=threading.Event)
@@ -206,24 +210,27 @@ class Function:
         self._log = Path(tempfile.mkstemp(prefix="dbschema-lambda-", suffix=".log")[1])
         self.starts = 0
 
-    def invoke(self, event: object, *, seconds: float = 60.0) -> Answer:
-        """Call the function and wait for its answer, at most until its time is over."""
-        return self.begin(event, seconds=seconds).result()
+    def invoke(self, event: object, *, seconds: float = 60.0, late: float = LATE) -> Answer:
+        """Call the function and wait for its answer, at most until it is killed; as `begin`."""
+        return self.begin(event, seconds=seconds, late=late).result()
 
-    def begin(self, event: object, *, seconds: float = 60.0, sampled: bool = True) -> Pending:
+    def begin(
+        self, event: object, *, seconds: float = 60.0, late: float = LATE, sampled: bool = True
+    ) -> Pending:
         """Call the function, and do something else meanwhile.
 
         Args:
             event: the event; text is sent as it is, anything else as JSON.
             seconds: the timeout of the function; counted from when its process has asked for the event, as an
                 init of its own does not count in Lambda.
+            late: how long after that it is killed; 0: as Lambda does it.
             sampled: whether X-Ray keeps the trace of this call.
         """
         self._start()
         assert self._process is not None
         assert self._server is not None
         content = event.encode() if isinstance(event, str) else json.dumps(event).encode()
-        invocation = _Invocation(content, seconds, trace=_trace(sampled=sampled))
+        invocation = _Invocation(content, seconds, late, trace=_trace(sampled=sampled))
         offset = self._log.stat().st_size
         pending = Pending(self, invocation, self._process, self._server, self._log, offset)
         self._server.waiting.put(invocation)
@@ -338,7 +345,7 @@ class Pending:
                 elif now - begun > _START_SECONDS:
                     self.function.kill()
                     raise AssertionError(f"The process did not ask for an event:\n{self.log}")
-            elif now - taken > invocation.seconds:
+            elif now - taken > invocation.seconds + invocation.late:
                 self.function.kill()
                 self._fail(
                     "Sandbox.Timedout",

@@ -128,7 +128,7 @@ class LambdaService:
             self.invocations.append(name)
             idle = [one for one in self.sandboxes if one.definition is definition and one.call is None]
             sandbox = idle[0] if idle else self._new(definition)
-            call = sandbox.call = sandbox.function.begin(payload.decode(), seconds=definition.timeout)
+            call = sandbox.call = sandbox.function.begin(payload.decode(), seconds=definition.timeout, late=0)
         answer = call.result()
         with self._lock:
             sandbox.served += 1
