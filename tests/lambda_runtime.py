@@ -120,7 +120,7 @@ class _Server(ThreadingHTTPServer):
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Requests)
-        self.waiting: queue.Queue[_Invocation] = queue.Queue()
+        self.waiting: queue.Queue[_Invocation | None] = queue.Queue()
         self.running: dict[str, _Invocation] = {}
         self.init_error: Any = None
         threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
@@ -141,6 +141,9 @@ class _Requests(BaseHTTPRequestHandler):
             self._reply(404, b"")
             return
         invocation = self.server.waiting.get()
+        if invocation is None:  # the process that asked was killed
+            self.close_connection = True
+            return
         self.server.running[invocation.request_id] = invocation
         deadline = int((time.time() + invocation.seconds) * 1000)
         self._reply(
@@ -207,7 +210,9 @@ class Function:
         self._command = [python, *options, "-m", "awslambdaric", handler]
         self._process: subprocess.Popen[bytes] | None = None
         self._server: _Server | None = None
-        self._log = Path(tempfile.mkstemp(prefix="dbschema-lambda-", suffix=".log")[1])
+        descriptor, log = tempfile.mkstemp(prefix="dbschema-lambda-", suffix=".log")
+        os.close(descriptor)
+        self._log = Path(log)
         self.starts = 0
 
     def invoke(self, event: object, *, seconds: float = 60.0, late: float = LATE) -> Answer:
@@ -243,6 +248,7 @@ class Function:
             self._process.wait()
             self._process = None
         if self._server is not None:
+            self._server.waiting.put(None)
             self._server.shutdown()
             self._server.server_close()
             self._server = None

@@ -53,6 +53,7 @@ class StandIn:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)  # which ends the thread that accepts
         self._listener.close()
         for session in self._all:
             session.close()

@@ -11,12 +11,13 @@ from uuid import uuid4
 import psycopg
 import pytest
 from psycopg import sql
+from sqlalchemy import make_url
 from tests.testing.conftest import Project
 
 from dbschema.migrations import runner
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tests.conftest import TestServer
 
@@ -336,6 +337,24 @@ def test_it():
     assert list(temporary.glob("dbschema-*")) == []
 
 
+@pytest.fixture
+def new_role(server: TestServer) -> Iterator[Callable[[str], str]]:
+    """Makes login roles with these attributes, whose password is 'secret of the role', and gives their names."""
+    made: list[sql.Identifier] = []
+    with psycopg.connect(server.url("postgres", driver=""), autocommit=True) as connection:
+
+        def make(attributes: str) -> str:
+            name = f"poor_{uuid4().hex[:8]}"
+            statement = "CREATE ROLE {} LOGIN PASSWORD 'secret of the role' " + attributes
+            made.append(sql.Identifier(name))
+            connection.execute(sql.SQL(statement).format(made[-1]))
+            return name
+
+        yield make
+        for role in made:
+            connection.execute(sql.SQL("DROP ROLE {}").format(role))
+
+
 @pytest.mark.parametrize(
     ("attributes", "told"),
     [
@@ -344,15 +363,9 @@ def test_it():
     ],
 )
 def test_a_role_that_may_not_make_the_template_is_told_what_it_needs(
-    project: Project, server: TestServer, attributes: str, told: str
+    project: Project, server: TestServer, new_role: Callable[[str], str], attributes: str, told: str
 ) -> None:
-    role = f"poor_{uuid4().hex[:8]}"
-    with psycopg.connect(server.url("postgres", driver=""), autocommit=True) as connection:
-        connection.execute(
-            sql.SQL("CREATE ROLE {} LOGIN PASSWORD 'secret of the role' " + attributes).format(
-                sql.Identifier(role)
-            )
-        )
+    role = new_role(attributes)
     url = f"postgresql://{role}:secret%20of%20the%20role@{server.host}:{server.port}/postgres"
     poor = Project(project.folder, url)
     poor.write("def test_it(db_connection): pass")
@@ -365,15 +378,12 @@ def test_a_role_that_may_not_make_the_template_is_told_what_it_needs(
 
 
 @pytest.fixture
-def poor(project: Project, server: TestServer) -> Iterator[Project]:
+def poor(project: Project, server: TestServer, new_role: Callable[[str], str]) -> Project:
     """A project whose role may create databases and acts for applications, but makes no extension and no role."""
-    role = f"poor_{uuid4().hex[:8]}"
-    with psycopg.connect(server.url("postgres", driver=""), autocommit=True) as connection:
-        connection.execute(
-            f"CREATE ROLE {role} LOGIN PASSWORD 'secret' CREATEDB IN ROLE dbschema_app, dbschema_search"
-        )
-        yield Project(project.folder, f"postgresql://{role}:secret@{server.host}:{server.port}/postgres")
-        connection.execute(f"DROP ROLE {role}")
+    role = new_role("CREATEDB IN ROLE dbschema_app, dbschema_search")
+    return Project(
+        project.folder, f"postgresql://{role}:secret%20of%20the%20role@{server.host}:{server.port}/postgres"
+    )
 
 
 @pytest.fixture
@@ -392,8 +402,9 @@ def prepared(server: TestServer, request: pytest.FixtureRequest) -> Iterator[str
             connection.execute("GRANT SELECT ON alembic_version TO dbschema_app")
         connection.execute(f"ALTER DATABASE {name} IS_TEMPLATE true")
     yield name
-    with psycopg.connect(url, autocommit=True) as connection:
+    with psycopg.connect(server.url("postgres", driver=""), autocommit=True) as connection:
         connection.execute(f"ALTER DATABASE {name} IS_TEMPLATE false")
+        connection.execute(f"DROP DATABASE {name}")
 
 
 @pytest.mark.parametrize(
@@ -445,11 +456,9 @@ from dbschema.testing.tests import *
 
 
 def test_a_template_that_cannot_be_copied_is_named_with_what_it_needs(
-    poor: Project, server: TestServer
+    poor: Project, fresh_database: str
 ) -> None:
-    name = f"plain_{uuid4().hex[:8]}"
-    with psycopg.connect(server.url("postgres", driver=""), autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE template0")
+    name = str(make_url(fresh_database).database)
     poor.write("def test_it(db_connection): pass")
 
     for source in (name, "nowhere"):
