@@ -39,6 +39,11 @@ HEAVY = (
     "dbschema.server",
     "boto3",
 )
+USUAL = (
+    "argparse, asyncio, concurrent.futures, csv, decimal, doctest, email.mime.text, ftplib, http.server, imaplib,"
+    "logging.config, multiprocessing.pool, pydoc, smtplib, sqlite3, tarfile, unittest.mock, xml.dom.minidom, zipfile"
+)
+USUAL_SECONDS = 0.1  # where the help takes 0.13, with nothing beside it
 
 
 def succeeded(done: subprocess.CompletedProcess[str], code: int = 0) -> str:
@@ -99,15 +104,25 @@ finally:
 
 
 def test_the_help_answers_in_a_quarter_of_a_second(program: Program) -> None:
-    """In time of the processor, for other tests run beside this one; the best of some calls, for the same reason."""
-    taken = []
-    for _ in range(5):
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        succeeded(program("--help"))
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        taken.append(after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime)
+    """In time of the processor, for other tests run beside this one; the best of some calls, for the same reason.
 
-    assert min(taken) < 0.25
+    A processor that is slower, or has its caches used by others, also takes longer for imports that are always the same.
+    """
+    imports = [sys.executable, "-I", "-c", f"import {USUAL}"]
+    helps, usual = [], []
+    for _ in range(5):
+        helps.append(of_processor(lambda: succeeded(program("--help"))))
+        usual.append(of_processor(lambda: subprocess.run(imports, check=True)))
+
+    assert min(helps) < 0.25 * max(1, min(usual) / USUAL_SECONDS)
+
+
+def of_processor(call: Callable[[], object]) -> float:
+    """The seconds of the processor that the processes took which `call` started."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    call()
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
 
 
 def test_no_colour_where_there_is_no_terminal(program: Program, database: str) -> None:
