@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
+from hypothesis import settings
 from psycopg import sql
 from pytest_postgresql import factories
 from pytest_postgresql.janitor import DatabaseJanitor
@@ -41,6 +42,10 @@ collect_ignore = ["infra", "end_to_end"]
 
 # A worker that begins one of these when the others have nothing left is waited for: `--dist worksteal` takes from the end.
 LONGEST = ("migrations/test_survival.py", "sessions/test_isolation.py")
+
+# An example that takes longer than hypothesis's fifth of a second says nothing: the machine may have stood still.
+settings.register_profile("patient", settings.get_profile(settings.get_current_profile_name()), deadline=None)
+settings.load_profile("patient")
 
 HOME_VARIABLE = "DBSCHEMA_TEST_HOME"
 FAST = {
