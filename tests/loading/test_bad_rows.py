@@ -324,6 +324,7 @@ def test_a_statement_that_is_stopped_is_no_fault_of_a_row(connection: Connection
     with pytest.raises(DBAPIError) as raised:
         bulk_load(session, Incident, [GOOD])
 
+    connection.execute(text("SET LOCAL statement_timeout = 0"))
     assert getattr(raised.value.orig, "sqlstate", None) == "57014"
     assert session.scalar(select(func.count()).select_from(Incident)) == 0
 

@@ -541,7 +541,7 @@ def test_a_limit_of_the_settings_that_is_reached_before_the_deadline_is_a_failur
     scripts = compiled_history(one='op.execute("SELECT pg_sleep(20)")')
 
     with pytest.raises(RevisionFailed, match="statement timeout") as caught:
-        runner.upgrade(api, location=scripts, within=600, timeouts=Timeouts(statement=0.2))
+        runner.upgrade(api, location=scripts, within=600, timeouts=Timeouts(statement=1.0))
 
     assert caught.value.sqlstate == "57014"
 
@@ -549,7 +549,7 @@ def test_a_limit_of_the_settings_that_is_reached_before_the_deadline_is_a_failur
 def test_a_statement_that_takes_too_long_names_the_way_out(
     service: DataApiStandIn, api: connect.DataApi, compiled_history: History, ask: Callable[[str], Any]
 ) -> None:
-    service.statement_seconds = 0.2
+    service.statement_seconds = 1.0
 
     with pytest.raises(RevisionFailed, match=r"45 s.*DB_SECRET_ARN") as caught:
         runner.upgrade(api, location=compiled_history(one='op.execute("SELECT pg_sleep(30)")'))
