@@ -119,7 +119,7 @@ class LambdaService:
         """The time of all calls that are under way is over now."""
         for sandbox in self.sandboxes:
             if sandbox.call is not None:
-                sandbox.call.invocation.seconds = 0
+                sandbox.call.invocation.seconds = sandbox.call.invocation.late = 0
 
     def invoke(self, name: str, payload: bytes) -> Answer:
         """One call of a function."""
@@ -128,7 +128,7 @@ class LambdaService:
             self.invocations.append(name)
             idle = [one for one in self.sandboxes if one.definition is definition and one.call is None]
             sandbox = idle[0] if idle else self._new(definition)
-            call = sandbox.call = sandbox.function.begin(payload.decode(), seconds=definition.timeout, late=0)
+            call = sandbox.call = sandbox.function.begin(payload.decode(), seconds=definition.timeout)
         answer = call.result()
         with self._lock:
             sandbox.served += 1
