@@ -214,7 +214,7 @@ def test_an_interrupt_is_told_and_leaves_nothing(
         told = process.stdout.readline()
 
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=20)
+        _, errors = process.communicate(timeout=60)
 
     assert told.startswith("Wait for another run on this database: process ")
     assert (process.returncode, errors) == (130, "\nInterrupted; the step that was under way is undone.\n")
@@ -250,7 +250,7 @@ def test_psql_shows_the_password_to_nobody(
     there = process.stdout.readline()  # psql has taken the place of our program, and waits for its input
 
     arguments = " ".join(psutil.Process(process.pid).cmdline())
-    process.communicate("", timeout=20)
+    process.communicate("", timeout=60)
 
     assert there == "there\n"
     assert "psql" in arguments
@@ -339,7 +339,7 @@ def test_on_a_terminal_the_data_go_only_after_a_yes(
     os.close(theirs)
     os.write(ours, answer.encode() + b"\n")
     shown = read_terminal(ours)
-    code = process.wait(20)
+    code = process.wait(60)
 
     assert f"Remove all data of the private server in {home}?" in shown.replace("\r\n", "")
     assert (code, home.exists()) == ((2, True) if answer == "n" else (0, False))

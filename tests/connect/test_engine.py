@@ -24,7 +24,7 @@ def test_a_connection_says_who_it_is_and_notices_a_dead_server(fresh_database: s
 
 
 def test_the_address_decides_over_the_defaults(fresh_database: str) -> None:
-    settings = resolve(f"{fresh_database}?application_name=job&connect_timeout=3")
+    settings = resolve(f"{fresh_database}?application_name=job&connect_timeout=33")
 
     with create_engine(settings).connect() as connection:
         name = connection.scalar(text("SHOW application_name"))

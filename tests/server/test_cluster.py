@@ -163,7 +163,7 @@ def test_options_are_copied_and_checked() -> None:
 
 
 def wait_for(folder: Path, pattern: str) -> Path:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not (found := list(folder.glob(pattern)) if folder.exists() else []):
         assert time.monotonic() < deadline
         time.sleep(0.02)

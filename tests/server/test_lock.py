@@ -77,14 +77,14 @@ def test_who_waited_for_a_file_that_its_holder_removed_takes_the_new_one(folder:
     def second() -> None:
         with exclusive(path):
             entered.set()
-            leave.wait(10)
+            leave.wait(60)
 
     with exclusive(path):
         waiting = threading.Thread(target=second)
         waiting.start()
         entered.wait(0.2)
         path.unlink()
-    assert entered.wait(10)
+    assert entered.wait(60)
 
     with pytest.raises(ServerBusy), exclusive(path, seconds=0.1):
         pass

@@ -36,7 +36,7 @@ def kill(server: PrivateServer) -> int:
     pid = server.status().pid
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while postmaster.is_alive(pid):
         assert time.monotonic() < deadline
         time.sleep(0.01)

@@ -507,7 +507,7 @@ class TestProcess:
             assert starter.stdout.readline()
             for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGKILL):
                 os.killpg(starter.pid, number)
-            starter.wait(10)
+            starter.wait(60)
 
             status = stopped.status()
 
