@@ -78,6 +78,8 @@ WHERE datname IN ('postgres', 'template0', 'template1')
 UNION ALL
 SELECT format('privileges on setting %s: %s', parname, paracl) FROM pg_parameter_acl
 UNION ALL
+SELECT format('ALTER SYSTEM SET %s = %s', name, setting) FROM pg_file_settings WHERE sourcefile ~ 'auto[.]conf$'
+UNION ALL
 SELECT 'prepared transaction ' || gid FROM pg_prepared_xacts
 UNION ALL
 SELECT 'replication slot ' || slot_name FROM pg_replication_slots

@@ -37,7 +37,7 @@ def eager(server: Any) -> Iterator[None]:
         connection.execute("ALTER SYSTEM SET autovacuum_naptime = '1s'")
         connection.execute("SELECT pg_reload_conf()")
         yield
-        connection.execute("ALTER SYSTEM RESET autovacuum_naptime")
+        connection.execute("ALTER SYSTEM RESET ALL")
         connection.execute("SELECT pg_reload_conf()")
 
 
@@ -86,9 +86,11 @@ def test_autovacuum_leaves_the_table_to_the_revision(
 def test_readers_and_writers_are_not_held_up_meanwhile(
     vacuumed: tuple[Path, Connection], migrator: str
 ) -> None:
-    """Who waits as long as the server needs to end autovacuum has them wait for a second."""
+    """Who waits as long as the server needs to end autovacuum, a second or as here four, has them wait for as long."""
     scripts, connection = vacuumed
-    connection.execute(text("SET lock_timeout = '900ms'"))
+    connection.execute(text("ALTER SYSTEM SET deadlock_timeout = '4s'"))
+    connection.execute(text("SELECT pg_reload_conf()"))
+    connection.execute(text("SET lock_timeout = '3900ms'"))
     done: list[object] = []
     run = threading.Thread(target=lambda: done.append(runner.upgrade(migrator, location=scripts)))
 
