@@ -162,17 +162,22 @@ class Guard:
                 waited=waited,
                 sqlstate=sqlstate(error),
             ) from error
-        if not self.out_of_time(_FOR_AUTOVACUUM):
-            for table in {one.vacuumed for one in blockers if one.vacuumed is not None}:
-                end_autovacuum(self.another, table)
         longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(steps.retries, 10))
         pause = random.uniform(0.5, 1.0) * longest  # noqa: S311  runs shall not ask in step with others; nothing secret
+        if not self.out_of_time(_FOR_AUTOVACUUM) and self._autovacuum_left(blockers):
+            pause = 0.0  # before it comes back
         if self.out_of_time(pause):
             self.stopped = True
             return False
         steps.retries += 1
         time.sleep(pause)
         return True
+
+    def _autovacuum_left(self, blockers: tuple[Blocker, ...]) -> bool:
+        """Have autovacuum leave what the revision needs; whether it did, and was there."""
+        tables = {one.vacuumed for one in blockers if one.vacuumed is not None}
+        left = [end_autovacuum(self.another, table) for table in tables]
+        return bool(left) and all(left)
 
     def out_of_time(self, seconds: float = 0.0) -> bool:
         """Whether the deadline is over in `seconds`."""
