@@ -653,6 +653,17 @@ def test_a_column_that_old_rows_have_no_value_for_says_so(history: History) -> N
     assert "#" not in down
 
 
+@pytest.mark.filterwarnings("ignore:Did not recognize type")
+def test_a_column_of_a_type_that_sqlalchemy_does_not_know_can_go(history: History) -> None:
+    """What would bring it back cannot be tried, and is left to the developer, as Alembic leaves it."""
+    history.begin(models(), f"{ROWS}; ALTER TABLE items ADD COLUMN extra box DEFAULT '(0,0),(1,1)'")
+
+    ((up, down),) = sources(history.write(models()))
+
+    assert up == "op.drop_column('items', 'extra')"
+    assert "NullType" in down
+
+
 def test_tables_of_another_schema_are_changed_there(history: History) -> None:
     def elsewhere(*extra: Any, **columns: Column[Any]) -> MetaData:
         metadata = MetaData(naming_convention=NAMING_CONVENTION, schema="app")

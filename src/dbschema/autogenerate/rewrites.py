@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeGuard
 from alembic.operations import Operations, ops
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
 from dbschema.autogenerate.statements import NoteOp
 from dbschema.ddl.objects import qualified, quote
@@ -83,7 +83,7 @@ def _rewrites(connection: Connection, op: Change) -> bool:
         before = connection.scalar(_FILE)
         Operations(MigrationContext.configure(connection)).invoke(there)
         return bool(connection.scalar(_FILE) != before)
-    except DBAPIError:
+    except SQLAlchemyError:
         return False
     finally:
         savepoint.rollback()
