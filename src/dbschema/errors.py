@@ -6,6 +6,8 @@ and a log keeps it whole. No error ever holds a password: addresses are shortene
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 
 class DbSchemaError(Exception):
     """Root of all errors that this package raises on purpose.
@@ -14,6 +16,9 @@ class DbSchemaError(Exception):
         what: what is wrong, and where; no full stop at its end.
         next_step: what the reader can do about it; no full stop at its end.
     """
+
+    code: ClassVar[str] = "dbschema"
+    """Stable name of the error for programs and for docs/errors.md: kebab-case, unique, written out in each class."""
 
     def __init__(self, what: str, next_step: str) -> None:
         super().__init__(what, next_step)
