@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from dbschema.deploy import answers, configuration
 from dbschema.deploy.configuration import Configuration
 from dbschema.deploy.deadline import Deadline
-from dbschema.deploy.errors import BadEvent, CallFailed, WorkLeft
+from dbschema.deploy.errors import BadEvent, CallFailed, work_left
 from dbschema.deploy.events import check_response_url, parse
 from dbschema.deploy.response import Responder
 from dbschema.deploy.telemetry import Telemetry, traced
@@ -104,7 +104,7 @@ def _work(call: Call, deadline: Deadline, wrong: DbSchemaError | None = None) ->
 def _complete(outcome: Outcome) -> Outcome:
     """`outcome`, unless something is left: whoever does not call again by himself must not take that for success."""
     if outcome.kind == "left":
-        raise WorkLeft(outcome.place, outcome.applied, outcome.left, outcome.message)
+        raise work_left(outcome.place, outcome.applied, outcome.left, outcome.message)
     return outcome
 
 
