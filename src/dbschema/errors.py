@@ -97,14 +97,21 @@ class MissingPrivilege(DbSchemaError):
         next_step: the GRANT to run, or the role to connect as; no full stop at its end.
         table: the table; None if the privilege is not one on a single table.
         role: the role, if it is known.
+        statement: the SQL that grants the privilege, if it is known.
     """
 
     code = "missing-privilege"
 
     def __init__(
-        self, what: str, next_step: str, *, table: str | None = None, role: str | None = None
+        self,
+        what: str,
+        next_step: str,
+        *,
+        table: str | None = None,
+        role: str | None = None,
+        statement: str | None = None,
     ) -> None:
-        self.table, self.role = table, role
+        self.table, self.role, self.statement = table, role, statement
         super().__init__(what, next_step)
 
 

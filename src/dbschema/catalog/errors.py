@@ -26,6 +26,7 @@ def may_not_create_schema(database: str, role: str, statement: str) -> MissingPr
         f"The role {role!r} may not create a schema in database {database!r}, where the models are built to be compared",
         f"Have its owner run: {statement}",
         role=role,
+        statement=statement,
     )
 
 
@@ -60,6 +61,7 @@ def missing_role(name: str, user: str, statement: str) -> MissingPrivilege:
         f"The role {name!r} is not on the server, and {user!r} may not create roles",
         f"Have an administrator run: {statement}",
         role=user,
+        statement=statement,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from dbschema.deploy.answers import coded
 from dbschema.errors import BadSetting, DbSchemaError, MigrationIncomplete, UnknownRevision
 
 if TYPE_CHECKING:
@@ -110,11 +111,20 @@ def _listed(ids: Sequence[str], shown: int) -> str:
 
 
 class CallFailed(Exception):
-    """What Lambda is told of a call that failed; a child is made for each kind of error, which callers can wait for."""
+    """The error that Lambda reports for a failed call; a child for each class of errors, which callers can wait for.
+
+    Args:
+        text: the message.
+        code: the code of the error, which ends the message.
+    """
+
+    def __init__(self, text: str, code: str) -> None:
+        super().__init__(coded(text, code))
+        self.text, self.code = text, code
 
     @classmethod
-    def named(cls, name: str, text: str) -> CallFailed:
-        """One with the name of the error that it stands for."""
+    def named(cls, name: str, text: str, code: str) -> CallFailed:
+        """Return an error with the name of the class that it replaces."""
         kind = type(name, (cls,), {"__module__": cls.__module__, "__doc__": cls.__doc__})
-        failed: CallFailed = kind(text)
+        failed: CallFailed = kind(text, code)
         return failed

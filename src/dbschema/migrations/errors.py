@@ -177,6 +177,7 @@ def may_not_create(place: str, user: str, schema: str | None, statement: str) ->
         f"The role {user!r} {what} on {place}",
         f"Have an administrator run: {statement}; nothing was changed",
         role=user,
+        statement=statement,
     )
 
 
@@ -186,6 +187,7 @@ def wrong_schema(place: str, user: str, schema: str, statement: str) -> MissingP
         f"New tables of the role {user!r} on {place} would stand in schema {schema!r}, and the revisions speak of 'public'",
         f"Take {schema!r} off the search_path, with: {statement}; nothing was changed",
         role=user,
+        statement=statement,
     )
 
 
