@@ -1,7 +1,12 @@
-"""The errors of this package: one root, and children that carry what they speak of as fields.
+"""The errors of this package: one root, families, and the situations that several packages share.
 
-An error names the thing, the place and the next step, on one line, so that the command line can print it as it is
-and a log keeps it whole. No error ever holds a password: addresses are shortened by `dbschema.connect` before.
+A message names the thing, the place and the next step, on one line. No error holds a password: `dbschema.connect`
+shortens addresses first. A class exists where a caller tells the error from others, reads its fields, or looks it up
+in docs/errors.md; all other errors are instances of their family.
+
+Tree (written by scripts/error_docs.py):
+
+End of the tree.
 """
 
 from __future__ import annotations
@@ -10,6 +15,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from uuid import UUID
 
 
 class DbSchemaError(Exception):
@@ -83,35 +89,6 @@ class NotWritable(DbSchemaError):
 
     def __init__(self, what: str, next_step: str, *, recovery: bool) -> None:
         self.recovery = recovery
-        super().__init__(what, next_step)
-
-
-class MissingPrivilege(DbSchemaError):
-    """The role of the connection lacks a privilege that a read or a write needs.
-
-    Changed: nothing; a removal of a tenant keeps the batches that it has committed.
-    Fix: run the GRANT that the message names, or connect as the owner of the tables.
-
-    Args:
-        what: what the role cannot do, and on which object; no full stop at its end.
-        next_step: the GRANT to run, or the role to connect as; no full stop at its end.
-        table: the table; None if the privilege is not one on a single table.
-        role: the role, if it is known.
-        statement: the SQL that grants the privilege, if it is known.
-    """
-
-    code = "missing-privilege"
-
-    def __init__(
-        self,
-        what: str,
-        next_step: str,
-        *,
-        table: str | None = None,
-        role: str | None = None,
-        statement: str | None = None,
-    ) -> None:
-        self.table, self.role, self.statement = table, role, statement
         super().__init__(what, next_step)
 
 
@@ -214,12 +191,144 @@ class CatalogError(DbSchemaError):
 
 
 class SeedError(DbSchemaError):
-    """Data cannot be written into the database."""
+    """Data cannot be written into the database.
+
+    Changed: nothing; the transaction is rolled back.
+    Fix: remove the cause that the message names; then write again.
+    """
+
+    code = "seed"
 
 
 class SessionError(DbSchemaError):
-    """A session cannot do what is asked of it: another tenant's row, or no transaction, or a role that was not granted."""
+    """A session cannot do what is asked of it: a row of another tenant, no transaction, or a role that was not granted.
+
+    Changed: nothing.
+    Fix: see the class of the error.
+    """
+
+    code = "session"
 
 
 class LoadError(DbSchemaError):
-    """Rows cannot be loaded in bulk."""
+    """Rows cannot be loaded in bulk.
+
+    Changed: nothing; the transaction is rolled back.
+    Fix: remove the cause that the message names; then load again.
+    """
+
+    code = "load"
+
+
+class NoTransaction(DbSchemaError):
+    """The connection is in autocommit mode, where each statement commits by itself.
+
+    Changed: nothing.
+    Fix: pass an engine, a connection or a session without `isolation_level="AUTOCOMMIT"`.
+    """
+
+    code = "no-transaction"
+
+
+class NotMigrated(DbSchemaError):
+    """The database lacks a table or a column that the models declare.
+
+    Changed: nothing.
+    Fix: run `dbschema upgrade`; then call again.
+
+    Args:
+        table: the table.
+        what: what is missing; no full stop at its end.
+    """
+
+    code = "not-migrated"
+
+    def __init__(self, table: str, what: str) -> None:
+        self.table = table
+        super().__init__(what, "Run 'dbschema upgrade' first")
+
+
+class MissingPrivilege(DbSchemaError):
+    """The role of the connection lacks a privilege that a read or a write needs.
+
+    Changed: nothing; a removal of a tenant keeps the batches that it has committed.
+    Fix: run the GRANT that the message names, or connect as the owner of the tables.
+
+    Args:
+        what: what the role cannot do, and on which object; no full stop at its end.
+        next_step: the GRANT to run, or the role to connect as; no full stop at its end.
+        table: the table; None if the privilege is not one on a single table.
+        role: the role, if it is known.
+        statement: the SQL that grants the privilege, if it is known.
+    """
+
+    code = "missing-privilege"
+
+    def __init__(
+        self,
+        what: str,
+        next_step: str,
+        *,
+        table: str | None = None,
+        role: str | None = None,
+        statement: str | None = None,
+    ) -> None:
+        self.table, self.role, self.statement = table, role, statement
+        super().__init__(what, next_step)
+
+
+class TenantsHidden(DbSchemaError):
+    """Row-level security hides the tenants from the role of the connection.
+
+    Changed: nothing.
+    Fix: name the tenant by its id, or connect as a role that bypasses row-level security.
+
+    Args:
+        role: the role of the connection.
+        next_step: what the caller can do; no full stop at its end.
+        consequence: what the role cannot do for this reason, as the end of the sentence.
+    """
+
+    code = "tenants-hidden"
+
+    def __init__(self, role: str, next_step: str, *, consequence: str = "") -> None:
+        self.role = role
+        super().__init__(f"Row security hides the tenants from role {role!r}{consequence}", next_step)
+
+
+class NoSuchTenant(DbSchemaError):
+    """The database has no tenant with this id or slug, or hides it from the role.
+
+    Changed: nothing.
+    Fix: look the tenant up with `dbschema tenant list`, or create it.
+
+    Args:
+        tenant: the id or the slug.
+        next_step: what the caller can do; no full stop at its end.
+    """
+
+    code = "no-such-tenant"
+
+    def __init__(self, tenant: UUID | str, next_step: str) -> None:
+        self.tenant = tenant
+        super().__init__(f"There is no tenant {tenant} in table tenants", next_step)
+
+
+class TenantExists(DbSchemaError):
+    """Another tenant has the slug or the id.
+
+    Changed: nothing.
+    Fix: choose another slug or id, or rename or remove the tenant that has it.
+
+    Args:
+        key: 'slug' or 'id'.
+        value: the slug or the id.
+        what: the situation; no full stop at its end.
+        next_step: what the caller can do; no full stop at its end.
+    """
+
+    code = "tenant-exists"
+
+    def __init__(self, key: str, value: UUID | str, what: str, next_step: str) -> None:
+        self.key, self.value = key, value
+        super().__init__(what, next_step)
