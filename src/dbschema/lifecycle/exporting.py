@@ -54,11 +54,11 @@ def export_tenant(
         on_progress: called after each table, and every 10,000 rows.
 
     Raises:
-        NotATenant: `tenant_id` is no UUID.
+        BadIdentity: `tenant_id` is no UUID.
         NoSuchTenant: it is not there, or hidden from the role.
-        FolderTaken: the folder is there already.
+        LifecycleError: the folder is there already.
         UndeclaredTables: tenants have rows in tables that the metadata does not declare.
-        LifecycleError: a table is missing, or may not be read.
+        NotMigrated, MissingPrivilege: a table is missing, or may not be read.
     """
     scope = scope_for(metadata)
     target, tenant = Path(folder), exact(tenant_id)

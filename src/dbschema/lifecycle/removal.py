@@ -18,11 +18,11 @@ from dbschema.lifecycle.counting import counts
 from dbschema.lifecycle.errors import (
     FOREIGN_KEY_VIOLATION,
     NOT_PRIVILEGED,
-    NoSuchTenant,
-    Refused,
-    RowsLeft,
     StillWritten,
     message_of,
+    missing_privilege,
+    no_such_tenant,
+    rows_left,
     state_of,
 )
 from dbschema.lifecycle.progress import Progress
@@ -98,11 +98,11 @@ def remove_tenant(
         patience: seconds during which a transaction that met a lock is tried again.
 
     Raises:
-        NotATenant: `tenant_id` is no UUID.
+        BadIdentity: `tenant_id` is no UUID.
         NoSuchTenant: it is not there, or hidden from the role.
         UndeclaredTables: tenants have rows in tables that the metadata does not declare.
         StillWritten: its rows are locked, or new ones come, for too long.
-        RowsLeft: rows would stay, because no foreign key leads from their table to the tenants.
+        LifecycleError: rows would stay, because no foreign key leads from their table to the tenants.
         ValueError: the batch is not a positive number.
     """
     if batch < 1:
@@ -185,7 +185,7 @@ class _Removal:
                     return work(connection)
             except DBAPIError as error:
                 if state_of(error) == NOT_PRIVILEGED:
-                    raise Refused(self._scope.root.name, message_of(error)) from error
+                    raise missing_privilege(self._scope.root.name, message_of(error)) from error
                 if state_of(error) not in _LOCKED:
                     raise
                 if time.monotonic() >= until:
@@ -230,7 +230,7 @@ class _Removal:
             text(f"SELECT count(*) FROM (SELECT FROM {root.sql} WHERE {root.of(self._tenant)} FOR UPDATE) t")
         )
         if not locked:
-            raise NoSuchTenant(self._tenant)
+            raise no_such_tenant(self._tenant)
         left = counts(connection, self._tenant, self._scope.tables)
         run(connection, "SET LOCAL statement_timeout = 0")
         run(connection, f"DELETE FROM {root.sql} WHERE {root.of(self._tenant)}")
@@ -238,7 +238,7 @@ class _Removal:
             name for name, count in counts(connection, self._tenant, self._scope.tables).items() if count
         ]
         if staying:
-            raise RowsLeft(self._tenant, staying)
+            raise rows_left(self._tenant, staying)
         return left
 
     def note(self, gone: dict[str, int]) -> None:

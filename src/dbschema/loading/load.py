@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from sqlalchemy.util import await_only
 
 from dbschema.loading.encoders import Wire
-from dbschema.loading.errors import NoTransaction, WrongCall
+from dbschema.loading.errors import WrongCall, no_transaction
 from dbschema.loading.fields import mapped, shape_of
 from dbschema.loading.packing import Packer
 from dbschema.loading.progress import Listener, Progress, telling
@@ -79,6 +79,7 @@ def bulk_load(
     Raises:
         BadRows: rows are wrong; it names them by number, from 1.
         LoadError: the call, the model or the session is not fit for loading.
+        NoTransaction, NotMigrated, MissingPrivilege: the connection, the database or the role is not.
     """
     if not isinstance(rows, Iterable) or isinstance(rows, (str, bytes, Mapping)):
         raise WrongCall(f"Rows come as an iterable, not as {type(rows).__name__}", "Put them into a list")
@@ -189,7 +190,7 @@ def _all_or_nothing(connection: Connection) -> Iterator[None]:
         NoTransaction: the connection is in autocommit mode.
     """
     if getattr(connection.connection.driver_connection, "autocommit", False):
-        raise NoTransaction
+        raise no_transaction()
     savepoint = connection.begin_nested()
     try:
         yield

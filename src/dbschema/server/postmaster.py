@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 from dbschema.server.account import server_environment
-from dbschema.server.errors import BelongsToOther, StopFailed
+from dbschema.server.errors import belongs_to_other, stop_failed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -149,15 +149,15 @@ def stop(
         False where it was not running.
 
     Raises:
-        StopFailed: it is still there after `seconds`.
-        BelongsToOther: we may not send it a signal.
+        ServerError: it is still there after `seconds`.
+        NotOurs: we may not send it a signal.
     """
     noted = running(data, account)
     if noted is None:
         return False
     _signal(noted.pid, _SIGNALS[mode], data)
     if not _wait_until(lambda: not works_in(noted.pid, data, account), seconds):
-        raise StopFailed(noted.pid, log, seconds)
+        raise stop_failed(noted.pid, log, seconds)
     return True
 
 
@@ -186,7 +186,7 @@ def _signal(pid: int, number: signal.Signals, data: Path) -> None:
     except PermissionError as error:
         from dbschema.server.home import owner_name  # noqa: PLC0415  needed for a message only
 
-        raise BelongsToOther(data, owner_name(data)) from error
+        raise belongs_to_other(data, owner_name(data)) from error
 
 
 def _wait_until(done: Callable[[], bool], seconds: float) -> bool:

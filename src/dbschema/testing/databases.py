@@ -17,7 +17,7 @@ from psycopg import sql
 
 from dbschema import connect
 from dbschema.connect.sources import written
-from dbschema.testing.errors import CannotBeCopied, MayNotCreateDatabases
+from dbschema.testing.errors import cannot_be_copied, may_not_create_databases
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -143,9 +143,9 @@ class Databases:
         except _NOT_COPIED as error:
             reason = str(error).strip().partition("\n")[0]
             if template == self.source:
-                raise CannotBeCopied(template, settings.place, reason) from error
+                raise cannot_be_copied(template, settings.place, reason) from error
             if isinstance(error, psycopg.errors.InsufficientPrivilege):
-                raise MayNotCreateDatabases(settings.place, reason) from error
+                raise may_not_create_databases(settings.place, reason) from error
             raise
 
     @contextlib.contextmanager

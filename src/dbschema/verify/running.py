@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from dbschema.models import metadata as models
 from dbschema.verify import behaviour, deployment, roles, structure
-from dbschema.verify.errors import NothingWouldBeRolledBack
+from dbschema.verify.errors import no_transaction
 from dbschema.verify.recording import Recorder, execute
 from dbschema.verify.report import Report
 
@@ -46,7 +46,7 @@ def run(
         on_check: called with each check as soon as it is made.
 
     Raises:
-        VerifyError: the connection is in autocommit mode.
+        NoTransaction: the connection is in autocommit mode.
         sqlalchemy.exc.OperationalError: the connection was lost.
     """
     metadata = models if metadata is None else metadata
@@ -65,7 +65,7 @@ def run(
 @contextmanager
 def _rolled_back(connection: Connection) -> Iterator[None]:
     if getattr(connection.connection.driver_connection, "autocommit", False):
-        raise NothingWouldBeRolledBack
+        raise no_transaction()
     transaction = connection.begin_nested() if connection.in_transaction() else connection.begin()
     try:
         yield
