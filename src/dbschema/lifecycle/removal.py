@@ -4,14 +4,13 @@
 
 from __future__ import annotations
 
-import random
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from dbschema._retry import Pauses, Retry
 from dbschema.ddl.objects import quote
 from dbschema.lifecycle.columns import refuse_undeclared
 from dbschema.lifecycle.counting import counts
@@ -45,7 +44,7 @@ BATCH = 5_000
 LOCK_TIMEOUT = 1.0
 PATIENCE = 60.0
 _ROUNDS = 5
-_PAUSE = 0.2  # seconds, times a random number of up to 1
+_PAUSES = Pauses(0.2)
 
 _LOCKED = ("55P03", "40P01", "40001")
 
@@ -175,7 +174,7 @@ class _Removal:
         Raises:
             StillWritten: it met locks for as long as patience lasts.
         """
-        until = time.monotonic() + self._patience
+        retry = Retry(_PAUSES, self._patience)
         while True:
             try:
                 with self._engine.connect() as connection, connection.begin():
@@ -188,9 +187,8 @@ class _Removal:
                     raise Refused(self._scope.root.name, message_of(error)) from error
                 if state_of(error) not in _LOCKED:
                     raise
-                if time.monotonic() >= until:
+                if not retry.again():
                     raise StillWritten(self._tenant, message_of(error)) from error
-            time.sleep(random.uniform(0, _PAUSE))  # noqa: S311  jitter, no secret
 
     def suspend(self, connection: Connection) -> str:
         """Mark the tenant, so that applications serve it no longer; gives its slug."""
