@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clock import Clock
 from dbschema import _retry
 from dbschema._retry import Pauses, Retry, wait_until
+
+sys.path[:0] = [str(Path(__file__).parent)]  # for `clock`
+from clock import Clock  # noqa: E402  as above
 
 
 @pytest.fixture
