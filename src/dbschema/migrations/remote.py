@@ -31,7 +31,6 @@ from dbschema.migrations.guard import NOT_GIVEN, log, tell_step
 from dbschema.migrations.history import words
 from dbschema.migrations.lock import KEY, WORK_KEY
 from dbschema.migrations.runner import Run, Step
-from dbschema.migrations.statements import split
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -390,7 +389,7 @@ def compiled(history: History, plan: Sequence[Revision], place: str) -> dict[str
                 revision.id,
                 "holds a step outside of a transaction (CONCURRENTLY), where no lock could be held",
             )
-        found[revision.id] = [single for one in statements for single in split(one.sql)]
+        found[revision.id] = [one.sql for one in statements]
     return found
 
 
