@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from dbschema._progress import Progress
 from dbschema._retry import Pauses, Retry
 from dbschema.ddl.objects import quote
 from dbschema.lifecycle.columns import refuse_undeclared
@@ -24,7 +25,6 @@ from dbschema.lifecycle.errors import (
     message_of,
     state_of,
 )
-from dbschema.lifecycle.progress import Progress
 from dbschema.lifecycle.session import become, run, scope_for, slug_and_name
 from dbschema.models import TenantStatus
 from dbschema.sessions.literals import exact
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Engine, MetaData, TextClause
 
-    from dbschema.lifecycle.progress import OnProgress
+    from dbschema._progress import Listener
     from dbschema.lifecycle.scope import Scope, TenantTable
 
     T = TypeVar("T")
@@ -74,7 +74,7 @@ def remove_tenant(
     *,
     batch: int = BATCH,
     metadata: MetaData | None = None,
-    on_progress: OnProgress = None,
+    on_progress: Listener | None = None,
     lock_timeout: float = LOCK_TIMEOUT,
     patience: float = PATIENCE,
 ) -> Removed:
@@ -158,7 +158,7 @@ class _Removal:
         tenant: UUID,
         *,
         batch: int,
-        on_progress: OnProgress,
+        on_progress: Listener | None,
         lock_timeout: float,
         patience: float,
     ) -> None:
