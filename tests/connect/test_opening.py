@@ -15,6 +15,7 @@ import pytest
 import sqlalchemy
 
 from clock import Clock
+from dbschema import _retry
 from dbschema.connect import attach, create_engine, errors, opening, password, resolve, translating
 
 if TYPE_CHECKING:
@@ -38,7 +39,8 @@ def connect(settings: Settings, engine: Engine | None = None) -> str:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The time of whoever waits for a server: it passes by its pauses alone, however long its attempts take."""
     clock = Clock()
-    monkeypatch.setattr(opening, "time", clock)
+    for module in (opening, _retry):
+        monkeypatch.setattr(module, "time", clock)
     return clock
 
 

@@ -8,13 +8,12 @@ those that a paused database has refused.
 from __future__ import annotations
 
 import logging
-import random
 import re
-import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from dbschema._retry import Pauses, Retry
 from dbschema.connect import aws, errors
 from dbschema.connect.translation import refusal
 from dbschema.errors import ConnectError
@@ -32,8 +31,7 @@ OVER_A_CONNECTION: Final = (
 )
 """The way out where the API is not enough."""
 
-_FIRST_PAUSE: Final = 1.0
-_LONGEST_PAUSE: Final = 5.0
+_PAUSES: Final = Pauses(1.0, 5.0)
 _STATE: Final = re.compile(r";?\s*SQLState: ([0-9A-Z]{5})\b")
 _HINT: Final = re.compile(r"\bHint: (.+?)\.?\s*(?:; \w+: |$)")
 _MORE: Final = re.compile(r"\s*(?:\b(?:Hint|Detail|Where): |; (?:Position|SQLState): )")
@@ -116,20 +114,19 @@ class DataApi:
 
     def _awake(self, call: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """What `call` gives when the database has woken; one that is paused has executed nothing."""
-        began, pause, attempt = time.monotonic(), _FIRST_PAUSE, 1
+        retry = Retry(_PAUSES, self.wake_seconds)
         while True:
             try:
                 return call()
             except errors.AwsRefused as error:
-                left = began + self.wake_seconds - time.monotonic()
+                left = retry.left
                 if error.aws_code != "DatabaseResumingException":
                     raise _meaning(error, self) from error
                 if left <= 0:
                     raise errors.NotReady(self, "the database is paused, and resumes") from error
-            level = logging.WARNING if attempt == 1 else logging.INFO
-            log.log(level, "%s resumes (attempt %d, %.0f s left)", self.place, attempt, left)
-            time.sleep(min(left, pause * random.uniform(0.8, 1.2)))  # noqa: S311  nothing secret
-            attempt, pause = attempt + 1, min(pause * 1.5, _LONGEST_PAUSE)
+            level = logging.WARNING if retry.attempt == 1 else logging.INFO
+            log.log(level, "%s resumes (attempt %d, %.0f s left)", self.place, retry.attempt, left)
+            retry.pause()
 
 
 @dataclass(frozen=True)

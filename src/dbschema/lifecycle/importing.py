@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from dbschema._progress import Progress
 from dbschema.ddl.objects import quote
 from dbschema.lifecycle.columns import columns_of, refuse_undeclared, revisions
 from dbschema.lifecycle.errors import (
@@ -23,7 +24,6 @@ from dbschema.lifecycle.errors import (
     translating,
 )
 from dbschema.lifecycle.folder import blocks, read_manifest, verify
-from dbschema.lifecycle.progress import Progress
 from dbschema.lifecycle.session import become, fix_formats, run, scope_for
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Engine, MetaData
 
+    from dbschema._progress import Listener
     from dbschema.lifecycle.manifest import Manifest, TableEntry
-    from dbschema.lifecycle.progress import OnProgress
     from dbschema.lifecycle.scope import Scope, TenantTable
 
 _OWNS = """
@@ -47,7 +47,7 @@ def import_tenant(
     folder: str | PathLike[str],
     *,
     metadata: MetaData | None = None,
-    on_progress: OnProgress = None,
+    on_progress: Listener | None = None,
 ) -> Manifest:
     """Read an exported tenant into this database, in one transaction.
 

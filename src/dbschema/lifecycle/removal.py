@@ -4,14 +4,14 @@
 
 from __future__ import annotations
 
-import random
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from dbschema._progress import Progress
+from dbschema._retry import Pauses, Retry
 from dbschema.ddl.objects import quote
 from dbschema.lifecycle.columns import refuse_undeclared
 from dbschema.lifecycle.counting import counts
@@ -25,7 +25,6 @@ from dbschema.lifecycle.errors import (
     rows_left,
     state_of,
 )
-from dbschema.lifecycle.progress import Progress
 from dbschema.lifecycle.session import become, run, scope_for, slug_and_name
 from dbschema.models import TenantStatus
 from dbschema.sessions.literals import exact
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Engine, MetaData, TextClause
 
-    from dbschema.lifecycle.progress import OnProgress
+    from dbschema._progress import Listener
     from dbschema.lifecycle.scope import Scope, TenantTable
 
     T = TypeVar("T")
@@ -45,7 +44,7 @@ BATCH = 5_000
 LOCK_TIMEOUT = 1.0
 PATIENCE = 60.0
 _ROUNDS = 5
-_PAUSE = 0.2  # seconds, times a random number of up to 1
+_PAUSES = Pauses(0.2)
 
 _LOCKED = ("55P03", "40P01", "40001")
 
@@ -75,7 +74,7 @@ def remove_tenant(
     *,
     batch: int = BATCH,
     metadata: MetaData | None = None,
-    on_progress: OnProgress = None,
+    on_progress: Listener | None = None,
     lock_timeout: float = LOCK_TIMEOUT,
     patience: float = PATIENCE,
 ) -> Removed:
@@ -159,7 +158,7 @@ class _Removal:
         tenant: UUID,
         *,
         batch: int,
-        on_progress: OnProgress,
+        on_progress: Listener | None,
         lock_timeout: float,
         patience: float,
     ) -> None:
@@ -175,7 +174,7 @@ class _Removal:
         Raises:
             StillWritten: it met locks for as long as patience lasts.
         """
-        until = time.monotonic() + self._patience
+        retry = Retry(_PAUSES, self._patience)
         while True:
             try:
                 with self._engine.connect() as connection, connection.begin():
@@ -188,9 +187,8 @@ class _Removal:
                     raise missing_privilege(self._scope.root.name, message_of(error)) from error
                 if state_of(error) not in _LOCKED:
                     raise
-                if time.monotonic() >= until:
+                if not retry.again():
                     raise StillWritten(self._tenant, message_of(error)) from error
-            time.sleep(random.uniform(0, _PAUSE))  # noqa: S311  jitter, no secret
 
     def suspend(self, connection: Connection) -> str:
         """Mark the tenant, so that applications serve it no longer; gives its slug."""

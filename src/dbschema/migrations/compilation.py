@@ -18,7 +18,7 @@ from sqlalchemy import TextClause, text
 from sqlalchemy.schema import ExecutableDDLElement
 
 from dbschema.errors import MigrationError
-from dbschema.migrations import compiled, plainness
+from dbschema.migrations import compiled, plainness, statements
 from dbschema.migrations.compiled import Statement
 from dbschema.migrations.contents import VERSION_TABLE
 from dbschema.migrations.scripts import Scripts
@@ -35,7 +35,7 @@ def write(location: Path) -> list[str]:
 
     Raises:
         BrokenScripts: they cannot be loaded, or are not one line.
-        MigrationError: `env.py` does more than to call `environment.run(context, metadata)`.
+        MigrationError: `env.py` does more than to call `environment.run(context, metadata)`, or pglast is not installed.
     """
     wanted, found = files(location), _present(location)
     folder = location / compiled.FOLDER
@@ -55,6 +55,7 @@ def check(location: Path) -> list[str]:
 
 def files(location: Path) -> dict[str, bytes]:
     """The files of the folder `compiled`, by name."""
+    statements.require()
     _check_environment(location)
     scripts = Scripts(location)
     paths = {one.id: path for one, path in zip(scripts.revisions, scripts.paths, strict=True)}
@@ -196,4 +197,11 @@ class _Recorder:
             self.reason = "it executes with options or values"
         literal = {} if isinstance(clause, ExecutableDDLElement) else {"literal_binds": True}
         sql = str(clause.compile(dialect=self._impl.dialect, compile_kwargs=literal))
-        self.statements.append(Statement(sql, self._alone))
+        if self._alone:
+            # Several statements in one message are one transaction of the server's, here as by Alembic.
+            self.statements.append(Statement(sql, self._alone))
+        elif self.reason is None:
+            try:
+                self.statements += map(Statement, statements.split(sql))
+            except statements.NotParsed as error:
+                self.reason = f"PostgreSQL's parser rejects it: {error}"

@@ -22,7 +22,7 @@ log: Final = logging.getLogger("dbschema.migrations")
 
 FOLDER: Final = "compiled"
 INDEX: Final = "history.json"
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Raised when the files are written or executed in another way: older ones then do not count any more."""
 
 MARK: Final = "-- dbschema: "
@@ -34,7 +34,11 @@ ALONE: Final = "statement outside of a transaction"
 
 @dataclass(frozen=True)
 class Statement:
-    """One statement; `alone` is outside of a transaction, after what came before it was committed."""
+    """One statement; `alone` is outside of a transaction, after what came before it was committed.
+
+    Within a transaction `sql` is exactly one statement, for executors that send one at a time. One that is `alone` is
+    sent as the revision has it.
+    """
 
     sql: str
     alone: bool = False

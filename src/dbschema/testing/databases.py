@@ -7,7 +7,6 @@ while the others wait. With `--dbschema-url` the server is the one that is named
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -160,11 +159,12 @@ class Databases:
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
+        from filelock import FileLock  # noqa: PLC0415  costs time, and most runs need no database
+
         # The server of a run that root began runs as another user, who has to get through the folder.
         self.folder.mkdir(exist_ok=True)
         self.folder.chmod(0o755)
-        with (self.folder / "lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with FileLock(self.folder / "lock"):
             yield
 
 

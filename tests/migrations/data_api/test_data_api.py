@@ -175,7 +175,7 @@ def test_the_first_revision_that_fails_leaves_an_empty_database(
 ) -> None:
     with pytest.raises(RevisionFailed):
         runner.upgrade(
-            api, location=compiled_history(one='op.execute("CREATE TABLE t ()")\nop.execute("oops")')
+            api, location=compiled_history(one='op.execute("CREATE TABLE t ()")\nop.execute("TABLE oops")')
         )
 
     assert tables(ask) is None
