@@ -9,13 +9,13 @@ from sqlalchemy import BigInteger, CheckConstraint, Computed, ForeignKeyConstrai
 from sqlalchemy.orm import Mapped, mapped_column
 
 from dbschema.base import Base
-from dbschema.ddl.incident_searches import INCIDENT_SEARCHES
 from dbschema.ddl.registry import declare_for
 from dbschema.ddl.search import searchable
 from dbschema.geography import GeoPoint, geography_point
 from dbschema.mixins import Created, Timestamped, foreign_key
 from dbschema.models._tenant import OfTenant
 from dbschema.models.identity import User
+from dbschema.models.incident_searches import INCIDENT_SEARCHES
 from dbschema.relations import belongs_to, owns
 from dbschema.types import checked_text, json_object
 
