@@ -316,5 +316,6 @@ def test_the_report_is_json(connection: Connection) -> None:
         "name": "server",
         "passed": True,
         "detail": report.checks[0].detail,
+        "tried": True,
     }
     assert (read["rate"], read["failed"], read["database"]) == (1.0, 0, report.database)

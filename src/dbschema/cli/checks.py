@@ -61,7 +61,7 @@ def check(url: Url = None, models: Models = None, as_json: Json = False) -> None
 def verify(url: Url = None, models: Models = None, as_json: Json = False) -> None:
     """Check what a database holds and how it behaves, in a transaction that is rolled back. Exit code 1 where a check fails.
 
-    JSON: database, role, total, passed, failed, rate (0 to 1), checks (group, name, passed, detail).
+    JSON: database, role, total, passed, failed, untried, rate (0 to 1), checks (group, name, passed, detail, tried).
     """
     from dbschema import connect  # noqa: PLC0415  imports SQLAlchemy
     from dbschema import verify as verification  # noqa: PLC0415  as above
@@ -77,12 +77,14 @@ def verify(url: Url = None, models: Models = None, as_json: Json = False) -> Non
             group = one.group
             screen.line(group)
         detail = f": {one_line(one.detail)}" if one.detail else ""
-        screen.line(f"  {screen.mark(one.passed)} {one_line(one.name)}{detail}")
+        screen.line(f"  {screen.mark(one.passed) if one.tried else one.mark} {one_line(one.name)}{detail}")
 
     with connect.translating(settings), connect.create_engine(settings).connect() as connection:
         report = verification.run(connection, metadata=metadata, on_check=on_check)
     screen.line()
     screen.line(f"{settings.place}: {report.passed} of {report.total} checks passed, {report.rate:.1%}.")
+    if report.untried:
+        screen.line(f"Not tried: {', '.join(one.name for one in report.untried)}.")
     screen.data({**report.as_dict(), "database": settings.place})
     if not report.ok:
         raise typer.Exit(FOUND)
