@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -25,6 +26,7 @@ from sqlalchemy.dialects.postgresql import INET, JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from dbschema import verify
+from dbschema.catalog import snapshot as snapshots
 from dbschema.ddl import Extension, declare
 from dbschema.geography import GeoPoint, geography_point
 from dbschema.mixins import AppendOnly, TenantScoped, Timestamped, Versioned, foreign_key
@@ -156,13 +158,46 @@ def test_tables_of_an_application_are_verified_like_ours(connection: Connection)
     }
 
 
-def test_a_role_that_may_build_nothing_finds_them_well(connection: Connection) -> None:
+def test_a_role_that_may_build_nothing_finds_them_well_by_their_snapshot(connection: Connection) -> None:
+    snapshot = snapshots.take(connection, Own.metadata)
+    connection.execute(text("SET LOCAL ROLE dbschema_app"))
+
+    report = verify.run(connection, metadata=Own.metadata, snapshot=snapshot)
+
+    assert report.failures == ()
+    assert report.of("tables")[0].detail == (
+        f"catalog with the snapshot made on PostgreSQL {snapshot.server}: "
+        f"role dbschema_app may not CREATE in database {connection.engine.url.database}"
+    )
+
+
+def test_without_a_snapshot_nothing_is_compared_and_the_report_says_so(connection: Connection) -> None:
     connection.execute(text("SET LOCAL ROLE dbschema_app"))
 
     report = verify.run(connection, metadata=Own.metadata)
 
-    assert report.failures == ()
-    assert report.of("tables")[0].detail.startswith("names, types and flags")
+    assert [(check.group, check.name) for check in report.failures] == [("tables", "comparison")]
+    assert "there is no snapshot of these models; run dbschema compile" in report.failures[0].detail
+
+
+@pytest.mark.parametrize("damage", ["ALTER TABLE things ALTER note SET DEFAULT 'x'", ""])
+def test_a_snapshot_of_another_server_is_named_if_something_differs(
+    connection: Connection, damage: str
+) -> None:
+    """A default, which is compared letter by letter, is seen by a role that may build nothing."""
+    taken = snapshots.take(connection, Own.metadata)
+    if damage:
+        connection.execute(text(damage))
+    connection.execute(text("SET LOCAL ROLE dbschema_app"))
+
+    report = verify.run(connection, metadata=Own.metadata, snapshot=replace(taken, server=9))
+
+    assert [check.name for check in report.failures if check.group == "tables"] == (
+        ["things"] if damage else []
+    )
+    named = f"this server is PostgreSQL {taken.server}" in report.of("tables")[0].detail
+    assert named == bool(damage)
+    assert "snapshot made on PostgreSQL 9" in report.of("tables")[0].detail
 
 
 def test_their_damage_is_found(connection: Connection) -> None:

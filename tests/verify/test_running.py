@@ -124,7 +124,7 @@ def test_a_role_without_powers_finds_all_well(
     assert report.failures == ()
     assert report.of("behaviour")[0].detail.partition(" acts as ")[2] == (acts_as or "")
     assert report.of("tables")[0].detail.startswith(
-        "catalog with catalog" if exact else "names, types and flags"
+        "catalog with catalog" if exact else "catalog with the snapshot"
     )
 
 

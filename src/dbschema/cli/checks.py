@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from dbschema.application import load_models
+from dbschema.application import load_models, load_snapshot
 from dbschema.cli.differences import difference_data, show_differences
 from dbschema.cli.ending import FOUND
 from dbschema.cli.models import Models
@@ -65,9 +65,11 @@ def verify(url: Url = None, models: Models = None, as_json: Json = False) -> Non
     """
     from dbschema import connect  # noqa: PLC0415  imports SQLAlchemy
     from dbschema import verify as verification  # noqa: PLC0415  as above
+    from dbschema.cli.runs import chosen_scripts  # noqa: PLC0415  as above
 
     screen = Screen(as_json=as_json)
     metadata = load_models(models)
+    snapshot = load_snapshot(chosen_scripts(None), metadata)
     settings = database(url, screen)
     group = ""
 
@@ -80,7 +82,7 @@ def verify(url: Url = None, models: Models = None, as_json: Json = False) -> Non
         screen.line(f"  {screen.mark(one.passed) if one.tried else one.mark} {one_line(one.name)}{detail}")
 
     with connect.translating(settings), connect.create_engine(settings).connect() as connection:
-        report = verification.run(connection, metadata=metadata, on_check=on_check)
+        report = verification.run(connection, metadata=metadata, snapshot=snapshot, on_check=on_check)
     screen.line()
     screen.line(f"{settings.place}: {report.passed} of {report.total} checks passed, {report.rate:.1%}.")
     if report.untried:
