@@ -40,9 +40,8 @@ test-deploy: ready env-infra ## Build the archive; run deployments end to end, f
 docs: env ## Write docs/schema.md from the models
 	@"$(BIN)/python" scripts/schema_docs.py
 
-compile: env ## Write the SQL of the revisions and the catalog of the models beside them, after one was changed
-	@"$(BIN)/python" scripts/compile_revisions.py $(ARGS)
-	@"$(BIN)/python" scripts/known_catalog.py $(ARGS)
+compile: ready ## Write the SQL of the revisions and the snapshot of the models beside them, after one was changed
+	@"$(BIN)/dbschema" compile $(ARGS)
 
 lint: env ## Check format, rules and types
 	@"$(BIN)/ruff" format --check .

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     import psycopg
     from sqlalchemy import MetaData
 
+    from dbschema.catalog.snapshot import Snapshot
+
 VARIABLE: Final = "DBSCHEMA_MODELS"
 """Names the models of an application: a module, or the MetaData or base class in it after a colon."""
 
-KNOWN: Final = Path(__file__).with_name("models") / "catalog.json"
-"""What the models of this package want of a database; written by `scripts/known_catalog.py`."""
 _SOURCES: Final = ("models", "ddl", "identity", "types", "geography", "base", "naming", "mixins", "relations")
 
 
@@ -82,6 +82,27 @@ def sources() -> list[Path]:
 
 def is_known_to_hold(connection: psycopg.Connection) -> bool:
     """Whether a database has all that the models of this package want; False where only a comparison can tell."""
-    from dbschema.catalog import known  # noqa: PLC0415  needed after an upgrade that did something
+    from dbschema.catalog import snapshot  # noqa: PLC0415  needed after an upgrade that did something
+    from dbschema.migrations import compiled, location  # noqa: PLC0415  as above
 
-    return known.holds(connection, KNOWN, sources())
+    stored = compiled.read_snapshot(location.script_location())
+    if stored is None or stored.sources != snapshot.digest_of_files(sources()):
+        return False
+    found = stored.load()
+    return found is not None and snapshot.differences(connection, found) == ()
+
+
+def load_snapshot(scripts: Path | None, metadata: MetaData) -> Snapshot | None:
+    """The snapshot beside the revisions, if it is that of `metadata`.
+
+    Args:
+        scripts: as `dbschema.migrations.location.application` returns it; None: those of this package.
+        metadata: the models.
+    """
+    from dbschema.catalog import snapshot  # noqa: PLC0415  imports SQLAlchemy here
+    from dbschema.migrations import compiled, location  # noqa: PLC0415  as above
+
+    stored = compiled.read_snapshot(location.script_location() if scripts is None else scripts)
+    if stored is None or stored.models != snapshot.digest_of_models(metadata):
+        return None
+    return stored.load()

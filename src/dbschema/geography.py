@@ -147,6 +147,10 @@ class GeographyPoint(TypeDecorator[GeoPoint]):
         point = self.python_value(value)
         return f"SRID={WGS84};POINT({point.longitude!r} {point.latitude!r})"
 
+    def sample(self) -> str:
+        """A value that a column of this type accepts."""
+        return "SRID=4326;POINT(0 0)"
+
     def python_value(self, value: Any) -> GeoPoint:
         """`value` as a place; see `as_point`."""
         return as_point(value)

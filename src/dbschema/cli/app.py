@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from dbschema.cli import adoption, checks, data, private, revisions, tenant
+from dbschema.cli import adoption, checks, compiling, data, private, revisions, tenant
 from dbschema.cli.commands import Commands
 
 HELP = """
@@ -51,5 +51,5 @@ def _root(
         typer.echo(context.get_help())
 
 
-for module in (private, revisions, adoption, checks, data, tenant):
+for module in (private, revisions, compiling, adoption, checks, data, tenant):
     module.register(app)

@@ -6,6 +6,7 @@ Those are inside of it, in a checkout through a link to the top of the repositor
 from __future__ import annotations
 
 import os
+from configparser import ConfigParser, Error
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -46,6 +47,21 @@ def application(location: Path) -> Path:
     if (location / "env.py").is_file():
         return location
     raise BrokenScripts(location, "that is neither an alembic.ini nor a folder with env.py and versions/")
+
+
+def script_folder(location: Path) -> Path | None:
+    """The folder with `env.py` of `location`, which `alembic.ini` names as `script_location`; None if it names none."""
+    if not location.is_file():
+        return location
+    parser = ConfigParser({"here": str(location.resolve().parent)})
+    try:
+        parser.read(location, encoding="utf-8")
+        written = parser.get("alembic", "script_location")
+    except Error:
+        return None
+    if ":" in written:  # a folder inside of an installed package, which is not the application's to write
+        return None
+    return Path.cwd() / written
 
 
 def script_location() -> Path:
