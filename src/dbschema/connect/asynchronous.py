@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from sqlalchemy import event
 from sqlalchemy.ext import asyncio as sqlalchemy_asyncio
-from sqlalchemy.util import await_only
 
+from dbschema._sqlalchemy import await_only
 from dbschema.connect.opening import Waiting, attach, own_parameters, refuse_old_server
 
 if TYPE_CHECKING:

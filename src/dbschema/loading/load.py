@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from sqlalchemy import Connection
-from sqlalchemy.util import await_only
 
+from dbschema._sqlalchemy import await_only
 from dbschema.loading.encoders import Wire
 from dbschema.loading.errors import NoTransaction, WrongCall
 from dbschema.loading.fields import mapped, shape_of
