@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from alembic.autogenerate.render import render_op
+
 if TYPE_CHECKING:
     from collections.abc import Callable, MutableMapping
 
     from alembic.autogenerate.api import AutogenContext
+    from alembic.operations.ops import MigrateOperation
 
     NameFilter = Callable[[str | None, Any, MutableMapping[Any, Any]], bool]
 
@@ -30,3 +33,12 @@ def add_name_filter(context: AutogenContext, include: NameFilter) -> None:
         include: receives name, kind and the names of the parents, as Alembic's `include_name` does.
     """
     context._name_filters.append(include)
+
+
+def render_operation(context: AutogenContext, operation: MigrateOperation) -> list[str]:
+    """Return the Python source of an operation, one statement an item.
+
+    Private: `alembic.autogenerate.render.render_op` (since Alembic 0.7), an undocumented module. The public
+    `render_op_text` joins the statements, and a statement of several lines can then not be told from two statements.
+    """
+    return render_op(context, operation)
