@@ -91,12 +91,15 @@ class CheckedText(Checked, Generic[E]):
         self.enum = enum
 
     def condition(self, column: str) -> str:
+        """Return the condition of the CHECK constraint."""
         return f"{column} IN ({', '.join(sql_string(member.value) for member in self.enum)})"
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:  # noqa: ARG002  SQLAlchemy's signature
+        """Convert a value for the driver."""
         return None if value is None else self.python_value(value).value
 
     def process_result_value(self, value: Any, dialect: Dialect) -> E | None:  # noqa: ARG002  SQLAlchemy's signature
+        """Convert a value of the driver."""
         return None if value is None else self.enum(value)
 
     def python_value(self, value: Any) -> E:
@@ -112,11 +115,13 @@ class CheckedText(Checked, Generic[E]):
             raise ValueError(f"{value!r} is no {self.enum.__name__}; it is one of {allowed}") from None
 
     def coerce_compared_value(self, op: Any, value: Any) -> TypeEngine[Any]:  # noqa: ARG002  SQLAlchemy's signature
+        """Return the type of the other operand of an operator."""
         # A pattern, as of LIKE, is no member of the set.
         return self if op in _EQUALITIES else Text()
 
     @property
     def python_type(self) -> type[Any]:
+        """The type of the values in Python."""
         return self.enum
 
     def __repr__(self) -> str:
@@ -133,6 +138,7 @@ class Pattern(Checked):
         self.regex = regex
 
     def condition(self, column: str) -> str:
+        """Return the condition of the CHECK constraint."""
         return f"{column} ~ {sql_string(self.regex)}"
 
 
@@ -145,9 +151,11 @@ class LowerText(Checked):
     cache_ok = True
 
     def condition(self, column: str) -> str:
+        """Return the condition of the CHECK constraint."""
         return f"{column} = lower({column})"
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:  # noqa: ARG002  SQLAlchemy's signature
+        """Convert a value for the driver."""
         return None if value is None else self.python_value(value)
 
     def python_value(self, value: Any) -> str:
@@ -166,11 +174,13 @@ class JsonShape(Checked):
         self.shapes = shapes
 
     def condition(self, column: str) -> str:
+        """Return the condition of the CHECK constraint."""
         if len(self.shapes) == 1:
             return f"jsonb_typeof({column}) = {sql_string(self.shapes[0])}"
         return f"jsonb_typeof({column}) IN ({', '.join(map(sql_string, self.shapes))})"
 
     def coerce_compared_value(self, op: Any, value: Any) -> TypeEngine[Any]:
+        """Return the type of the other operand of an operator."""
         # Operators such as [], ->> and @> take operands of JSONB's own choosing, not another document.
         return self.impl_instance.coerce_compared_value(op, value)
 

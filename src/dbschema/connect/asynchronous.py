@@ -52,7 +52,9 @@ class InTask(Waiting):
     blocks = False
 
     def pause(self, seconds: float) -> None:
+        """Wait for some seconds."""
         await_only(asyncio.sleep(seconds))
 
     def call(self, function: Callable[..., T], *arguments: object) -> T:
+        """Run a blocking function in a thread."""
         return await_only(asyncio.to_thread(function, *arguments))
