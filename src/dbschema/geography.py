@@ -142,6 +142,7 @@ class GeographyPoint(TypeDecorator[GeoPoint]):
         super().__init__(geometry_type="POINT", srid=WGS84, spatial_index=False)
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:  # noqa: ARG002  SQLAlchemy's signature
+        """Convert a value for the driver."""
         if value is None:
             return None
         point = self.python_value(value)
@@ -156,6 +157,7 @@ class GeographyPoint(TypeDecorator[GeoPoint]):
         return as_point(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> GeoPoint | None:  # noqa: ARG002  SQLAlchemy's signature
+        """Convert a value of the driver."""
         return None if value is None else _read(value)
 
     def __repr__(self) -> str:

@@ -109,6 +109,7 @@ class CheckedText(Checked, Generic[E]):
         self.enum = enum
 
     def condition(self, column: str) -> str:
+        """Return the condition of the CHECK constraint."""
         return f"{column} IN ({', '.join(sql_string(member.value) for member in self.enum)})"
 
     def sample(self) -> str:
@@ -118,9 +119,11 @@ class CheckedText(Checked, Generic[E]):
         return "\t no such value \t"
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:  # noqa: ARG002  SQLAlchemy's signature
+        """Convert a value for the driver."""
         return None if value is None else self.python_value(value).value
 
     def process_result_value(self, value: Any, dialect: Dialect) -> E | None:  # noqa: ARG002  SQLAlchemy's signature
+        """Convert a value of the driver."""
         return None if value is None else self.enum(value)
 
     def python_value(self, value: Any) -> E:
@@ -136,11 +139,13 @@ class CheckedText(Checked, Generic[E]):
             raise ValueError(f"{value!r} is no {self.enum.__name__}; it is one of {allowed}") from None
 
     def coerce_compared_value(self, op: Any, value: Any) -> TypeEngine[Any]:  # noqa: ARG002  SQLAlchemy's signature
+        """Return the type of the other operand of an operator."""
         # A pattern, as of LIKE, is no member of the set.
         return self if op in _EQUALITIES else Text()
 
     @property
     def python_type(self) -> type[Any]:
+        """The type of the values in Python."""
         return self.enum
 
     def __repr__(self) -> str:
@@ -157,6 +162,7 @@ class Pattern(Checked):
         self.regex = regex
 
     def condition(self, column: str) -> str:
+        """Return the condition of the CHECK constraint."""
         return f"{column} ~ {sql_string(self.regex)}"
 
     def rejected(self) -> str:
@@ -172,12 +178,14 @@ class LowerText(Checked):
     cache_ok = True
 
     def condition(self, column: str) -> str:
+        """Return the condition of the CHECK constraint."""
         return f"{column} = lower({column})"
 
     def rejected(self) -> str:
         return "IN CAPITALS"
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:  # noqa: ARG002  SQLAlchemy's signature
+        """Convert a value for the driver."""
         return None if value is None else self.python_value(value)
 
     def python_value(self, value: Any) -> str:
@@ -196,6 +204,7 @@ class JsonShape(Checked):
         self.shapes = shapes
 
     def condition(self, column: str) -> str:
+        """Return the condition of the CHECK constraint."""
         if len(self.shapes) == 1:
             return f"jsonb_typeof({column}) = {sql_string(self.shapes[0])}"
         return f"jsonb_typeof({column}) IN ({', '.join(map(sql_string, self.shapes))})"
@@ -207,6 +216,7 @@ class JsonShape(Checked):
         return '"a word"'
 
     def coerce_compared_value(self, op: Any, value: Any) -> TypeEngine[Any]:
+        """Return the type of the other operand of an operator."""
         # Operators such as [], ->> and @> take operands of JSONB's own choosing, not another document.
         return self.impl_instance.coerce_compared_value(op, value)
 

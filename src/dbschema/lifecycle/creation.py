@@ -87,24 +87,23 @@ def create_tenant(
 
 def _find(connection: Connection, tenant_id: UUID) -> dict[str, Any] | None:
     with translating("tenants"):
-        row = connection.execute(
-            select(cast("Table", Tenant.__table__)).where(Tenant.id == tenant_id)
-        ).one_or_none()
-    return None if row is None else dict(row._mapping)  # noqa: SLF001  the public name of a row's mapping
+        found = connection.execute(select(cast("Table", Tenant.__table__)).where(Tenant.id == tenant_id))
+        row = found.mappings().one_or_none()
+    return None if row is None else dict(row)
 
 
 def _insert(connection: Connection, values: dict[str, Any]) -> dict[str, Any]:
     table = cast("Table", Tenant.__table__)
     with translating("tenants"):
         try:
-            row = connection.execute(insert(table).values(values).returning(*table.columns)).one()
+            row = connection.execute(insert(table).values(values).returning(*table.columns)).mappings().one()
         except DBAPIError as error:
             if state_of(error) == UNIQUE_VIOLATION:
                 raise tenant_exists("slug", values["slug"]) from error
             if state_of(error) in _REFUSED_VALUES:
                 raise bad_tenant(message_of(error)) from error
             raise
-    return dict(row._mapping)  # noqa: SLF001  the public name of a row's mapping
+    return dict(row)
 
 
 def _as_object(bind: Session | Connection, values: dict[str, Any]) -> Tenant:

@@ -37,6 +37,7 @@ class TenantTable:
 
     @property
     def name(self) -> str:
+        """The name of the table, with its schema."""
         return self.table.fullname
 
     @property
@@ -65,6 +66,7 @@ class Scope:
 
     @property
     def tables(self) -> tuple[TenantTable, ...]:
+        """The tables of all groups, in order."""
         return tuple(table for group in self.groups for table in group)
 
     def parents(self, table: TenantTable) -> tuple[TenantTable, ...]:

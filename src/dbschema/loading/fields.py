@@ -19,7 +19,7 @@ from dbschema.types import uuid7
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from sqlalchemy.sql import ClauseElement
+    from sqlalchemy import ClauseElement
 
     from dbschema.loading.target import Target, TargetColumn
 

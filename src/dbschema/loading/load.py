@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from sqlalchemy import Connection
-from sqlalchemy.util import await_only
 
 from dbschema._progress import Listener, Progress, progress_bar
+from dbschema._sqlalchemy import await_only
 from dbschema.loading.encoders import Wire
 from dbschema.loading.errors import WrongCall, no_transaction
 from dbschema.loading.fields import mapped, shape_of

@@ -11,7 +11,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from sqlalchemy import inspect
-from sqlalchemy.orm.state import InstanceState
+from sqlalchemy.orm import InstanceState
 
 from dbschema.loading.errors import Problem, unknown_columns
 from dbschema.loading.fields import OMITTED, Field, Shape

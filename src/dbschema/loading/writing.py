@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from sqlalchemy import UniqueConstraint
+from sqlalchemy import UniqueConstraint, literal_column
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.sql import literal_column
 
 from dbschema.ddl.objects.base import quote
 from dbschema.identity import sql_string

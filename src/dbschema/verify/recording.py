@@ -121,6 +121,7 @@ class Answer:
 
     @property
     def refused(self) -> bool:
+        """Whether the database raised an error."""
         return bool(self.state)
 
 
