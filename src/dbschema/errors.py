@@ -48,6 +48,16 @@ class NameTooLong(DeclarationError):
         )
 
 
+class BadRelationship(DeclarationError):
+    """A relationship of a model names a class or a column that does not fit."""
+
+    code = "bad-relationship"
+
+    def __init__(self, relationship: str, problem: str, next_step: str) -> None:
+        self.relationship = relationship
+        super().__init__(f"The relationship {relationship} cannot be joined: {problem}", next_step)
+
+
 class ConnectError(DbSchemaError):
     """The database could not be reached, or refused the connection."""
 
