@@ -62,7 +62,13 @@ def belongs_to(
         primaryjoin=_join(owner, target, f"foreign({owner}.{column}) == remote({target}.id)"),
         back_populates=back_populates,
         lazy="raise",
-        info={_DECLARED: _Declared(owner, ((owner, column), (target, "id")), many=False, gives_tenant=not optional)},
+        # A flush that deletes a part of a tree asks for the parent of each row; it needs only what is loaded.
+        passive_deletes=True,
+        info={
+            _DECLARED: _Declared(
+                owner, ((owner, column), (target, "id")), many=False, gives_tenant=not optional
+            )
+        },
     )
 
 
