@@ -102,6 +102,16 @@ class DeclarationError(DbSchemaError):
     code = "declaration"
 
 
+class BadRelationship(DeclarationError):
+    """A relationship of a model names a class or a column that does not fit."""
+
+    code = "bad-relationship"
+
+    def __init__(self, relationship: str, problem: str, next_step: str) -> None:
+        self.relationship = relationship
+        super().__init__(f"The relationship {relationship} cannot be joined: {problem}", next_step)
+
+
 class ConnectError(DbSchemaError):
     """The database cannot be reached, or its address cannot be determined.
 

@@ -113,9 +113,11 @@ class CheckedText(Checked, Generic[E]):
         return f"{column} IN ({', '.join(sql_string(member.value) for member in self.enum)})"
 
     def sample(self) -> str:
+        """A value that the CHECK accepts."""
         return next(iter(self.enum)).value
 
     def rejected(self) -> str:
+        """A value that the CHECK rejects."""
         return "\t no such value \t"
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:  # noqa: ARG002  SQLAlchemy's signature
@@ -166,6 +168,7 @@ class Pattern(Checked):
         return f"{column} ~ {sql_string(self.regex)}"
 
     def rejected(self) -> str:
+        """A value that the CHECK rejects."""
         return "\t no such value \t"
 
 
@@ -182,6 +185,7 @@ class LowerText(Checked):
         return f"{column} = lower({column})"
 
     def rejected(self) -> str:
+        """A value that the CHECK rejects."""
         return "IN CAPITALS"
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:  # noqa: ARG002  SQLAlchemy's signature
@@ -210,9 +214,11 @@ class JsonShape(Checked):
         return f"jsonb_typeof({column}) IN ({', '.join(map(sql_string, self.shapes))})"
 
     def sample(self) -> list[Any] | dict[str, Any]:
+        """A value that the CHECK accepts."""
         return [] if self.shapes == ("array",) else {}
 
     def rejected(self) -> str:
+        """A value that the CHECK rejects."""
         return '"a word"'
 
     def coerce_compared_value(self, op: Any, value: Any) -> TypeEngine[Any]:

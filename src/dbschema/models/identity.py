@@ -61,14 +61,12 @@ class Tenant(TenantRoot, Timestamped, Base):
         back_populates="tenant",
         lazy="raise",
         passive_deletes="all",
-        overlaps="tenant,user",
     )
     teams: Mapped[list["Team"]] = relationship(
         primaryjoin="Tenant.id == foreign(Team.tenant_id)",
         back_populates="tenant",
         lazy="raise",
         passive_deletes="all",
-        overlaps="tenant",
     )
 
 
