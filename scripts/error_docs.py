@@ -35,8 +35,10 @@ A family without a narrower class for a situation raises the class of the family
 """
 OPENING = "Tree (written by scripts/error_docs.py):\n"
 CLOSING = "End of the tree.\n"
+_PART = r"(?:(?!\n\n).)+"
 _FORM = re.compile(
-    r"(?P<cause>[^\n].*?)\n\nChanged: (?P<changed>.*?)\nFix: (?P<fix>.*?)(?:\n\n(?:Args|Attributes):\n.*)?", re.DOTALL
+    rf"(?P<cause>{_PART})\n\nChanged: (?P<changed>{_PART}?)\nFix: (?P<fix>{_PART})(?:\n\n(?:Args|Attributes):\n.*)?",
+    re.DOTALL,
 )
 
 
@@ -61,7 +63,9 @@ def children(kind: type[DbSchemaError]) -> list[type[DbSchemaError]]:
     return sorted(ours, key=lambda one: (one.__name__, one.__module__))
 
 
-def walk(kind: type[DbSchemaError] = DbSchemaError, depth: int = 0) -> Iterator[tuple[type[DbSchemaError], int]]:
+def walk(
+    kind: type[DbSchemaError] = DbSchemaError, depth: int = 0
+) -> Iterator[tuple[type[DbSchemaError], int]]:
     """`kind` and all classes below it, each before its children, with their depth."""
     yield kind, depth
     for child in children(kind):
@@ -96,7 +100,9 @@ def with_tree(source: str) -> str:
 
 
 def row(kind: type[DbSchemaError]) -> str:
-    cells = (f"`{kind.code}`", f"`{kind.__name__}`", *describe(kind))
+    """The line of a class in its table."""
+    parts = (f"{part[0].upper()}{part[1:]}" for part in describe(kind))
+    cells = (f"`{kind.code}`", f"`{kind.__name__}`", *parts)
     return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
 
 
@@ -108,7 +114,12 @@ def page() -> str:
     tables += [(kind.__name__, members) for kind, members in families if len(members) > 1]
     lines = [HEAD]
     for title, members in tables:
-        lines += [f"## {title}", "", "| code | class | cause | changed | fix |", "| --- | --- | --- | --- | --- |"]
+        lines += [
+            f"## {title}",
+            "",
+            "| code | class | cause | changed | fix |",
+            "| --- | --- | --- | --- | --- |",
+        ]
         lines += [*(row(kind) for kind in sorted(members, key=lambda one: one.code)), ""]
     return "\n".join(lines)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -48,7 +49,7 @@ def refused(done: Ended, *words: str) -> None:
     assert (done.returncode if code is None else code) == 2, done  # type: ignore[attr-defined]  # one of the two is there
     assert done.stderr.count("\n") == 1, done.stderr
     assert done.stderr.startswith("Error: ")
-    assert done.stderr.endswith(".\n")
+    assert re.search(r"\.( \[[a-z-]+\])?\n\Z", done.stderr), done.stderr
     assert "Traceback" not in done.stderr + done.stdout
     assert SECRET not in done.stderr + done.stdout
     for word in words:

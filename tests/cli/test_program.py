@@ -150,6 +150,12 @@ def test_no_colour_on_a_terminal_that_asks_for_none(
     assert "\x1b[3" not in shown
 
 
+def test_the_line_of_an_error_ends_with_its_code(program: Program, database: str) -> None:
+    done = program("upgrade", "nonsense", "--url", database)
+
+    assert done.stderr.endswith("'head' or 'base'. [unknown-revision]\n")
+
+
 def test_words_in_place_of_marks_where_the_encoding_has_none(program: Program, database: str) -> None:
     shown = succeeded(program("verify", "--url", database, PYTHONIOENCODING="ascii"))
 

@@ -76,7 +76,6 @@ def test_a_part_that_nobody_gives_is_named_with_its_variable(
         resolve(environ={source: arn})
 
 
-
 def test_a_proxy_is_known_by_its_variable(aws: Aws) -> None:
     environ = {
         "RDS_SECRET_ARN": aws.secret(**WHOLE),

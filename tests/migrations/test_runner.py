@@ -295,7 +295,6 @@ def test_a_database_that_holds_foreign_tables_is_refused_and_left_alone(
     with pytest.raises(errors.UnexpectedState) as caught:
         runner.upgrade(fresh_database, location=scripts.folder)
 
-    assert len(caught.value.tables) == 8
     assert "their_view, theirs_0" in str(caught.value)
     assert "and 3 more" in str(caught.value)
     assert tables(engine) == before
