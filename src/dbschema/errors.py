@@ -83,15 +83,33 @@ class CatalogError(DbSchemaError):
 
 
 class SeedError(DbSchemaError):
-    """Data cannot be written into the database."""
+    """Reference or sample data contradicts the rows of the database.
+
+    Changed: nothing.
+    Fix: remove the rows that the message names, or the tenant as a whole; then seed again.
+    """
+
+    code = "seed"
 
 
 class SessionError(DbSchemaError):
-    """A session cannot do what is asked of it: another tenant's row, or no transaction, or a role that was not granted."""
+    """A session of a tenant or of an operator rejects an argument, an object, a statement or its role.
+
+    Changed: nothing.
+    Fix: correct the call as the message says.
+    """
+
+    code = "session"
 
 
 class LoadError(DbSchemaError):
-    """Rows cannot be loaded in bulk."""
+    """Rows cannot be loaded in bulk.
+
+    Changed: nothing; no row was loaded, and the session stays usable.
+    Fix: correct the rows, the call or the setting that the message names; then load again.
+    """
+
+    code = "load"
 
 
 class NoTransaction(DbSchemaError):
@@ -133,14 +151,21 @@ class MissingPrivilege(DbSchemaError):
         next_step: the GRANT to run, or the role to connect as; no full stop at its end.
         table: the table; None if the privilege is not one on a single table.
         role: the role, if it is known.
+        statement: the SQL that grants the privilege, if it is known.
     """
 
     code = "missing-privilege"
 
     def __init__(
-        self, what: str, next_step: str, *, table: str | None = None, role: str | None = None
+        self,
+        what: str,
+        next_step: str,
+        *,
+        table: str | None = None,
+        role: str | None = None,
+        statement: str | None = None,
     ) -> None:
-        self.table, self.role = table, role
+        self.table, self.role, self.statement = table, role, statement
         super().__init__(what, next_step)
 
 
