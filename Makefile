@@ -37,8 +37,9 @@ test-infra: env-infra ## Install what the CDK app needs, in .venv-infra; check i
 test-deploy: ready env-infra ## Build the archive; run deployments end to end, from CDK's provider framework to PostgreSQL
 	@"$(BIN)/python" -m pytest -n $(JOBS) --maxprocesses 2 tests/end_to_end $(ARGS)
 
-docs: env ## Write docs/schema.md from the models
+docs: env ## Write docs/schema.md from the models, and docs/errors.md from the classes of the errors
 	@"$(BIN)/python" scripts/schema_docs.py
+	@"$(BIN)/python" scripts/error_docs.py
 
 compile: env ## Write the SQL of the revisions and the catalog of the models beside them, after one was changed
 	@"$(BIN)/python" scripts/compile_revisions.py $(ARGS)

@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from dbschema.errors import BadModels
+from dbschema.errors import BadSetting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,7 +33,7 @@ def load_models(models: str | None) -> MetaData:
     """The MetaData that `models` names; its module is looked for in the current folder too. None: that of this package.
 
     Raises:
-        BadModels: there is no such module, or nothing in it that would be a MetaData.
+        BadSetting: there is no such module, or nothing in it that would be a MetaData.
     """
     if models is None:
         from dbschema.models import metadata  # noqa: PLC0415  imports SQLAlchemy
@@ -48,19 +48,23 @@ def load_models(models: str | None) -> MetaData:
         module = import_module(module_name)
     except Exception as error:  # whatever the application's module raises
         reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        raise BadModels(
-            f"The models {models!r} cannot be imported ({reason})",
+        raise BadSetting(
+            VARIABLE,
+            f"cannot be imported ({reason})",
             f"Give --models or {VARIABLE} a module that Python finds from here, such as shop.models",
+            subject=f"The models {models!r}",
         ) from error
     for candidate in (name,) if name else ("metadata", "Base"):
         found = getattr(module, candidate, None)
         found = getattr(found, "metadata", found)
         if isinstance(found, MetaData):
             return found
-    what = f"{name!r} in {module_name}" if name else f"'metadata' or 'Base' in {module_name}"
-    raise BadModels(
-        f"There is no MetaData and no base class of models under the name {what}",
+    where = f"{name!r} in {module_name}" if name else f"'metadata' or 'Base' in {module_name}"
+    raise BadSetting(
+        VARIABLE,
+        f"under the name {where}",
         f"Name it, as in --models or {VARIABLE} shop.models:Base",
+        subject="There is no MetaData and no base class of models",
     )
 
 

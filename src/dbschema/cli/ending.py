@@ -18,10 +18,6 @@ INTERRUPTED = 130
 BROKEN_PIPE = 141  # what a shell reports of a program that SIGPIPE ends
 
 
-class CallRefused(DbSchemaError):
-    """The command was called in a way that it does not accept."""
-
-
 def ended(
     command: Callable[[], object], *, debug: Callable[[], bool], words: Callable[[Exception], str | None]
 ) -> int:
@@ -58,7 +54,7 @@ def interrupted() -> int:
 
 def _told(error: Exception) -> str:
     if isinstance(error, DbSchemaError):
-        return str(error)
+        return f"{error} [{error.code}]"
     if isinstance(error, OSError):
         return _system(error)
     text = f"An unexpected error, {type(error).__name__}{': ' if str(error) else ''}{error}"

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dbschema.cli.ending import CallRefused
 from dbschema.cli.options import Json, Url
 from dbschema.cli.output import Screen, is_terminal
 from dbschema.cli.place import database, start_private
+from dbschema.errors import CallRefused
 
 if TYPE_CHECKING:
     from dbschema.connect import Settings

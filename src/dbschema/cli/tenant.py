@@ -9,11 +9,11 @@ from uuid import UUID
 import typer
 
 from dbschema.application import load_models
-from dbschema.cli.ending import CallRefused
 from dbschema.cli.models import Models
 from dbschema.cli.options import Json, Url
 from dbschema.cli.output import Screen, is_terminal, plural
 from dbschema.cli.place import database
+from dbschema.errors import CallRefused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

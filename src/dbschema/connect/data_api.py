@@ -44,39 +44,6 @@ _UNKNOWN: Final = frozenset(
 )  # fmt: skip
 
 
-class StatementTooLong(ConnectError):
-    """A statement has more characters than the API takes; it was not sent."""
-
-    def __init__(self, place: str, length: int) -> None:
-        self.place, self.length = place, length
-        super().__init__(
-            f"A statement for {place} has {length:,} characters, and the RDS Data API takes no more than {LONGEST_STATEMENT:,}",
-            f"Divide it, or {OVER_A_CONNECTION}",
-        )
-
-
-class StatementTimedOut(ConnectError):
-    """A statement ran longer than the API lets one run."""
-
-    def __init__(self, place: str) -> None:
-        self.place = place
-        super().__init__(
-            f"A statement on {place} was ended, because the RDS Data API gives each one 45 s",
-            f"Divide it, or {OVER_A_CONNECTION}",
-        )
-
-
-class Unanswered(ConnectError):
-    """The answer to a call was lost: whether it was carried out is not known."""
-
-    def __init__(self, place: str, reason: str) -> None:
-        self.place, self.reason = place, reason
-        super().__init__(
-            f"{place} gave no answer: {reason}",
-            "Repeat the command: it looks first at what was done, and a transaction that was left open is rolled back",
-        )
-
-
 @dataclass(frozen=True)
 class DataApi:
     """One database behind the API. It holds no secret: the API reads the one that is named, at each call.
@@ -125,13 +92,17 @@ class DataApi:
         Values are bool, int, float, str, lists of them, or None; of other types PostgreSQL has to make text.
 
         Raises:
-            StatementTooLong: nothing was sent.
+            DataApiUnsupported: the statement is too long; nothing was sent.
             Refusal: what PostgreSQL says, as on a connection.
             Unanswered: it is not known whether it was executed.
             AwsRefused: the API cannot be used like this.
         """
         if len(statement) > LONGEST_STATEMENT:
-            raise StatementTooLong(self.place, len(statement))
+            raise errors.DataApiUnsupported(
+                f"A statement for {self.place} has {len(statement):,} characters, "
+                f"and the RDS Data API takes no more than {LONGEST_STATEMENT:,}",
+                f"Divide it, or {OVER_A_CONNECTION}",
+            )
         named = {} if transaction is None else {"transactionId": transaction}
         answer = self._call("execute_statement", sql=statement, database=self.database, **named)
         return [tuple(map(_value, record)) for record in answer.get("records", ())]
@@ -151,7 +122,7 @@ class DataApi:
                 return call()
             except errors.AwsRefused as error:
                 left = began + self.wake_seconds - time.monotonic()
-                if error.code != "DatabaseResumingException":
+                if error.aws_code != "DatabaseResumingException":
                     raise _meaning(error, self) from error
                 if left <= 0:
                     raise errors.NotReady(self, "the database is paused, and resumes") from error
@@ -197,20 +168,26 @@ class Transaction:
 
 def _meaning(error: errors.AwsRefused, api: DataApi) -> ConnectError:
     """The error of ours for what the API answers: PostgreSQL's own words where it passes them on."""
-    text = error.reason.removeprefix(f"{error.code}: ")
+    text = error.reason.removeprefix(f"{error.aws_code}: ")
     state = _STATE.search(text)
-    if error.code == "BadRequestException" and state is None and _NO_TRANSACTION.search(text):
+    if error.aws_code == "BadRequestException" and state is None and _NO_TRANSACTION.search(text):
         # Of some versions of the API: it has forgotten a transaction, or has ended it. Nothing was refused.
-        return Unanswered(api.place, error.reason)
-    if error.code == "StatementTimeoutException":
-        return StatementTimedOut(api.place)
-    if state is not None or error.code in {"DatabaseErrorException", "BadRequestException"}:
+        return errors.Unanswered(api.place, error.reason)
+    if error.aws_code == "StatementTimeoutException":
+        # Without a SQLSTATE: it is the API that ended the statement, and not PostgreSQL.
+        return errors.Cancelled(
+            api,
+            f"A statement on {api.place} was ended, because the RDS Data API gives each one 45 s",
+            words="{reason}",
+            step=f"Divide it, or {OVER_A_CONNECTION}",
+        )
+    if state is not None or error.aws_code in {"DatabaseErrorException", "BadRequestException"}:
         hint = _HINT.search(text)
         return refusal(
             api, _MORE.split(text)[0], state=state[1] if state else None, hint=hint[1] if hint else None
         )
-    if error.code in _UNKNOWN:
-        return Unanswered(api.place, error.reason)
+    if error.aws_code in _UNKNOWN:
+        return errors.Unanswered(api.place, error.reason)
     return error
 
 

@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 log: Final = logging.getLogger("dbschema.connect")
 
-_ASLEEP: Final = (errors.NothingListens, errors.TimedOut, errors.NotReady)
+_ASLEEP: Final = (errors.Unreachable, errors.NotReady)
 _FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 5.0
 
@@ -291,14 +291,15 @@ class _Opener:
         try:
             previous = self._waiting.call(aws.read_secret, name, self._settings.source, "AWSPREVIOUS")
         except errors.AwsRefused as error:
-            if error.code == "ResourceNotFoundException":  # it was never rotated
+            if error.aws_code == "ResourceNotFoundException":  # it was never rotated
                 return
             raise
         yield previous, "AWSPREVIOUS"
 
     def _is_password(self, error: psycopg.OperationalError) -> bool:
         # 28P01; a server in another language says it in words that are not known, and asking once more does no harm.
-        return type(_translated(error, self._settings)) in {errors.WrongPassword, errors.Refusal}
+        refusal = _translated(error, self._settings)
+        return isinstance(refusal, errors.WrongPassword) or not refusal.is_recognised
 
     def _named(self) -> str:
         return f"The secret that {self._settings.source} names"

@@ -30,23 +30,12 @@ if TYPE_CHECKING:
     from alembic.runtime.migration import MigrationContext, MigrationStep
 
 
-class CannotCompile(MigrationError):
-    """The environment of a folder does more than a compiled upgrade could repeat."""
-
-    def __init__(self, location: Path, reason: str) -> None:
-        self.location, self.reason = location, reason
-        super().__init__(
-            f"The revisions in {location} cannot be compiled: {reason}",
-            "Let Alembic run them, as it does without compiled SQL",
-        )
-
-
 def write(location: Path) -> list[str]:
     """Compile the revisions in `location` into its folder `compiled`; what changed, by name.
 
     Raises:
         BrokenScripts: they cannot be loaded, or are not one line.
-        CannotCompile: `env.py` does more than to call `environment.run(context, metadata)`.
+        MigrationError: `env.py` does more than to call `environment.run(context, metadata)`.
     """
     wanted, found = files(location), _present(location)
     folder = location / compiled.FOLDER
@@ -109,13 +98,21 @@ def _check_environment(location: Path) -> None:
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
             continue
         if not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)):
-            raise CannotCompile(location, f"line {node.lineno} of env.py may decide what is done")
+            raise _cannot_compile(location, f"line {node.lineno} of env.py may decide what is done")
         calls.append(node.value)
     if [ast.unparse(call.func) for call in calls] != ["environment.run"] or (
         # Whether Alembic's own runs are compared changes nothing that a revision does.
         len(calls[0].args) != 2 or {keyword.arg for keyword in calls[0].keywords} - {"compare"}
     ):
-        raise CannotCompile(location, "env.py does more than to call environment.run(context, metadata)")
+        raise _cannot_compile(location, "env.py does more than to call environment.run(context, metadata)")
+
+
+def _cannot_compile(location: Path, reason: str) -> MigrationError:
+    """The environment of a folder does more than a compiled upgrade could repeat."""
+    return MigrationError(
+        f"The revisions in {location} cannot be compiled: {reason}",
+        "Let Alembic run them, as it does without compiled SQL",
+    )
 
 
 def _render(scripts: Scripts, reasons: dict[str, str | None]) -> dict[str, list[Statement]]:
@@ -124,7 +121,7 @@ def _render(scripts: Scripts, reasons: dict[str, str | None]) -> dict[str, list[
 
     def steps(_heads: Any, context: MigrationContext) -> Iterator[MigrationStep]:
         if context.version_table != VERSION_TABLE or context.version_table_schema is not None:
-            raise CannotCompile(scripts.location, "the version table has another name or schema")
+            raise _cannot_compile(scripts.location, "the version table has another name or schema")
         for revision in scripts.revisions:
             step = scripts.step("upgrade", revision)
             recorder = _Recorder(context)

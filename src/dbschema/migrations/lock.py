@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 import psycopg
 
-from dbschema.migrations.errors import LockLost, PooledConnection, RunnerBusy
+from dbschema.migrations.errors import LockLost, RunnerBusy, pooled_connection
 from dbschema.migrations.query import scalar
 from dbschema.migrations.timeouts import KEEPALIVES, apply
 
@@ -147,7 +147,7 @@ def check_session(another: Open, connection: psycopg.Connection, place: str) -> 
             # Asked twice in a row: a pool that goes round shows another session the second time.
             ours |= {scalar(connection, _PID) for _ in range(2)}
             if theirs == first or ours != {first}:
-                raise PooledConnection(place)
+                raise pooled_connection(place)
 
 
 def _take(

@@ -14,18 +14,17 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from dbschema.connect.data_api import DataApi, StatementTimedOut, Unanswered
-from dbschema.connect.errors import DataApiUnsupported, Refusal
+from dbschema.connect.errors import Cancelled, Refusal, Unanswered, data_api_unsupported
 from dbschema.errors import ConnectError
 from dbschema.migrations import preflight
 from dbschema.migrations.contents import STRANGERS, VERSION_TABLE
 from dbschema.migrations.errors import (
-    ForeignTables,
     InvalidIndex,
     LockNotGiven,
-    NeedsConnection,
     RevisionFailed,
     RunnerBusy,
+    foreign_tables,
+    needs_connection,
 )
 from dbschema.migrations.guard import NOT_GIVEN, log, tell_step
 from dbschema.migrations.history import words
@@ -36,7 +35,7 @@ from dbschema.migrations.statements import split
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from dbschema.connect.data_api import Transaction
+    from dbschema.connect.data_api import DataApi, Transaction
     from dbschema.migrations.history import History, Revision, Target
     from dbschema.migrations.timeouts import Timeouts
 
@@ -48,7 +47,6 @@ LONGEST_IDLE: Final = 60.0
 LONGEST_STATEMENT: Final = 45.0
 """Seconds after which the API itself ends a statement."""
 
-_CANCELLED: Final = "57014"
 _LEAST: Final = 1.0
 """Seconds that a statement gets at least, and by which it may outlast the run."""
 
@@ -92,7 +90,7 @@ def upgrade(
         DataApiUnsupported: a comparison is wanted.
     """
     if compare is not None:
-        raise DataApiUnsupported(api.cluster, "a comparison with the models")
+        raise data_api_unsupported(api.cluster, "a comparison with the models")
 
     def tell(revision: Revision, number: int, total: int, *, done: bool = False) -> None:
         if on_step is not None:
@@ -334,7 +332,7 @@ class Upgrade:
     def _check_empty(self, execute: Execute) -> None:
         found = execute(STRANGERS)
         if found:
-            raise ForeignTables(self.api.place, preflight.DEFAULT_SCHEMA, [row[0] for row in found])
+            raise foreign_tables(self.api.place, preflight.DEFAULT_SCHEMA, [row[0] for row in found])
 
     def _check_valid(self, execute: Execute, revision: str | None = None) -> None:
         if found := execute(_INVALID):
@@ -379,16 +377,16 @@ def compiled(history: History, plan: Sequence[Revision], place: str) -> dict[str
     """The single statements of each revision of `plan`.
 
     Raises:
-        NeedsConnection: one of them was not compiled, or holds a step outside of a transaction.
+        DataApiUnsupported: one of them was not compiled, or holds a step outside of a transaction.
     """
     found: dict[str, list[str]] = {}
     for revision in plan:
         ready = None if history.compiled is None else history.compiled.statements([revision.id])
         if ready is None:
-            raise NeedsConnection(place, revision.id, "is no plain SQL that was compiled beforehand")
+            raise needs_connection(place, revision.id, "is no plain SQL that was compiled beforehand")
         ((_, statements),) = ready
         if any(one.alone for one in statements):
-            raise NeedsConnection(
+            raise needs_connection(
                 place,
                 revision.id,
                 "holds a step outside of a transaction (CONCURRENTLY), where no lock could be held",
@@ -413,7 +411,7 @@ def state(api: DataApi) -> tuple[tuple[str, ...], str, str | None, bool]:
 
 def _is_cancelled(error: ConnectError) -> bool:
     """Whether a statement was ended by a limit: by PostgreSQL's, or by the API's own."""
-    return isinstance(error, StatementTimedOut) or getattr(error, "sqlstate", None) == _CANCELLED
+    return isinstance(error, Cancelled)
 
 
 def _version(current: str | None, revision: str) -> list[str]:

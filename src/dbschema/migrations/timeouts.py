@@ -6,7 +6,8 @@ import math
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from dbschema.migrations.errors import BadTimeout
+from dbschema.errors import BadSetting
+from dbschema.migrations.errors import bad_timeout
 from dbschema.secrecy import Variables
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Timeouts:
         wait: how long to wait for another run on the same database.
 
     Raises:
-        BadTimeout: a value is negative, no number, or too large.
+        BadSetting: a value is negative, no number, or too large.
     """
 
     lock: float = 0.05
@@ -58,14 +59,14 @@ class Timeouts:
         for field in fields(self):
             value = getattr(self, field.name)
             if value is not None and not (math.isfinite(value) and 0 <= value <= _LARGEST):
-                raise BadTimeout(field.name, str(value))
+                raise bad_timeout(field.name, str(value))
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Self:
         """The defaults, or what the variables in `ENVIRONMENT` say; an empty one says nothing.
 
         Raises:
-            BadTimeout: one is no number of seconds; names the variable.
+            BadSetting: one is no number of seconds; names the variable.
         """
         values: dict[str, float] = {}
         for field, variable in ENVIRONMENT.items():
@@ -74,8 +75,8 @@ class Timeouts:
                 try:
                     values[field] = float(written)
                     cls(**{field: values[field]})
-                except (ValueError, BadTimeout) as error:
-                    raise BadTimeout(variable, written) from error
+                except (ValueError, BadSetting) as error:
+                    raise bad_timeout(variable, written) from error
         return cls(**values)
 
     def changed(self, **values: float | None) -> Self:
