@@ -284,20 +284,20 @@ class CatalogError(DbSchemaError):
 
 
 class SeedError(DbSchemaError):
-    """Data cannot be written into the database.
+    """Reference or sample data contradicts the rows of the database.
 
-    Changed: nothing; the transaction is rolled back.
-    Fix: remove the cause that the message names; then write again.
+    Changed: nothing.
+    Fix: remove the rows that the message names, or the tenant as a whole; then seed again.
     """
 
     code = "seed"
 
 
 class SessionError(DbSchemaError):
-    """A session cannot do what is asked of it: a row of another tenant, no transaction, or a role that was not granted.
+    """A session of a tenant or of an operator rejects an argument, an object, a statement or its role.
 
     Changed: nothing.
-    Fix: see the class of the error.
+    Fix: correct the call as the message says.
     """
 
     code = "session"
@@ -306,8 +306,8 @@ class SessionError(DbSchemaError):
 class LoadError(DbSchemaError):
     """Rows cannot be loaded in bulk.
 
-    Changed: nothing; the transaction is rolled back.
-    Fix: remove the cause that the message names; then load again.
+    Changed: nothing; no row was loaded, and the session stays usable.
+    Fix: correct the rows, the call or the setting that the message names; then load again.
     """
 
     code = "load"

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, make_url, text
 from sqlalchemy.exc import OperationalError
 
 from dbschema import verify
+from dbschema.errors import NoTransaction
 from dbschema.models import metadata
 from dbschema.seeds import sample
 from dbschema.verify import running
@@ -201,7 +202,7 @@ def test_a_tenant_that_the_session_has_set_changes_nothing(
 def test_autocommit_is_refused(database: str, connect: Callable[..., Connection]) -> None:
     connection = connect(database, isolation_level="AUTOCOMMIT")
 
-    with pytest.raises(verify.VerifyError, match="autocommit"):
+    with pytest.raises(NoTransaction, match="autocommit"):
         verify.run(connection)
 
 

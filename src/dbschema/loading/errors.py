@@ -141,4 +141,5 @@ def no_temporary_tables(database: str, role: str, grant: str) -> MissingPrivileg
         f"Rows go through a temporary table, and role {role!r} may not make one in database {database!r}",
         f"Let the owner of the database run: {grant}",
         role=role,
+        statement=grant,
     )

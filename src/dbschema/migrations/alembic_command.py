@@ -103,7 +103,7 @@ class AlembicCommand:
         """Do it.
 
         Raises:
-            DatabaseNewer, UnexpectedState, MissingPrivilege, NotWritable, RunnerBusy, PooledConnection,  InvalidIndex,
+            DatabaseNewer, UnexpectedState, MissingPrivilege, NotWritable, RunnerBusy, PooledConnection, InvalidIndex,
             BrokenScripts: before anything is changed.
             RevisionFailed, LockNotGiven, LockLost: as `runner.upgrade`.
             MigrationIncomplete: steps are left.

@@ -135,8 +135,8 @@ class History:
                 lines also 'label@head', 'label@base', and several of all these with commas between them.
 
         Raises:
-            UnknownRevision, WrongTarget: there is none, or more than one.
-            WrongTarget: it counts beyond the first or the last revision.
+            UnknownRevision: there is none.
+            WrongTarget: there is more than one, or it counts beyond the first or the last revision.
         """
         if "," in text:
             parts = [self.target(part.strip()) for part in text.split(",")]
@@ -176,8 +176,7 @@ class History:
             target: where the run ends.
 
         Raises:
-            WrongTarget: the target lies on the other side of `current`.
-            WrongTarget: a relative target counts too far.
+            WrongTarget: the target lies on the other side of `current`, or counts too far.
         """
         applied = self.applied(current)
         pending = [one for one in self.revisions if one.id not in applied]

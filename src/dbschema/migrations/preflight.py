@@ -122,8 +122,8 @@ def check_rights(connection: psycopg.Connection, place: str) -> None:
 
     Raises:
         NotWritable: a standby, or a database that is set to read-only.
-        MissingPrivilege: the default schema is another than the one that the revisions grant access to.
-        MissingPrivilege: the role has no CREATE on the default schema, or there is no such schema.
+        MissingPrivilege: the role has no CREATE on the default schema, there is no such schema, or it is not the one that the
+            revisions grant access to.
     """
     found = connection.execute(FACTS).fetchone()
     connection.rollback()

@@ -152,7 +152,7 @@ class Upgrade:
         """Go to `goal`; where the database stood, where it stands, and the revisions of the plan.
 
         Raises:
-            MigrationError: as of `runner.upgrade`, and `NeedsConnection` before anything is changed.
+            MigrationError: as of `runner.upgrade`, and `DataApiUnsupported` before anything is changed.
             ConnectError: the API refuses, or gives no answer.
         """
         before = self._current(self.api.execute)

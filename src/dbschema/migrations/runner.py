@@ -272,8 +272,8 @@ def sql(span: str | None = None, *, location: Path | None = None) -> str:
         location: as `upgrade`.
 
     Raises:
-        UnknownRevision, WrongTarget: one of the two is not there.
-        WrongTarget: one of the two counts from where a database stands.
+        UnknownRevision: one of the two is not there.
+        WrongTarget: one of the two is ambiguous, or counts from where a database stands.
     """
     history = History(location)
     first, colon, last = (span or "").partition(":")
