@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dbschema.errors import ServerError
+from dbschema.errors import BadSetting
 from dbschema.server import cluster
 from dbschema.server.errors import BadHome, StartFailed
 
@@ -159,7 +159,7 @@ def test_options_are_copied_and_checked() -> None:
     assert cluster.check_options(given) == given
     assert cluster.check_options(given) is not given
     for name in cluster.DECIDED:
-        with pytest.raises(ServerError, match=f"setting '{name.upper()}' .*decides it"):
+        with pytest.raises(BadSetting, match=f"setting '{name.upper()}' .*decides it"):
             cluster.check_options({name.upper(): "x"})
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from dbschema.errors import ServerError
+from dbschema.errors import BadSetting, DbSchemaError, ServerError
 from dbschema.server import errors
 
 PLACE = Path("/the place")
-EXAMPLES: dict[str, ServerError] = {
+EXAMPLES: dict[str, DbSchemaError] = {
     "postgres_missing": errors.postgres_missing("Install it"),
     "postgres_too_old": errors.postgres_too_old("14.1", PLACE, 15, "Install it"),
     "postgis_missing": errors.postgis_missing("15.1", PLACE, "Install it"),
@@ -46,14 +46,14 @@ def test_every_error_has_an_example_here() -> None:
     classes = {value for value in own.values() if inspect.isclass(value)}
 
     assert functions == {name for name in EXAMPLES if name.islower()}
-    assert classes == {type(example) for example in EXAMPLES.values()} - {ServerError}
+    assert classes == {type(example) for example in EXAMPLES.values()} - {ServerError, BadSetting}
 
 
 @pytest.mark.parametrize("error", EXAMPLES.values(), ids=EXAMPLES)
-def test_an_error_is_one_line_with_a_next_step(error: ServerError) -> None:
+def test_an_error_is_one_line_with_a_next_step(error: DbSchemaError) -> None:
     text = str(error)
 
-    assert isinstance(error, ServerError)
+    assert isinstance(error, ServerError | BadSetting)
     assert "\n" not in text
     assert text == f"{error.what}. {error.next_step}."
     assert not error.what.endswith(".")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
-from dbschema.errors import ServerError
+from dbschema.errors import BadSetting, ServerError
 from dbschema.server import PrivateServer, postmaster
 from dbschema.server.account import default_account
 from dbschema.server.errors import BadHome, NoConnection, NotOurs, NotRunning, OtherMajor, StartFailed
@@ -178,8 +178,10 @@ def test_a_setting_that_postgresql_refuses_is_named(make_server: MakeServer) -> 
     "name", ["port", "Listen_Addresses", "unix_socket_directories", "hba_file", "x; y", "-D"]
 )
 def test_what_the_server_decides_itself_is_no_setting_of_the_callers(folder: Path, name: str) -> None:
-    with pytest.raises(ServerError, match=f"setting {name!r} cannot be given"):
+    with pytest.raises(BadSetting, match=f"setting {name!r} cannot be given") as caught:
         PrivateServer(folder / "home", options={name: "1"})
+
+    assert caught.value.name == name
 
 
 class TestWhoGetsIn:

@@ -72,7 +72,7 @@ _SETTING_NAME: Final = re.compile(r"[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)?", re.I
 
 
 def check_options(options: Mapping[str, str]) -> dict[str, str]:
-    """Give back a copy of the caller's settings, or raise `ServerError` for one that is not the caller's to give."""
+    """Give back a copy of the caller's settings, or raise `BadSetting` for one that is not the caller's to give."""
     for name in options:
         if _SETTING_NAME.fullmatch(name) is None:
             raise bad_setting(name, "it is no name of a setting")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dbschema.errors import ServerError
+from dbschema.errors import BadSetting, ServerError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -269,10 +269,13 @@ def no_account(reason: str, next_step: str) -> ServerError:
     return ServerError(f"There is no user to run PostgreSQL as: {reason}", next_step)
 
 
-def bad_setting(name: str, reason: str) -> ServerError:
+def bad_setting(name: str, reason: str) -> BadSetting:
     """The caller cannot choose this setting of the private server."""
-    return ServerError(
-        f"The setting {name!r} cannot be given to the private server: {reason}", "Leave it out"
+    return BadSetting(
+        name,
+        f"cannot be given to the private server: {reason}",
+        "Leave it out",
+        subject=f"The setting {name!r}",
     )
 
 

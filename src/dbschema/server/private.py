@@ -30,14 +30,17 @@ _TRIES = 4
 class PrivateServer:
     """A PostgreSQL of the caller's own, reachable from this machine only.
 
-    Every method can be called at any time, by several processes at once, and after any crash; each raises a child of
-    `dbschema.errors.ServerError` that says what to do. An object keeps nothing but its arguments: the truth is in the
+    Every method can be called at any time, by several processes at once, and after any crash; each raises
+    `dbschema.errors.ServerError` or a child of it. An object keeps nothing but its arguments: the truth is in the
     home and in the running process.
 
     Args:
         home: the folder for everything about the server; None: `default_home()`. Made when it is first started.
         options: settings of postgresql.conf for the next start, as texts (``{"fsync": "off"}``). Where the server runs
             already they do nothing, and they are not remembered.
+
+    Raises:
+        BadSetting: `options` names no setting, or one that the private server decides.
     """
 
     def __init__(self, home: Path | None = None, *, options: Mapping[str, str] | None = None) -> None:
@@ -55,7 +58,7 @@ class PrivateServer:
         unless another program has taken it.
 
         Raises:
-            ServerError: one of the children in `dbschema.server.errors`.
+            ServerError: it cannot run; the children in `dbschema.server.errors` tell the situations apart.
         """
         for attempt in range(1, _TRIES + 1):
             address = self._ready_address() or self._start_alone()
