@@ -218,6 +218,8 @@ HEAVY = (
     "psycopg",
     "boto3",
     "geoalchemy2",
+    "filelock",
+    "pglast",
     "typer",
     "rich",
     "aws_xray_sdk",
