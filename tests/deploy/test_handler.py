@@ -220,6 +220,8 @@ HEAVY = (
     "psycopg",
     "boto3",
     "geoalchemy2",
+    "filelock",
+    "pglast",
     "typer",
     "rich",
     "aws_xray_sdk",
