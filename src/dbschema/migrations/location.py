@@ -6,7 +6,6 @@ Those are inside of it, in a checkout through a link to the top of the repositor
 from __future__ import annotations
 
 import os
-from configparser import ConfigParser, Error
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -53,6 +52,8 @@ def script_folder(location: Path) -> Path | None:
     """The folder with `env.py` of `location`, which `alembic.ini` names as `script_location`; None if it names none."""
     if not location.is_file():
         return location
+    from configparser import ConfigParser, Error  # noqa: PLC0415  an upgrade by a folder does without
+
     parser = ConfigParser({"here": str(location.resolve().parent)})
     try:
         parser.read(location, encoding="utf-8")

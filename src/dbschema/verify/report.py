@@ -39,7 +39,7 @@ class Check:
 
     Args:
         group: one of `GROUPS`.
-        name: what was asked, such as "incidents" or "users.username is unique within a tenant".
+        name: what was asked, such as "things" or "things.code is unique within a tenant".
         passed: whether it is so.
         detail: one line: what was found, or what is wrong and what to do about it.
         tried: False if it could not be checked; the line then counts neither as passed nor as failed.
