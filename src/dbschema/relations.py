@@ -1,12 +1,11 @@
 """Relationships over composite keys: the tenant is part of every join.
 
 A query that joins on ids alone would leave the tenant to the policy, which does not route a query to a tenant's shard
-and reads more than it needs. All relationships are `lazy="raise"`: what a query does not ask for is not loaded behind
-its back.
+and reads more than it needs. All relationships are `lazy="raise"`: a query loads only what it names.
 
-A relationship writes the id of the other row, and never the tenant. Several relationships of a row would all write it,
-which SQLAlchemy reports as a conflict, and taking a parent away would empty it. A new row without a tenant takes that
-of its parent before its INSERT, when the parent is stored; a tenant that the row has is never overwritten.
+A relationship writes the id of the other row, never the tenant. If several relationships of a class wrote the tenant,
+SQLAlchemy would report a conflict, and removing a parent would empty it. Instead, the tenant of the parent is copied
+before the INSERT of a row without a tenant; at that point the parent is stored. An existing tenant is never overwritten.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ class _Declared:
     """Classes of the join, each with an attribute that has to be a mapped column."""
 
     many: bool
-    gives_tenant: bool
+    copies_tenant: bool
 
 
 def belongs_to(
@@ -47,26 +46,26 @@ def belongs_to(
 ) -> Relationship[Any]:
     """Many to one: `column` of `owner` holds the id of a `target` of the same tenant.
 
-    A class may have several of them, also to the same class or to itself. Taking the other object away empties
-    `column` alone.
+    A class may have several of them, also to the same class or to itself. Removing the other object empties `column`
+    alone.
 
     Args:
         owner: the class that has the key.
         column: its attribute.
         target: the class it points to.
         back_populates: the collection on the other side.
-        optional: the key may be NULL. Otherwise giving the other object also gives the tenant to a new row.
+        optional: the key may be NULL. If it may not, a new row without a tenant gets the tenant of the other object.
     """
     return relationship(
         target,
         primaryjoin=_join(owner, target, f"foreign({owner}.{column}) == remote({target}.id)"),
         back_populates=back_populates,
         lazy="raise",
-        # A flush that deletes a part of a tree asks for the parent of each row; it needs only what is loaded.
+        # A flush that deletes a subtree would load the parent of each row, which lazy="raise" forbids.
         passive_deletes=True,
         info={
             _DECLARED: _Declared(
-                owner, ((owner, column), (target, "id")), many=False, gives_tenant=not optional
+                owner, ((owner, column), (target, "id")), many=False, copies_tenant=not optional
             )
         },
     )
@@ -94,7 +93,7 @@ def owns(
         passive_deletes=True,
         order_by=order_by or False,
         lazy="raise",
-        info={_DECLARED: _Declared(owner, ((owner, "id"), (target, column)), many=True, gives_tenant=True)},
+        info={_DECLARED: _Declared(owner, ((owner, "id"), (target, column)), many=True, copies_tenant=True)},
     )
 
 
@@ -112,12 +111,12 @@ def _declared(mapper: Mapper[Any]) -> Iterator[tuple[RelationshipProperty[Any], 
 
 @event.listens_for(Mapper, "before_mapper_configured")
 def _check(mapper: Mapper[Any], _cls: type[Any]) -> None:
-    """Name the relationship whose arguments do not fit; SQLAlchemy would name neither it nor the argument.
+    """Check the arguments of relationships, because SQLAlchemy's errors do not name the relationship.
 
-    A class that is not mapped is left to SQLAlchemy, which looks into modules and other registries too.
+    SQLAlchemy itself reports unknown classes: it also searches modules and other registries.
 
     Raises:
-        BadRelationship: a wrong owner, or a column that is not there.
+        BadRelationship: wrong owner, or missing column.
     """
     classes = {each.class_.__name__: each for each in mapper.registry.mappers}
     for relation, declared in _declared(mapper):
@@ -144,19 +143,19 @@ def _last(name: str) -> str:
 
 
 @event.listens_for(Mapper, "mapper_configured")
-def _give_the_tenant(mapper: Mapper[Any], _cls: type[Any]) -> None:
+def _copy_tenants(mapper: Mapper[Any], _cls: type[Any]) -> None:
     for relation, declared in _declared(mapper):
         if declared.many:
-            _take_the_tenant_of(relation.mapper, relation.back_populates)
-        elif declared.gives_tenant:
-            _take_the_tenant_of(mapper, relation.key)
+            _copy_tenant(relation.mapper, relation.back_populates)
+        elif declared.copies_tenant:
+            _copy_tenant(mapper, relation.key)
 
 
-def _take_the_tenant_of(child: Mapper[Any], parent: str | None) -> None:
-    """Let new rows of `child` that have no tenant take that of the object in their attribute `parent`."""
+def _copy_tenant(child: Mapper[Any], parent: str | None) -> None:
+    """Copy the tenant of the object in the attribute `parent` to new rows of `child` that have none."""
 
-    def take(_mapper: Mapper[Any], _connection: Connection, target: Any) -> None:
+    def copy(_mapper: Mapper[Any], _connection: Connection, target: Any) -> None:
         if target.tenant_id is None and (other := inspect(target).dict.get(parent)) is not None:
             target.tenant_id = other.tenant_id
 
-    event.listen(child, "before_insert", take, propagate=True)
+    event.listen(child, "before_insert", copy, propagate=True)
