@@ -195,6 +195,24 @@ class BadRelationship(DeclarationError):
         super().__init__(f"The relationship {relationship} cannot be joined: {problem}", next_step)
 
 
+class ExtraMissing(DbSchemaError):
+    """A setting or a command needs a library that is not installed.
+
+    Changed: nothing.
+    Fix: install the extra that the message names, such as `pip install 'dbschema[aws]'`.
+
+    Args:
+        what: the cause and its place; no full stop at its end.
+        extra: the extra of this package that brings the library.
+    """
+
+    code = "extra-missing"
+
+    def __init__(self, what: str, extra: str) -> None:
+        self.extra = extra
+        super().__init__(what, f"Run: pip install 'dbschema[{extra}]'")
+
+
 class ConnectError(DbSchemaError):
     """The database cannot be reached, or its address cannot be determined.
 
