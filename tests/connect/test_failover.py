@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dbschema import connect
-from dbschema.connect import aws, errors, failover, opening, resolve
+from dbschema.connect import aws, failover, opening, resolve
 from dbschema.errors import BadSetting, ExtraMissing
 
 if TYPE_CHECKING:
