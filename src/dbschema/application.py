@@ -21,7 +21,18 @@ if TYPE_CHECKING:
 VARIABLE: Final = "DBSCHEMA_MODELS"
 """Names the models of an application: a module, or the MetaData or base class in it after a colon."""
 
-_SOURCES: Final = ("models", "ddl", "identity", "types", "geography", "base", "naming", "mixins", "relations")
+_SOURCES: Final = (
+    "models",
+    "ddl",
+    "identity",
+    "types",
+    "geography",
+    "base",
+    "naming",
+    "mixins",
+    "relations",
+    "_sqlalchemy",
+)
 
 
 def named_models(environ: Mapping[str, str] | None = None) -> str | None:
