@@ -218,7 +218,7 @@ HEAVY = (
     "psycopg",
     "boto3",
     "geoalchemy2",
-    "typer",
+    "rich_argparse",
     "rich",
     "aws_xray_sdk",
     "dbschema.models",

@@ -27,7 +27,7 @@ FOR_APPLICATIONS = ("dbschema.connect.asynchronous", "dbschema.sessions")
 EXTRAS = ("aws_advanced_python_wrapper",)
 """What a setting asks for that is off (DB_FAILOVER_SECONDS), and that is no part of the archive: it is told as missing."""
 
-LEFT_OUT = {"boto3", "botocore", "greenlet", "rich", "s3transfer", "typer", "urllib3"}
+LEFT_OUT = {"boto3", "botocore", "greenlet", "rich", "rich_argparse", "s3transfer", "urllib3"}
 
 
 @pytest.fixture(scope="session")

@@ -28,6 +28,13 @@ def coloured(stream: TextIO) -> bool:
     return is_terminal(stream) and not os.environ.get("NO_COLOR")
 
 
+def ask(question: str, stream: TextIO) -> str:
+    """Show a question on `stream` and read the answer from standard input, without spaces around it."""
+    stream.write(f"{question} ")
+    stream.flush()
+    return sys.stdin.readline().strip()
+
+
 def plural(number: int, one: str, many: str | None = None) -> str:
     """'1 row', '2 rows'."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
