@@ -11,7 +11,7 @@ import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "dbschema"
 LAYERS = [
-    {"errors", "identity", "naming", "secrecy"},
+    {"environment", "errors", "identity", "naming", "secrecy"},
     {"types", "geography", "base", "ddl.objects"},
     {"ddl.registry"},
     {"ddl"},

@@ -8,6 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from dbschema.environment import Variable
 from dbschema.errors import BadModels
 
 if TYPE_CHECKING:
@@ -16,8 +17,13 @@ if TYPE_CHECKING:
     import psycopg
     from sqlalchemy import MetaData
 
-VARIABLE: Final = "DBSCHEMA_MODELS"
-"""Names the models of an application: a module, or the MetaData or base class in it after a colon."""
+VARIABLE: Final = Variable(
+    "DBSCHEMA_MODELS",
+    "The models of an application: a module, or the MetaData or base class in it after a colon.",
+    reader="runs",
+    default="those of dbschema",
+    example="shop.models:Base",
+)
 
 KNOWN: Final = Path(__file__).with_name("models") / "catalog.json"
 """What the models of this package want of a database; written by `scripts/known_catalog.py`."""

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from dbschema.cli import adoption, checks, data, private, revisions, tenant
 from dbschema.cli.ending import ended, interrupted
 from dbschema.cli.parser import HELP, Flag, Group, refuse, truth
+from dbschema.environment import Variable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from dbschema.cli.parser import Command
 
-DEBUG = "DBSCHEMA_DEBUG"
+DEBUG: Final = Variable(
+    "DBSCHEMA_DEBUG",
+    "Show where an error came from: 1 or 0; as `--debug`.",
+    reader="command line",
+    default="0",
+    example="1",
+)
 
 ROOT = Group(
     "dbschema",

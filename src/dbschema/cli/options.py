@@ -5,14 +5,22 @@ from typing import Annotated
 
 from dbschema.application import VARIABLE as MODELS
 from dbschema.cli.parser import Flag, Option, number
+from dbschema.connect.settings import ENVIRONMENT as URL
 from dbschema.migrations.location import VARIABLE as SCRIPTS
+from dbschema.migrations.timeouts import ENVIRONMENT as LIMITS
+
+
+def _limit(field: str, meaning: str) -> str:
+    variable = LIMITS[field]
+    return f"{meaning}; {variable.default}, or {variable}."
+
 
 Url = Annotated[
     str | None,
     Option(
         "--url",
         "ADDRESS",
-        "The database, as postgresql://user@host:5432/database. Beats the environment (DATABASE_URL, DB_SECRET_ARN and others), which beats the private server.",
+        f"The database, as postgresql://user@host:5432/database. Beats the environment ({URL} and others), which beats the private server.",
     ),
 ]
 Wait = Annotated[
@@ -20,7 +28,7 @@ Wait = Annotated[
     Option(
         "--wait",
         "SECONDS",
-        "How long to wait for another run on the same database; 60, or DBSCHEMA_WAIT.",
+        _limit("wait", "How long to wait for another run on the same database"),
         parse=number(),
     ),
 ]
@@ -29,7 +37,7 @@ LockTimeout = Annotated[
     Option(
         "--lock-timeout",
         "SECONDS",
-        "How long a statement waits for a lock, and others behind it; 0.05, or DBSCHEMA_LOCK_TIMEOUT.",
+        _limit("lock", "How long a statement waits for a lock, and others behind it"),
         parse=number(),
     ),
 ]
@@ -38,7 +46,7 @@ LockRetry = Annotated[
     Option(
         "--lock-retry",
         "SECONDS",
-        "How long a revision is tried again that met a lock; 60, or DBSCHEMA_LOCK_RETRY.",
+        _limit("retry", "How long a revision is tried again that met a lock"),
         parse=number(),
     ),
 ]
@@ -47,7 +55,7 @@ StatementTimeout = Annotated[
     Option(
         "--statement-timeout",
         "SECONDS",
-        "How long a statement may take, 0 for ever; what the server says, or DBSCHEMA_STATEMENT_TIMEOUT.",
+        _limit("statement", "How long a statement may take, 0 for ever"),
         parse=number(),
     ),
 ]
