@@ -38,13 +38,13 @@ test-infra: env-infra ## Install what the CDK app needs, in .venv-infra; check i
 test-deploy: ready env-infra ## Build the archive; run deployments end to end, from CDK's provider framework to PostgreSQL
 	@"$(BIN)/python" -m pytest -n $(JOBS) --maxprocesses 2 tests/end_to_end $(ARGS)
 
-docs: env ## Write docs/schema.md from the models, docs/environment.md from the declarations of variables
+docs: env ## Write docs/schema.md from the models, docs/errors.md from the errors, docs/environment.md from the variables
 	@"$(BIN)/python" scripts/schema_docs.py
+	@"$(BIN)/python" scripts/error_docs.py
 	@"$(BIN)/python" scripts/environment_docs.py
 
-compile: env ## Write the SQL of the revisions and the catalog of the models beside them, after one was changed
-	@"$(BIN)/python" scripts/compile_revisions.py $(ARGS)
-	@"$(BIN)/python" scripts/known_catalog.py $(ARGS)
+compile: ready ## Write the SQL of the revisions and the snapshot of the models beside them, after one was changed
+	@"$(BIN)/dbschema" compile $(ARGS)
 
 lint: env ## Check format, rules and types
 	@"$(BIN)/ruff" format --check .

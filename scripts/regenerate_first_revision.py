@@ -1,7 +1,8 @@
 """Write the first revision anew from the models, by autogenerate against an empty database.
 
 For the time before the first release only: afterwards a change of the models is a revision of its own. The id and the
-date of the revision stay, so that the change shows nothing but what the models changed. Its SQL is compiled anew.
+date of the revision stay, so that the change shows nothing but what the models changed. Its SQL is
+compiled anew; `make compile` writes the snapshot of the models.
 
     python scripts/regenerate_first_revision.py [--check]
 """

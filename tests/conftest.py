@@ -64,6 +64,29 @@ ROLES = {
     "dbschema_readonly": "jit = 'off'",
     "dbschema_search": None,
 }
+# An extension with tables that is available everywhere: PostgreSQL ships none, and PostGIS has dropped its geocoder. Members are
+# added to an extension of PostgreSQL; their rows in pg_depend are those that CREATE EXTENSION writes.
+GEOCODER = """
+CREATE EXTENSION fuzzystrmatch;
+CREATE SCHEMA tiger;
+CREATE SEQUENCE tiger.roads_id_seq;
+CREATE TYPE tiger.address AS (number int, street text);
+CREATE FUNCTION tiger.spelling(word text) RETURNS text LANGUAGE sql IMMUTABLE RETURN metaphone(word, 10);
+CREATE TABLE tiger.states (code text PRIMARY KEY, area geometry(MULTIPOLYGON, 4269) CHECK (ST_IsValid(area)));
+CREATE TABLE tiger.roads (
+    id bigint PRIMARY KEY DEFAULT nextval('tiger.roads_id_seq'),
+    state text NOT NULL REFERENCES tiger.states, name text NOT NULL
+);
+CREATE INDEX roads_spelling ON tiger.roads (tiger.spelling(name));
+CREATE VIEW tiger.found AS SELECT r.name, s.area FROM tiger.roads r JOIN tiger.states s ON s.code = r.state;
+ALTER EXTENSION fuzzystrmatch ADD SCHEMA tiger;
+ALTER EXTENSION fuzzystrmatch ADD SEQUENCE tiger.roads_id_seq;
+ALTER EXTENSION fuzzystrmatch ADD TYPE tiger.address;
+ALTER EXTENSION fuzzystrmatch ADD FUNCTION tiger.spelling(text);
+ALTER EXTENSION fuzzystrmatch ADD TABLE tiger.states;
+ALTER EXTENSION fuzzystrmatch ADD TABLE tiger.roads;
+ALTER EXTENSION fuzzystrmatch ADD VIEW tiger.found;
+"""
 # What all databases of a server share; of the databases themselves, those that are there before the tests.
 SHARED = """
 SELECT 'role ' || rolname || ' ' || (to_jsonb(r) - '{oid,rolname,rolpassword}'::text[]) FROM pg_roles AS r
@@ -269,6 +292,12 @@ def new_database(server: TestServer, request: pytest.FixtureRequest) -> Iterator
 def drop(connection: psycopg.Connection, database: str) -> None:
     """Remove `database`, if it is there, and end who is connected to it."""
     connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(database)))
+
+
+@pytest.fixture
+def geocoder() -> str:
+    """The statements that make, where PostGIS is, an extension with tables, a view and a function in a schema `tiger`."""
+    return GEOCODER
 
 
 @pytest.fixture

@@ -11,7 +11,17 @@ import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "dbschema"
 LAYERS = [
-    {"environment", "errors", "identity", "naming", "secrecy"},
+    {
+        "_alembic",
+        "_progress",
+        "_retry",
+        "_sqlalchemy",
+        "environment",
+        "errors",
+        "identity",
+        "naming",
+        "secrecy",
+    },
     {"types", "geography", "base", "ddl.objects"},
     {"ddl.registry"},
     {"ddl"},
@@ -32,7 +42,7 @@ LAYERS = [
         "__main__",
     },
 ]
-ALEMBIC = {"autogenerate", "migrations", "testing"}
+ALEMBIC = {"_alembic", "autogenerate", "migrations", "testing"}
 KNOWS_NO_MODELS = {"catalog", "autogenerate", "connect"}
 BOTO3 = {"connect.aws"}
 WRAPPER = {"connect.failover"}
@@ -57,7 +67,7 @@ def modules() -> dict[str, Path]:
         parts = path.relative_to(SOURCE).with_suffix("").parts
         if parts[-1] == "__init__":
             parts = parts[:-1]
-        if parts and not any(part.startswith("_alembic") for part in parts):
+        if parts and parts[:2] != ("migrations", "_alembic"):
             found[".".join(parts)] = path
     return found
 

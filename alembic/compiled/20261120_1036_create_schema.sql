@@ -157,7 +157,6 @@ COMMENT ON FUNCTION refuse_change() IS 'Refuses UPDATE, DELETE and TRUNCATE, but
 -- dbschema: statement
 REVOKE ALL ON FUNCTION refuse_change() FROM PUBLIC
 -- dbschema: statement
-
 CREATE TABLE tenants (
 	id UUID DEFAULT gen_random_uuid() NOT NULL, 
 	tenant_name TEXT NOT NULL, 
@@ -170,8 +169,6 @@ CREATE TABLE tenants (
 	CONSTRAINT ck_tenants_status CHECK (status IN ('active', 'suspended')), 
 	CONSTRAINT uq_tenants_slug UNIQUE (slug)
 )
-
-
 -- dbschema: statement
 COMMENT ON TABLE tenants IS 'Customers; every other row belongs to one of them'
 -- dbschema: statement
@@ -185,7 +182,6 @@ COMMENT ON COLUMN tenants.created_at IS 'When the row was made'
 -- dbschema: statement
 COMMENT ON COLUMN tenants.updated_at IS 'When the row was last changed; kept by a trigger'
 -- dbschema: statement
-
 CREATE TABLE marketing_campaigns (
 	tenant_id UUID NOT NULL, 
 	id UUID DEFAULT gen_random_uuid() NOT NULL, 
@@ -217,8 +213,6 @@ CREATE TABLE marketing_campaigns (
 	CONSTRAINT fk_marketing_campaigns_tenant_id FOREIGN KEY(tenant_id) REFERENCES tenants (id) ON DELETE CASCADE, 
 	CONSTRAINT uq_marketing_campaigns_tenant_id_campaign_name UNIQUE (tenant_id, campaign_name)
 )
-
-
 -- dbschema: statement
 COMMENT ON TABLE marketing_campaigns IS 'Campaigns: what they cost and what they bring'
 -- dbschema: statement
@@ -254,7 +248,6 @@ COMMENT ON COLUMN marketing_campaigns.updated_at IS 'When the row was last chang
 -- dbschema: statement
 CREATE INDEX idx_marketing_campaigns_starts_on ON marketing_campaigns (tenant_id, starts_on DESC)
 -- dbschema: statement
-
 CREATE TABLE orders (
 	tenant_id UUID NOT NULL, 
 	id UUID DEFAULT gen_random_uuid() NOT NULL, 
@@ -274,8 +267,6 @@ CREATE TABLE orders (
 	CONSTRAINT fk_orders_tenant_id FOREIGN KEY(tenant_id) REFERENCES tenants (id) ON DELETE CASCADE, 
 	CONSTRAINT uq_orders_tenant_id_order_number UNIQUE (tenant_id, order_number)
 )
-
-
 -- dbschema: statement
 COMMENT ON TABLE orders IS 'What customers bought'
 -- dbschema: statement
@@ -301,7 +292,6 @@ CREATE INDEX idx_orders_ordered_at ON orders (tenant_id, ordered_at DESC)
 -- dbschema: statement
 CREATE INDEX idx_orders_status ON orders (tenant_id, status, ordered_at DESC)
 -- dbschema: statement
-
 CREATE TABLE role_metric_visibility (
 	tenant_id UUID NOT NULL, 
 	id UUID DEFAULT gen_random_uuid() NOT NULL, 
@@ -315,8 +305,6 @@ CREATE TABLE role_metric_visibility (
 	CONSTRAINT fk_role_metric_visibility_tenant_id FOREIGN KEY(tenant_id) REFERENCES tenants (id) ON DELETE CASCADE, 
 	CONSTRAINT uq_role_metric_visibility_tenant_id_role_metric_name UNIQUE (tenant_id, role, metric_name)
 )
-
-
 -- dbschema: statement
 COMMENT ON TABLE role_metric_visibility IS 'Which metrics the users of a role see'
 -- dbschema: statement
@@ -332,7 +320,6 @@ COMMENT ON COLUMN role_metric_visibility.created_at IS 'When the row was made'
 -- dbschema: statement
 COMMENT ON COLUMN role_metric_visibility.updated_at IS 'When the row was last changed; kept by a trigger'
 -- dbschema: statement
-
 CREATE TABLE users (
 	tenant_id UUID NOT NULL, 
 	id UUID DEFAULT gen_random_uuid() NOT NULL, 
@@ -352,8 +339,6 @@ CREATE TABLE users (
 	CONSTRAINT uq_users_tenant_id_email UNIQUE (tenant_id, email), 
 	CONSTRAINT uq_users_tenant_id_username UNIQUE (tenant_id, username)
 )
-
-
 -- dbschema: statement
 COMMENT ON TABLE users IS 'People and programs that act for a tenant'
 -- dbschema: statement
@@ -375,7 +360,6 @@ COMMENT ON COLUMN users.created_at IS 'When the row was made'
 -- dbschema: statement
 COMMENT ON COLUMN users.updated_at IS 'When the row was last changed; kept by a trigger'
 -- dbschema: statement
-
 CREATE TABLE agent_definitions (
 	tenant_id UUID NOT NULL, 
 	id UUID DEFAULT gen_random_uuid() NOT NULL, 
@@ -406,8 +390,6 @@ CREATE TABLE agent_definitions (
 	CONSTRAINT fk_agent_definitions_tenant_id FOREIGN KEY(tenant_id) REFERENCES tenants (id) ON DELETE CASCADE, 
 	CONSTRAINT uq_agent_definitions_tenant_id_agent_id UNIQUE (tenant_id, agent_id)
 )
-
-
 -- dbschema: statement
 COMMENT ON TABLE agent_definitions IS 'Agents that ingest, query and manage incidents'
 -- dbschema: statement
@@ -449,7 +431,6 @@ CREATE INDEX idx_agents_tenant ON agent_definitions (tenant_id, created_at DESC)
 -- dbschema: statement
 CREATE INDEX idx_agents_tenant_class ON agent_definitions (tenant_id, agent_class)
 -- dbschema: statement
-
 CREATE TABLE audit_logs (
 	tenant_id UUID NOT NULL, 
 	id UUID DEFAULT gen_random_uuid() NOT NULL, 
@@ -465,8 +446,6 @@ CREATE TABLE audit_logs (
 	CONSTRAINT fk_audit_logs_tenant_id_user_id FOREIGN KEY(tenant_id, user_id) REFERENCES users (tenant_id, id), 
 	CONSTRAINT fk_audit_logs_tenant_id FOREIGN KEY(tenant_id) REFERENCES tenants (id) ON DELETE CASCADE
 )
-
-
 -- dbschema: statement
 COMMENT ON TABLE audit_logs IS 'What was done, by whom and to what; rows are never changed'
 -- dbschema: statement
@@ -492,7 +471,6 @@ CREATE INDEX idx_audit_logs_resource ON audit_logs (tenant_id, resource_type, re
 -- dbschema: statement
 CREATE INDEX idx_audit_logs_user ON audit_logs (tenant_id, user_id, created_at DESC)
 -- dbschema: statement
-
 CREATE TABLE conversations (
 	tenant_id UUID NOT NULL, 
 	id UUID DEFAULT gen_random_uuid() NOT NULL, 
@@ -506,8 +484,6 @@ CREATE TABLE conversations (
 	CONSTRAINT fk_conversations_tenant_id_user_id FOREIGN KEY(tenant_id, user_id) REFERENCES users (tenant_id, id), 
 	CONSTRAINT fk_conversations_tenant_id FOREIGN KEY(tenant_id) REFERENCES tenants (id) ON DELETE CASCADE
 )
-
-
 -- dbschema: statement
 COMMENT ON TABLE conversations IS 'Conversations of users with the assistant'
 -- dbschema: statement
@@ -523,7 +499,6 @@ COMMENT ON COLUMN conversations.updated_at IS 'When the row was last changed; ke
 -- dbschema: statement
 CREATE INDEX idx_conversations_user ON conversations (tenant_id, user_id, updated_at DESC)
 -- dbschema: statement
-
 CREATE TABLE documents (
 	tenant_id UUID NOT NULL, 
 	id UUID DEFAULT gen_random_uuid() NOT NULL, 
@@ -538,8 +513,6 @@ CREATE TABLE documents (
 	CONSTRAINT fk_documents_tenant_id_user_id FOREIGN KEY(tenant_id, user_id) REFERENCES users (tenant_id, id), 
 	CONSTRAINT fk_documents_tenant_id FOREIGN KEY(tenant_id) REFERENCES tenants (id) ON DELETE CASCADE
 )
-
-
 -- dbschema: statement
 COMMENT ON TABLE documents IS 'Texts that users gave to the assistant'
 -- dbschema: statement
@@ -559,7 +532,6 @@ CREATE INDEX idx_documents_user ON documents (tenant_id, user_id, created_at DES
 -- dbschema: statement
 CREATE INDEX idx_documents_words ON documents USING gin (tenant_id, to_tsvector('simple'::regconfig, ("left"(title, 1000) || ' '::text) || "left"(content, 100000)))
 -- dbschema: statement
-
 CREATE TABLE domain_configurations (
 	tenant_id UUID NOT NULL, 
 	id UUID DEFAULT gen_random_uuid() NOT NULL, 
@@ -580,8 +552,6 @@ CREATE TABLE domain_configurations (
 	CONSTRAINT fk_domain_configurations_tenant_id FOREIGN KEY(tenant_id) REFERENCES tenants (id) ON DELETE CASCADE, 
 	CONSTRAINT uq_domain_configurations_tenant_id_domain_id UNIQUE (tenant_id, domain_id)
 )
-
-
 -- dbschema: statement
 COMMENT ON TABLE domain_configurations IS 'Domains of incidents, and the agents that work in each'
 -- dbschema: statement
@@ -607,7 +577,6 @@ CREATE INDEX idx_domains_created_by ON domain_configurations (tenant_id, created
 -- dbschema: statement
 CREATE INDEX idx_domains_tenant ON domain_configurations (tenant_id, created_at DESC)
 -- dbschema: statement
-
 CREATE TABLE fulfillment (
 	tenant_id UUID NOT NULL, 
 	id UUID DEFAULT gen_random_uuid() NOT NULL, 
@@ -625,8 +594,6 @@ CREATE TABLE fulfillment (
 	CONSTRAINT ck_fulfillment_delivered_after_shipped CHECK (delivered_at >= shipped_at), 
 	CONSTRAINT fk_fulfillment_tenant_id_order_id FOREIGN KEY(tenant_id, order_id) REFERENCES orders (tenant_id, id) ON DELETE CASCADE
 )
-
-
 -- dbschema: statement
 COMMENT ON TABLE fulfillment IS 'Shipments of orders'
 -- dbschema: statement
@@ -654,7 +621,6 @@ CREATE INDEX idx_fulfillment_order ON fulfillment (tenant_id, order_id)
 -- dbschema: statement
 CREATE INDEX idx_fulfillment_status ON fulfillment (tenant_id, status)
 -- dbschema: statement
-
 CREATE TABLE governance_rules (
 	tenant_id UUID NOT NULL, 
 	id UUID DEFAULT gen_random_uuid() NOT NULL, 
@@ -671,8 +637,6 @@ CREATE TABLE governance_rules (
 	CONSTRAINT fk_governance_rules_tenant_id FOREIGN KEY(tenant_id) REFERENCES tenants (id) ON DELETE CASCADE, 
 	CONSTRAINT uq_governance_rules_tenant_id_rule_name UNIQUE (tenant_id, rule_name)
 )
-
-
 -- dbschema: statement
 COMMENT ON TABLE governance_rules IS 'Rules that a tenant sets for itself'
 -- dbschema: statement
@@ -694,7 +658,6 @@ COMMENT ON COLUMN governance_rules.updated_at IS 'When the row was last changed;
 -- dbschema: statement
 CREATE INDEX idx_governance_rules_created_by ON governance_rules (tenant_id, created_by)
 -- dbschema: statement
-
 CREATE TABLE incidents (
 	tenant_id UUID NOT NULL, 
 	id UUID DEFAULT gen_random_uuid() NOT NULL, 
@@ -717,8 +680,6 @@ CREATE TABLE incidents (
 	CONSTRAINT fk_incidents_tenant_id_created_by FOREIGN KEY(tenant_id, created_by) REFERENCES users (tenant_id, id), 
 	CONSTRAINT fk_incidents_tenant_id FOREIGN KEY(tenant_id) REFERENCES tenants (id) ON DELETE CASCADE
 )
-
-
 -- dbschema: statement
 COMMENT ON TABLE incidents IS 'Reports of something that happened somewhere'
 -- dbschema: statement
@@ -760,7 +721,6 @@ CREATE INDEX idx_incidents_structured_data ON incidents USING gin (tenant_id, st
 -- dbschema: statement
 CREATE INDEX idx_incidents_tenant_domain ON incidents (tenant_id, domain_id, created_at DESC)
 -- dbschema: statement
-
 CREATE TABLE onboarding_sessions (
 	tenant_id UUID NOT NULL, 
 	id UUID DEFAULT gen_random_uuid() NOT NULL, 
@@ -780,8 +740,6 @@ CREATE TABLE onboarding_sessions (
 	CONSTRAINT fk_onboarding_sessions_tenant_id FOREIGN KEY(tenant_id) REFERENCES tenants (id) ON DELETE CASCADE, 
 	CONSTRAINT uq_onboarding_sessions_tenant_id_external_reference UNIQUE (tenant_id, external_reference)
 )
-
-
 -- dbschema: statement
 COMMENT ON TABLE onboarding_sessions IS 'Onboardings from their start to their end'
 -- dbschema: statement
@@ -809,7 +767,6 @@ CREATE INDEX idx_onboarding_sessions_status ON onboarding_sessions (tenant_id, s
 -- dbschema: statement
 CREATE INDEX idx_onboarding_sessions_user ON onboarding_sessions (tenant_id, user_id)
 -- dbschema: statement
-
 CREATE TABLE projects (
 	tenant_id UUID NOT NULL, 
 	id UUID DEFAULT gen_random_uuid() NOT NULL, 
@@ -827,8 +784,6 @@ CREATE TABLE projects (
 	CONSTRAINT fk_projects_tenant_id_user_id FOREIGN KEY(tenant_id, user_id) REFERENCES users (tenant_id, id), 
 	CONSTRAINT fk_projects_tenant_id FOREIGN KEY(tenant_id) REFERENCES tenants (id) ON DELETE CASCADE
 )
-
-
 -- dbschema: statement
 COMMENT ON TABLE projects IS 'Projects of users; their files are in S3'
 -- dbschema: statement
@@ -848,7 +803,6 @@ COMMENT ON COLUMN projects.updated_at IS 'When the row was last changed; kept by
 -- dbschema: statement
 CREATE INDEX idx_projects_user ON projects (tenant_id, user_id, created_at DESC)
 -- dbschema: statement
-
 CREATE TABLE teams (
 	tenant_id UUID NOT NULL, 
 	id UUID DEFAULT gen_random_uuid() NOT NULL, 
@@ -863,8 +817,6 @@ CREATE TABLE teams (
 	CONSTRAINT fk_teams_tenant_id_created_by FOREIGN KEY(tenant_id, created_by) REFERENCES users (tenant_id, id), 
 	CONSTRAINT fk_teams_tenant_id FOREIGN KEY(tenant_id) REFERENCES tenants (id) ON DELETE CASCADE
 )
-
-
 -- dbschema: statement
 COMMENT ON TABLE teams IS 'Groups of users'
 -- dbschema: statement
@@ -880,7 +832,6 @@ COMMENT ON COLUMN teams.updated_at IS 'When the row was last changed; kept by a 
 -- dbschema: statement
 CREATE INDEX idx_teams_created_by ON teams (tenant_id, created_by)
 -- dbschema: statement
-
 CREATE TABLE user_events (
 	tenant_id UUID NOT NULL, 
 	id UUID DEFAULT gen_random_uuid() NOT NULL, 
@@ -894,8 +845,6 @@ CREATE TABLE user_events (
 	CONSTRAINT fk_user_events_tenant_id_user_id FOREIGN KEY(tenant_id, user_id) REFERENCES users (tenant_id, id), 
 	CONSTRAINT fk_user_events_tenant_id FOREIGN KEY(tenant_id) REFERENCES tenants (id) ON DELETE CASCADE
 )
-
-
 -- dbschema: statement
 COMMENT ON TABLE user_events IS 'What users did'
 -- dbschema: statement
@@ -915,7 +864,6 @@ CREATE INDEX idx_user_events_type ON user_events (tenant_id, event_type, occurre
 -- dbschema: statement
 CREATE INDEX idx_user_events_user ON user_events (tenant_id, user_id, occurred_at DESC)
 -- dbschema: statement
-
 CREATE TABLE user_transactions (
 	tenant_id UUID NOT NULL, 
 	id UUID DEFAULT gen_random_uuid() NOT NULL, 
@@ -936,8 +884,6 @@ CREATE TABLE user_transactions (
 	CONSTRAINT fk_user_transactions_tenant_id FOREIGN KEY(tenant_id) REFERENCES tenants (id) ON DELETE CASCADE, 
 	CONSTRAINT uq_user_transactions_tenant_id_provider_provider_reference UNIQUE (tenant_id, provider, provider_reference)
 )
-
-
 -- dbschema: statement
 COMMENT ON TABLE user_transactions IS 'Money that moves between users and the tenant'
 -- dbschema: statement
@@ -963,7 +909,6 @@ COMMENT ON COLUMN user_transactions.updated_at IS 'When the row was last changed
 -- dbschema: statement
 CREATE INDEX idx_user_transactions_user ON user_transactions (tenant_id, user_id, created_at DESC)
 -- dbschema: statement
-
 CREATE TABLE image_evidence (
 	tenant_id UUID NOT NULL, 
 	id UUID DEFAULT gen_random_uuid() NOT NULL, 
@@ -981,8 +926,6 @@ CREATE TABLE image_evidence (
 	CONSTRAINT fk_image_evidence_tenant_id_incident_id FOREIGN KEY(tenant_id, incident_id) REFERENCES incidents (tenant_id, id) ON DELETE CASCADE, 
 	CONSTRAINT fk_image_evidence_tenant_id FOREIGN KEY(tenant_id) REFERENCES tenants (id) ON DELETE CASCADE
 )
-
-
 -- dbschema: statement
 COMMENT ON TABLE image_evidence IS 'Pictures of incidents; the files are in S3'
 -- dbschema: statement
@@ -1010,7 +953,6 @@ CREATE INDEX idx_image_evidence_incident ON image_evidence (tenant_id, incident_
 -- dbschema: statement
 CREATE INDEX idx_image_evidence_tenant ON image_evidence (tenant_id, created_at DESC)
 -- dbschema: statement
-
 CREATE TABLE messages (
 	tenant_id UUID NOT NULL, 
 	id UUID DEFAULT gen_random_uuid() NOT NULL, 
@@ -1024,8 +966,6 @@ CREATE TABLE messages (
 	CONSTRAINT ck_messages_role CHECK (role IN ('user', 'assistant', 'system')), 
 	CONSTRAINT fk_messages_tenant_id_conversation_id FOREIGN KEY(tenant_id, conversation_id) REFERENCES conversations (tenant_id, id) ON DELETE CASCADE
 )
-
-
 -- dbschema: statement
 COMMENT ON TABLE messages IS 'Turns of conversations, read in the order of created_at and id'
 -- dbschema: statement
@@ -1043,7 +983,6 @@ COMMENT ON COLUMN messages.created_at IS 'When the row was made'
 -- dbschema: statement
 CREATE INDEX idx_messages_conversation ON messages (tenant_id, conversation_id, created_at, id)
 -- dbschema: statement
-
 CREATE TABLE onboarding_events (
 	tenant_id UUID NOT NULL, 
 	id UUID DEFAULT gen_random_uuid() NOT NULL, 
@@ -1061,8 +1000,6 @@ CREATE TABLE onboarding_events (
 	CONSTRAINT fk_onboarding_events_tenant_id_session_id FOREIGN KEY(tenant_id, session_id) REFERENCES onboarding_sessions (tenant_id, id) ON DELETE CASCADE, 
 	CONSTRAINT uq_onboarding_events_tenant_id_external_event_id UNIQUE (tenant_id, external_event_id)
 )
-
-
 -- dbschema: statement
 COMMENT ON TABLE onboarding_events IS 'What happened in onboardings, as it was reported'
 -- dbschema: statement

@@ -56,7 +56,7 @@ if TYPE_CHECKING:
         operator_session,
         tenant_session,
     )
-    from dbschema.types import checked_text, json_array, json_object, uuid7
+    from dbschema.types import checked, checked_text, json_array, json_object, uuid7
 
 _HOMES = {
     "Base": "base",
@@ -118,7 +118,7 @@ _HOMES = {
         ),
         "sessions",
     ),
-    **dict.fromkeys(("checked_text", "json_array", "json_object", "uuid7"), "types"),
+    **dict.fromkeys(("checked", "checked_text", "json_array", "json_object", "uuid7"), "types"),
 }
 
 __all__ = [
@@ -150,6 +150,7 @@ __all__ = [
     "async_operator_session",
     "async_tenant_session",
     "bulk_load",
+    "checked",
     "checked_text",
     "create_async_engine",
     "create_engine",

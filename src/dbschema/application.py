@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from dbschema.environment import Variable
-from dbschema.errors import BadModels
+from dbschema.errors import BadSetting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import psycopg
     from sqlalchemy import MetaData
+
+    from dbschema.catalog.snapshot import Snapshot
 
 VARIABLE: Final = Variable(
     "DBSCHEMA_MODELS",
@@ -25,8 +27,6 @@ VARIABLE: Final = Variable(
     example="shop.models:Base",
 )
 
-KNOWN: Final = Path(__file__).with_name("models") / "catalog.json"
-"""What the models of this package want of a database; written by `scripts/known_catalog.py`."""
 _SOURCES: Final = ("models", "ddl", "identity", "types", "geography", "base", "naming", "mixins", "relations")
 
 
@@ -39,7 +39,7 @@ def load_models(models: str | None) -> MetaData:
     """The MetaData that `models` names; its module is looked for in the current folder too. None: that of this package.
 
     Raises:
-        BadModels: there is no such module, or nothing in it that would be a MetaData.
+        BadSetting: there is no such module, or nothing in it that would be a MetaData.
     """
     if models is None:
         from dbschema.models import metadata  # noqa: PLC0415  imports SQLAlchemy
@@ -54,19 +54,23 @@ def load_models(models: str | None) -> MetaData:
         module = import_module(module_name)
     except Exception as error:  # whatever the application's module raises
         reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        raise BadModels(
-            f"The models {models!r} cannot be imported ({reason})",
+        raise BadSetting(
+            VARIABLE,
+            f"cannot be imported ({reason})",
             f"Give --models or {VARIABLE} a module that Python finds from here, such as shop.models",
+            subject=f"The models {models!r}",
         ) from error
     for candidate in (name,) if name else ("metadata", "Base"):
         found = getattr(module, candidate, None)
         found = getattr(found, "metadata", found)
         if isinstance(found, MetaData):
             return found
-    what = f"{name!r} in {module_name}" if name else f"'metadata' or 'Base' in {module_name}"
-    raise BadModels(
-        f"There is no MetaData and no base class of models under the name {what}",
+    where = f"{name!r} in {module_name}" if name else f"'metadata' or 'Base' in {module_name}"
+    raise BadSetting(
+        VARIABLE,
+        f"under the name {where}",
         f"Name it, as in --models or {VARIABLE} shop.models:Base",
+        subject="There is no MetaData and no base class of models",
     )
 
 
@@ -84,6 +88,27 @@ def sources() -> list[Path]:
 
 def is_known_to_hold(connection: psycopg.Connection) -> bool:
     """Whether a database has all that the models of this package want; False where only a comparison can tell."""
-    from dbschema.catalog import known  # noqa: PLC0415  needed after an upgrade that did something
+    from dbschema.catalog import snapshot  # noqa: PLC0415  needed after an upgrade that did something
+    from dbschema.migrations import compiled, location  # noqa: PLC0415  as above
 
-    return known.holds(connection, KNOWN, sources())
+    stored = compiled.read_snapshot(location.script_location())
+    if stored is None or stored.sources != snapshot.digest_of_files(sources()):
+        return False
+    found = stored.load()
+    return found is not None and snapshot.differences(connection, found) == ()
+
+
+def load_snapshot(scripts: Path | None, metadata: MetaData) -> Snapshot | None:
+    """The snapshot beside the revisions, if it is that of `metadata`.
+
+    Args:
+        scripts: as `dbschema.migrations.location.application` returns it; None: those of this package.
+        metadata: the models.
+    """
+    from dbschema.catalog import snapshot  # noqa: PLC0415  imports SQLAlchemy here
+    from dbschema.migrations import compiled, location  # noqa: PLC0415  as above
+
+    stored = compiled.read_snapshot(location.script_location() if scripts is None else scripts)
+    if stored is None or stored.models != snapshot.digest_of_models(metadata):
+        return None
+    return stored.load()

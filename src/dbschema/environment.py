@@ -37,6 +37,7 @@ class Variable(str):
         default: str = "",
         example: str = "",
     ) -> Self:
+        """Keep the documentation beside the name."""
         self = super().__new__(cls, name)
         self.meaning = meaning
         self.reader = reader

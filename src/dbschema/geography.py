@@ -142,16 +142,22 @@ class GeographyPoint(TypeDecorator[GeoPoint]):
         super().__init__(geometry_type="POINT", srid=WGS84, spatial_index=False)
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:  # noqa: ARG002  SQLAlchemy's signature
+        """Convert a value for the driver."""
         if value is None:
             return None
         point = self.python_value(value)
         return f"SRID={WGS84};POINT({point.longitude!r} {point.latitude!r})"
+
+    def sample(self) -> str:
+        """A value that a column of this type accepts."""
+        return "SRID=4326;POINT(0 0)"
 
     def python_value(self, value: Any) -> GeoPoint:
         """`value` as a place; see `as_point`."""
         return as_point(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> GeoPoint | None:  # noqa: ARG002  SQLAlchemy's signature
+        """Convert a value of the driver."""
         return None if value is None else _read(value)
 
     def __repr__(self) -> str:

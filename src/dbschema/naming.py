@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dbschema.errors import NameTooLong
+from dbschema.errors import DeclarationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,9 +27,12 @@ MAX_NAME_BYTES = 63
 
 
 def check_name(kind: str, name: str, place: str) -> str:
-    """Give `name` back, or raise `NameTooLong` when it has more than 63 bytes."""
+    """Give `name` back, or raise `DeclarationError` when it has more than 63 bytes."""
     if len(name.encode()) > MAX_NAME_BYTES:
-        raise NameTooLong(kind, name, place)
+        raise DeclarationError(
+            f"The name of {kind} {name!r} on {place} has {len(name.encode())} bytes, and PostgreSQL keeps 63",
+            "Give it a shorter name of its own",
+        )
     return name
 
 
@@ -51,6 +54,6 @@ def names_of(metadata: MetaData) -> Iterator[tuple[str, str, str]]:
 
 
 def check_names(metadata: MetaData) -> None:
-    """Raise `NameTooLong` for the first name in `metadata` that PostgreSQL would cut."""
+    """Raise `DeclarationError` for the first name in `metadata` that PostgreSQL would cut."""
     for kind, name, place in names_of(metadata):
         check_name(kind, name, place)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, Generic, TypeVar
 
 import uuid_utils.compat
 from sqlalchemy import CheckConstraint, Numeric, Text, Uuid, text
@@ -21,10 +21,20 @@ from sqlalchemy.types import TypeDecorator
 from dbschema.identity import sql_string
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from uuid import UUID
 
     from sqlalchemy import Dialect, Table
     from sqlalchemy.types import TypeEngine
+
+SAMPLE: Final = "sample"
+"""Key of `Column.info`: a value that the column accepts, or a function that returns a new one at each call."""
+
+REJECTS: Final = "rejects"
+"""Key of `CheckConstraint.info`: values by column that the constraint rejects; each may be a function as well."""
+
+IMPLIED_BY: Final = "implied_by"
+"""Key of `CheckConstraint.info`: names of constraints that may reject the same values first."""
 
 E = TypeVar("E", bound=StrEnum)
 _EQUALITIES = frozenset(
@@ -76,6 +86,14 @@ class Checked(TypeDecorator[Any]):
         """The condition for a column of this (already quoted) name, as SQL."""
         raise NotImplementedError
 
+    def sample(self) -> Any:
+        """A value that the condition accepts, as the database stores it; None if the type knows none."""
+        return None
+
+    def rejected(self) -> Any:
+        """A value that the condition rejects; None if the type knows none. `dbschema verify` tries it."""
+        return None
+
 
 class CheckedText(Checked, Generic[E]):
     """A closed set of values: text in the database, members of a `StrEnum` in Python.
@@ -91,12 +109,23 @@ class CheckedText(Checked, Generic[E]):
         self.enum = enum
 
     def condition(self, column: str) -> str:
+        """Return the condition of the CHECK constraint."""
         return f"{column} IN ({', '.join(sql_string(member.value) for member in self.enum)})"
 
+    def sample(self) -> str:
+        """A value that the CHECK accepts."""
+        return next(iter(self.enum)).value
+
+    def rejected(self) -> str:
+        """A value that the CHECK rejects."""
+        return "\t no such value \t"
+
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:  # noqa: ARG002  SQLAlchemy's signature
+        """Convert a value for the driver."""
         return None if value is None else self.python_value(value).value
 
     def process_result_value(self, value: Any, dialect: Dialect) -> E | None:  # noqa: ARG002  SQLAlchemy's signature
+        """Convert a value of the driver."""
         return None if value is None else self.enum(value)
 
     def python_value(self, value: Any) -> E:
@@ -112,11 +141,13 @@ class CheckedText(Checked, Generic[E]):
             raise ValueError(f"{value!r} is no {self.enum.__name__}; it is one of {allowed}") from None
 
     def coerce_compared_value(self, op: Any, value: Any) -> TypeEngine[Any]:  # noqa: ARG002  SQLAlchemy's signature
+        """Return the type of the other operand of an operator."""
         # A pattern, as of LIKE, is no member of the set.
         return self if op in _EQUALITIES else Text()
 
     @property
     def python_type(self) -> type[Any]:
+        """The type of the values in Python."""
         return self.enum
 
     def __repr__(self) -> str:
@@ -133,7 +164,12 @@ class Pattern(Checked):
         self.regex = regex
 
     def condition(self, column: str) -> str:
+        """Return the condition of the CHECK constraint."""
         return f"{column} ~ {sql_string(self.regex)}"
+
+    def rejected(self) -> str:
+        """A value that the CHECK rejects."""
+        return "\t no such value \t"
 
 
 class LowerText(Checked):
@@ -145,9 +181,15 @@ class LowerText(Checked):
     cache_ok = True
 
     def condition(self, column: str) -> str:
+        """Return the condition of the CHECK constraint."""
         return f"{column} = lower({column})"
 
+    def rejected(self) -> str:
+        """A value that the CHECK rejects."""
+        return "IN CAPITALS"
+
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:  # noqa: ARG002  SQLAlchemy's signature
+        """Convert a value for the driver."""
         return None if value is None else self.python_value(value)
 
     def python_value(self, value: Any) -> str:
@@ -166,11 +208,21 @@ class JsonShape(Checked):
         self.shapes = shapes
 
     def condition(self, column: str) -> str:
+        """Return the condition of the CHECK constraint."""
         if len(self.shapes) == 1:
             return f"jsonb_typeof({column}) = {sql_string(self.shapes[0])}"
         return f"jsonb_typeof({column}) IN ({', '.join(map(sql_string, self.shapes))})"
 
+    def sample(self) -> list[Any] | dict[str, Any]:
+        """A value that the CHECK accepts."""
+        return [] if self.shapes == ("array",) else {}
+
+    def rejected(self) -> str:
+        """A value that the CHECK rejects."""
+        return '"a word"'
+
     def coerce_compared_value(self, op: Any, value: Any) -> TypeEngine[Any]:
+        """Return the type of the other operand of an operator."""
         # Operators such as [], ->> and @> take operands of JSONB's own choosing, not another document.
         return self.impl_instance.coerce_compared_value(op, value)
 
@@ -185,15 +237,53 @@ def checked_text(enum: type[E], *, default: E | None = None, comment: str | None
     )
 
 
-def pattern(regex: str, *, default: str | None = None, comment: str | None = None) -> MappedColumn[Any]:
-    """A text column whose values match `regex`."""
-    return mapped_column(Pattern(regex), server_default=default, comment=comment)
+def pattern(
+    regex: str,
+    *,
+    default: str | None = None,
+    comment: str | None = None,
+    sample: str | Callable[[], str] | None = None,
+) -> MappedColumn[Any]:
+    """A text column whose values match `regex`.
+
+    Args:
+        regex: a POSIX regular expression.
+        default: the server's default.
+        comment: of the column.
+        sample: a value that matches, or a function that returns a new one; `dbschema verify` and the factory of
+            `dbschema.testing` write it.
+    """
+    info = {} if sample is None else {SAMPLE: sample}
+    return mapped_column(Pattern(regex), server_default=default, comment=comment, info=info)
+
+
+def checked(
+    condition: str, *, name: str, rejects: Mapping[str, Any], implied_by: str | tuple[str, ...] = ()
+) -> CheckConstraint:
+    """A CHECK constraint with an example that it rejects, which `dbschema verify` tries on the database.
+
+    Args:
+        condition: the condition, as SQL.
+        name: name of the constraint, without the prefix of the naming convention.
+        rejects: values by column that the constraint rejects. A row with these values, and with values that all other
+            constraints accept, must be rejected. Strings are read by the server as the type of the column.
+        implied_by: names of constraints of the same table, without prefix, that may reject the example first, because
+            the condition follows from theirs.
+    """
+    names = (implied_by,) if isinstance(implied_by, str) else tuple(implied_by)
+    info: dict[str, Any] = {REJECTS: dict(rejects)}
+    if names:
+        info[IMPLIED_BY] = names
+    return CheckConstraint(condition, name=name, info=info)
 
 
 def currency() -> MappedColumn[Any]:
     """A column for an ISO 4217 currency code, three capital letters; US dollars unless told otherwise."""
     return pattern(
-        "^[A-Z]{3}$", default="USD", comment="ISO 4217 code of the currency of the amounts in this row"
+        "^[A-Z]{3}$",
+        default="USD",
+        comment="ISO 4217 code of the currency of the amounts in this row",
+        sample="XTS",
     )
 
 
@@ -232,4 +322,6 @@ def apply_type_checks(table: Table) -> None:
             name = f"ck_{table.name}_{column.name}"
             if name not in present and column.name not in present:
                 condition = column.type.condition(column.name)
-                table.append_constraint(CheckConstraint(condition, name=column.name))
+                rejected = column.type.rejected()
+                info = {} if rejected is None else {REJECTS: {column.name: rejected}}
+                table.append_constraint(CheckConstraint(condition, name=column.name, info=info))

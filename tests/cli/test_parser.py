@@ -13,8 +13,8 @@ from uuid import UUID
 import pytest
 
 from dbschema.cli.app import ROOT
-from dbschema.cli.ending import CallRefused
 from dbschema.cli.parser import Argument, Command, Group, Rest
+from dbschema.errors import CallRefused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -151,7 +151,7 @@ def test_a_wrong_call_is_told_with_the_place_of_its_help(text: str, message: str
 def test_a_mistyped_command_is_told_with_the_likely_one(run: Run, arguments: list[str], message: str) -> None:
     done = run(*arguments)
 
-    assert (done.returncode, done.stderr) == (2, f"Error: {message}\n")
+    assert (done.returncode, done.stderr) == (2, f"Error: {message} [call-refused]\n")
 
 
 def test_an_option_goes_before_its_variable_and_a_blank_variable_is_none() -> None:
@@ -178,7 +178,7 @@ def test_a_variable_that_is_neither_yes_nor_no_is_told(run: Run) -> None:
     done = run("status", DBSCHEMA_DEBUG="perhaps")
 
     assert done.stderr == (
-        "Error: Invalid value for 'DBSCHEMA_DEBUG': 'perhaps' is neither yes nor no. See 'dbschema --help'.\n"
+        "Error: Invalid value for 'DBSCHEMA_DEBUG': 'perhaps' is neither yes nor no. See 'dbschema --help'. [call-refused]\n"
     )
 
 

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import NullPool, text
 from sqlalchemy.exc import OperationalError
 
+from dbschema._retry import Pauses
 from dbschema.connect import errors, opening, resolve, translate
 from dbschema.connect.asynchronous import create_async_engine
 
@@ -60,8 +61,7 @@ async def test_others_go_on_while_a_server_is_waited_for(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """The server is opened by a task that could not run if the waiting stopped the loop."""
-    monkeypatch.setattr(opening, "_FIRST_PAUSE", 0.02)
-    monkeypatch.setattr(opening, "_LONGEST_PAUSE", 0.1)
+    monkeypatch.setattr(opening, "_PAUSES", Pauses(0.02, 0.1))
     bound = sleeping()
     settings = resolve(
         f"postgresql://{role.name}:{role.password}@127.0.0.1:{bound.getsockname()[1]}/{role.dbname}",

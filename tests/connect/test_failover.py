@@ -10,6 +10,7 @@ import pytest
 
 from dbschema import connect
 from dbschema.connect import aws, errors, failover, opening, resolve
+from dbschema.errors import BadSetting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +42,7 @@ def test_an_address_of_rds_needs_no_more_than_the_time() -> None:
 
 
 def test_an_address_of_another_name_needs_the_hosts_of_the_instances() -> None:
-    with pytest.raises(errors.BadSetting, match=r"writer\.db\.example.*DB_FAILOVER_HOSTS"):
+    with pytest.raises(BadSetting, match=r"writer\.db\.example.*DB_FAILOVER_HOSTS"):
         resolve("postgresql://ada@writer.db.example/shop", environ=ON)
 
     settings = resolve("postgresql://ada@writer.db.example/shop", environ=HOSTS)
@@ -51,13 +52,13 @@ def test_an_address_of_another_name_needs_the_hosts_of_the_instances() -> None:
 
 @pytest.mark.parametrize("hosts", ["db.example", "??.example", "?/x", "a ?", "?.db.example:5432"])
 def test_hosts_without_exactly_one_place_for_the_name_are_refused(hosts: str) -> None:
-    with pytest.raises(errors.BadSetting, match="DB_FAILOVER_HOSTS"):
+    with pytest.raises(BadSetting, match="DB_FAILOVER_HOSTS"):
         resolve("postgresql://ada@writer.db.example/shop", environ={**ON, "DB_FAILOVER_HOSTS": hosts})
 
 
 @pytest.mark.parametrize("seconds", ["-1", "901", "soon", "nan"])
 def test_a_time_that_cannot_be_meant_is_refused(seconds: str) -> None:
-    with pytest.raises(errors.BadSetting, match="DB_FAILOVER_SECONDS"):
+    with pytest.raises(BadSetting, match="DB_FAILOVER_SECONDS"):
         resolve(RDS, environ={"DB_FAILOVER_SECONDS": seconds})
 
 
@@ -70,14 +71,14 @@ def test_a_time_that_cannot_be_meant_is_refused(seconds: str) -> None:
     ],
 )
 def test_an_address_without_one_host_by_its_name_is_refused(address: str) -> None:
-    with pytest.raises(errors.BadSetting, match="writer endpoint"):
+    with pytest.raises(BadSetting, match="writer endpoint"):
         resolve(address, environ=HOSTS)
 
 
 def test_behind_a_proxy_it_is_refused() -> None:
     proxy = "postgresql://ada@app.proxy-c0ffee.eu-central-2.rds.amazonaws.com/shop"
 
-    with pytest.raises(errors.BadSetting, match="RDS Proxy"):
+    with pytest.raises(BadSetting, match="RDS Proxy"):
         resolve(proxy, environ=ON)
 
 
@@ -90,7 +91,7 @@ def test_the_private_server_has_none() -> None:
 def test_without_the_extra_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "aws_advanced_python_wrapper", None)
 
-    with pytest.raises(errors.FailoverExtraMissing, match=r"pip install 'dbschema\[failover\]'"):
+    with pytest.raises(errors.ExtraMissing, match=r"pip install 'dbschema\[failover\]'"):
         connect.open(resolve(RDS, environ=ON))
 
 

@@ -119,7 +119,7 @@ def test_a_token_leaves_no_signature_behind(
     token = str(password(settings))
 
     with (
-        pytest.raises(errors.NothingListens) as caught,
+        pytest.raises(errors.Unreachable) as caught,
         translating(settings),
         create_engine(settings).connect(),
     ):

@@ -67,7 +67,7 @@ def test_a_server_that_sleeps_is_waited_for(
         f"postgresql://ada@127.0.0.1:{dead_port()}/shop", environ={"DB_WAKE_SECONDS": "1"}
     )
 
-    with pytest.raises(errors.NothingListens), connect.translating(settings):
+    with pytest.raises(errors.Unreachable), connect.translating(settings):
         connect.open(settings)
 
     # Addresses from AWS alone wait by default; the variable is for all.

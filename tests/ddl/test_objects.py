@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from dbschema.ddl import Argument, Extension, Function, Grant, Policy, RowSecurity, Trigger
 from dbschema.ddl.objects import Phase, dollar_quoted, quote
-from dbschema.errors import NameTooLong
+from dbschema.errors import DeclarationError
 
 NOTHING = Function("nothing", "trigger", "\nBEGIN\n    RETURN NULL;\nEND\n")
 
@@ -147,5 +147,5 @@ def test_a_name_past_63_bytes_is_refused(declare: object) -> None:
     assert callable(declare)
     declare("ä" * 31 + "x")
 
-    with pytest.raises(NameTooLong, match="64 bytes"):
+    with pytest.raises(DeclarationError, match="64 bytes"):
         declare("ä" * 32)

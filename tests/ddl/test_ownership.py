@@ -10,9 +10,9 @@ from sqlalchemy.exc import ProgrammingError
 
 from dbschema import catalog
 from dbschema.ddl import Function
-from dbschema.ddl.document_searches import DOCUMENTS_BY_WORDS
 from dbschema.migrations import runner
 from dbschema.models import metadata
+from dbschema.models.document_searches import DOCUMENTS_BY_WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -53,6 +53,12 @@ def make(new_database: Callable[..., str], server: Any, worker_id: str) -> Itera
             connection.exec_driver_sql(f"DROP ROLE IF EXISTS {name}")
             connection.exec_driver_sql(f"CREATE ROLE {name} LOGIN PASSWORD 'secret' NOSUPERUSER {attributes}")
             connection.exec_driver_sql(f"ALTER DATABASE {url.database} OWNER TO {name}")
+            if attributes == "CREATEROLE" and (connection.dialect.server_version_info or (0,)) >= (16,):
+                # CREATEROLE no longer reaches the roles of others. CREATE ROLE makes its caller such a member; here the
+                # superuser has created the role, for all databases of the server.
+                connection.exec_driver_sql(
+                    f"GRANT dbschema_search TO {name} WITH ADMIN TRUE, INHERIT FALSE, SET FALSE"
+                )
         names.append(name)
         admin = create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
         with admin.connect() as connection:
@@ -72,7 +78,11 @@ def make(new_database: Callable[..., str], server: Any, worker_id: str) -> Itera
 
 
 OWNER = f"SELECT pg_get_userbyid(proowner) FROM pg_proc WHERE oid = to_regprocedure('{SIGNATURE}')"
-MEMBERS = "SELECT count(*) FROM pg_auth_members WHERE roleid = to_regrole('dbschema_search')"
+# Those that may act as the role, or have its privileges: from PostgreSQL 16 on, a member may have neither.
+MEMBERS = """
+SELECT count(*) FROM pg_auth_members AS m, to_jsonb(m) AS options WHERE roleid = to_regrole('dbschema_search')
+AND (coalesce((options ->> 'set_option')::boolean, true) OR coalesce((options ->> 'inherit_option')::boolean, true))
+"""
 ROOM = "SELECT has_schema_privilege('dbschema_search', 'public', 'CREATE')"
 
 

@@ -74,12 +74,13 @@ def test_a_text_that_is_cut_fits_and_is_the_beginning_of_the_whole(text: str, li
 def test_a_failure_is_taken_by_cloudformation_beside_the_longest_ids(text: str) -> None:
     resource = longest_resource()
 
-    sent = answers.failure(resource, str(resource.physical_id), text)
+    sent = answers.failure(resource, str(resource.physical_id), text, "migration-incomplete")
 
     assert len(sent) <= 4096
     found = json.loads(sent)
     assert found["Status"] == "FAILED"
-    assert found["Reason"]
+    assert found["Reason"].endswith(" [migration-incomplete]")
+    assert found["Reason"] != " [migration-incomplete]"
     assert (found["StackId"], found["RequestId"]) == (resource.stack_id, resource.request_id)
 
 

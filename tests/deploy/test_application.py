@@ -66,8 +66,9 @@ def test_the_stack_names_the_heads_of_all_lines(
     wrong = function.invoke(cloudformation("Update", properties={"HeadRevision": f"{ours}, 0123456789ab"}))
 
     assert created.payload["Data"]["Outcome"] == "upgraded"
+    assert "HeadRevision asks for" in wrong.text
     assert "0123456789ab" in wrong.text
-    assert wrong.error == "WrongArchive"
+    assert wrong.error == "UnknownRevision"
 
 
 def test_a_database_with_both_lines_is_newer_to_a_function_that_knows_one(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dbschema.deploy.configuration import Configuration, local_response, mode, who_answers
-from dbschema.deploy.errors import BadFunctionSetting
+from dbschema.errors import BadSetting
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,7 +49,7 @@ def test_a_database_with_revisions_of_an_application_is_not_compared_with_our_mo
 
 def test_scripts_that_are_not_there_are_told() -> None:
     with pytest.raises(
-        BadFunctionSetting,
+        BadSetting,
         match=r"names 'nowhere', which is none. Set it to an alembic.ini, or a folder with env.py",
     ):
         Configuration.from_environment({"DBSCHEMA_SCRIPT_LOCATION": "nowhere"})
@@ -57,7 +57,7 @@ def test_scripts_that_are_not_there_are_told() -> None:
 
 @pytest.mark.parametrize("name", ["DBSCHEMA_ALLOW_DOWNGRADE", "DBSCHEMA_COMPARE", "DBSCHEMA_TRACING"])
 def test_a_value_that_is_not_known_is_told_without_it(name: str) -> None:
-    with pytest.raises(BadFunctionSetting, match=f"{name} .* Set it to 1 or 0") as caught:
+    with pytest.raises(BadSetting, match=f"{name} .* Set it to 1 or 0") as caught:
         Configuration.from_environment({name: "s3cr3t"})
 
     assert "s3cr3t" not in str(caught.value)
@@ -83,5 +83,5 @@ def test_whoever_is_called_by_cloudformation_itself_answers_it(
 
 
 def test_a_mode_that_is_not_known_is_no_mode() -> None:
-    with pytest.raises(BadFunctionSetting, match=r"DBSCHEMA_CLOUDFORMATION_MODE .* provider or direct"):
+    with pytest.raises(BadSetting, match=r"DBSCHEMA_CLOUDFORMATION_MODE .* provider or direct"):
         mode({"DBSCHEMA_CLOUDFORMATION_MODE": "directly"})

@@ -258,7 +258,7 @@ def test_a_mode_that_is_mistyped_is_an_error_for_the_framework_which_answers(
 ) -> None:
     answer = function(DBSCHEMA_CLOUDFORMATION_MODE="derect").invoke(cloudformation("Create", url=waiting.url))
 
-    assert answer.error == "BadFunctionSetting"
+    assert answer.error == "BadSetting"
     assert waiting.puts == []
 
 

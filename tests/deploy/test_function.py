@@ -80,7 +80,7 @@ def test_findings_are_an_answer(
     ("event", "error", "text"),
     [
         ({"action": "upgrade", "revision": "0123abcd"}, "UnknownRevision", "no revision '0123abcd'"),
-        ({"action": "downgrade", "revision": "base"}, "DowngradeNotAllowed", "DBSCHEMA_ALLOW_DOWNGRADE=1"),
+        ({"action": "downgrade", "revision": "base"}, "DeployError", "DBSCHEMA_ALLOW_DOWNGRADE=1"),
         ({"action": "drop"}, "BadEvent", "one of upgrade, status, check, verify, seed, downgrade"),
     ],
 )
@@ -143,7 +143,7 @@ def test_any_payload_that_lambda_takes_is_refused_clearly(start_function: Callab
 def test_without_an_address_the_variables_are_named(start_function: Callable[..., Function]) -> None:
     answer = start_function().invoke({})
 
-    assert answer.error == "NoAddressInLambda"
+    assert answer.error == "NoAddress"
     assert "Set DB_SECRET_ARN, RDS_SECRET_ARN, DB_SSM_PREFIX or DATABASE_URL" in answer.text
 
 
@@ -194,7 +194,7 @@ def test_nobody_who_does_not_call_again_takes_a_beginning_for_success(
     gate.touch()
     again = function.invoke({})
 
-    assert answer.error == "WorkLeft"
+    assert answer.error == "MigrationIncomplete"
     assert "one done; left: two. Call again to go on." in answer.text
     assert [one["id"] for one in again.body["applied"]] == ["two"]
 

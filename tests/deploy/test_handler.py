@@ -198,9 +198,11 @@ def test_an_error_has_the_name_that_a_caller_can_wait_for(
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", "mysql://host/x")
 
-    answer, _ = call(entry.handler, {})
+    answer, written = call(entry.handler, {})
 
     assert (type(answer).__name__, isinstance(answer, CallFailed)) == ("BadAddress", True)
+    assert str(answer).endswith(". [bad-address]")
+    assert [json.loads(line).get("code") for line in written.splitlines()][-1] == "bad-address"
     assert answer.__cause__ is None
     assert answer.__suppress_context__
 
@@ -218,6 +220,8 @@ HEAVY = (
     "psycopg",
     "boto3",
     "geoalchemy2",
+    "filelock",
+    "pglast",
     "rich_argparse",
     "rich",
     "aws_xray_sdk",

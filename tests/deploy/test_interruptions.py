@@ -66,7 +66,7 @@ def test_a_statement_that_runs_when_the_time_is_over_is_cancelled_and_its_revisi
 
     answer = function.invoke({}, seconds=6)
 
-    assert answer.error == "WorkLeft"
+    assert answer.error == "MigrationIncomplete"
     assert "The time of this call was over" in answer.text
     assert "one done; left: two" in answer.text
     assert "whole" in tables(plain_url)
@@ -165,7 +165,7 @@ def test_a_database_that_cannot_be_reached_is_named(
         cloudformation("Create")
     )
 
-    assert answer.error == "NothingListens"
+    assert answer.error == "Unreachable"
     assert f"127.0.0.1:{port}" in answer.text
     assert "s3cr3t" not in answer.text + answer.log
 

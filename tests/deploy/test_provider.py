@@ -121,7 +121,7 @@ def test_an_archive_that_is_not_the_one_the_stack_means_is_refused_before_anythi
     before = tables(plain_url)
     newer = function.invoke(cloudformation("Update", properties={"HeadRevision": "base1"}))
 
-    assert older.error == "WrongArchive"
+    assert older.error == "UnknownRevision"
     assert "asks for base3, and the archive of this function ends at base2" in older.text
     assert before == set()
     assert newer.payload["Data"]["Revision"] == "base2"
@@ -196,6 +196,6 @@ def test_another_run_is_waited_for_and_then_asked_about_again(
 
     assert set(framework.payload) == {"PhysicalResourceId"}
     assert asked.payload == {"IsComplete": False}
-    assert by_hand.error == "WorkLeft"
+    assert by_hand.error == "MigrationIncomplete"
     assert "Another run is at work (process" in by_hand.text
     assert not working.result().failed

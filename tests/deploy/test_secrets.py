@@ -202,10 +202,8 @@ def test_an_error_shows_none_in_its_texts_its_fields_and_the_variables_of_our_fr
 
     assert {
         "WrongPassword",
-        "NothingListens",
+        "Unreachable",
         "BadAddress",
-        "BadSecret",
-        "MissingSetting",
         "RevisionFailed",
     } <= classes
     assert printed.leaks(*secrets) == []

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import text
 
-from dbschema.sessions.errors import NotATenant
+from dbschema.sessions.errors import BadIdentity
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,7 +56,7 @@ def test_what_cannot_be_stored_is_the_clients_error(
 def test_a_token_without_a_tenant_is_refused(load: Callable[[str], Any], application_url: str) -> None:
     module = load("lambda_handler/handler.py")
 
-    with pytest.raises(NotATenant):
+    with pytest.raises(BadIdentity, match="is not the id of a tenant"):
         module.handler(event("nobody"), None)
 
     module.engine().dispose()

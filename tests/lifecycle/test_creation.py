@@ -10,7 +10,8 @@ from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
 from dbschema import create_tenant
-from dbschema.lifecycle.errors import BadTenant, NotTransactional, TenantExists
+from dbschema.errors import NoTransaction, TenantExists
+from dbschema.lifecycle.errors import LifecycleError
 from dbschema.models import TenantStatus
 from dbschema.sessions import tenant_session
 from dbschema.sessions.errors import ForeignTenant
@@ -140,7 +141,7 @@ def test_an_id_that_another_slug_has_is_refused(a_database: Callable[..., Engine
 def test_what_is_no_slug_is_refused_and_nothing_stays(a_database: Callable[..., Engine], slug: str) -> None:
     engine = a_database()
 
-    with engine.connect() as connection, pytest.raises(BadTenant):
+    with engine.connect() as connection, pytest.raises(LifecycleError, match=r"^The tenant is refused: "):
         create_tenant(connection, "Corner Bakery", slug)
 
     with engine.connect() as connection:
@@ -150,5 +151,5 @@ def test_what_is_no_slug_is_refused_and_nothing_stays(a_database: Callable[..., 
 def test_a_connection_that_commits_each_statement_is_refused(a_database: Callable[..., Engine]) -> None:
     engine = a_database().execution_options(isolation_level="AUTOCOMMIT")
 
-    with engine.connect() as connection, pytest.raises(NotTransactional):
+    with engine.connect() as connection, pytest.raises(NoTransaction):
         create_tenant(connection, "Corner Bakery", "corner-bakery")

@@ -20,19 +20,9 @@ from pytest_postgresql.janitor import DatabaseJanitor
 from sqlalchemy import Engine, MetaData, NullPool, create_engine, text
 
 from dbschema import create_tenant
+from dbschema.errors import MissingPrivilege, NoSuchTenant, TenantExists
 from dbschema.lifecycle import export_tenant, import_tenant, remove_tenant
-from dbschema.lifecycle.errors import (
-    BadExport,
-    BadRows,
-    FolderTaken,
-    LifecycleError,
-    MustOwnTables,
-    NoSuchTenant,
-    OtherSchema,
-    Refused,
-    TenantExists,
-    UndeclaredTables,
-)
+from dbschema.lifecycle.errors import BadExport, LifecycleError, OtherSchema, UndeclaredTables
 from dbschema.lifecycle.manifest import MANIFEST, parse
 from dbschema.models import metadata as models
 
@@ -166,7 +156,7 @@ def test_rows_of_another_tenant_are_refused_whoever_imports(
     change(export, "domain_configurations", str(tenant), str(neighbour))
 
     for role in (engine, acting_as(engine, "member"), acting_as(engine, "owner")):
-        with pytest.raises(BadRows, match=f"1 of them belong to another tenant than {tenant}"):
+        with pytest.raises(BadExport, match=f"1 of them belong to another tenant than {tenant}"):
             import_tenant(role, export)
 
     assert rows_of(engine) == before
@@ -175,7 +165,7 @@ def test_rows_of_another_tenant_are_refused_whoever_imports(
 def test_another_tenants_own_row_is_refused(engine: Engine, tenant: UUID, export: Path) -> None:
     change(export, "tenants", str(tenant), str(uuid4()))
 
-    with pytest.raises(BadRows, match="another tenant"):
+    with pytest.raises(BadExport, match="another tenant"):
         import_tenant(engine, export)
 
 
@@ -226,7 +216,7 @@ def test_rows_that_postgresql_cannot_read_are_refused_with_their_line(  # noqa: 
     if old == "T":
         restate(export, "domain_configurations", columns=[["tenant_id", "uuid"]])
 
-    with pytest.raises((BadRows, OtherSchema), match=reason):
+    with pytest.raises((BadExport, OtherSchema), match=reason):
         import_tenant(engine, export)
 
     assert rows_of(engine) == before
@@ -239,7 +229,7 @@ def test_rows_that_contradict_each_other_are_refused(
     data = next(export.glob("*_role_metric_visibility.copy")).read_text()
     change(export, "role_metric_visibility", data, data + data.splitlines(keepends=True)[0])
 
-    with pytest.raises(BadRows, match=r"role_metric_visibility.*duplicate key"):
+    with pytest.raises(BadExport, match=r"role_metric_visibility.*duplicate key"):
         import_tenant(engine, export)
 
     assert rows_of(engine) == before
@@ -325,7 +315,7 @@ def test_an_import_that_would_be_recorded_is_refused(
     export_tenant(engine, tenant, tmp_path / "export", metadata=own)
     remove_tenant(engine, tenant, metadata=own)
 
-    with pytest.raises(MustOwnTables, match="does not own devices"):
+    with pytest.raises(MissingPrivilege, match="does not own devices"):
         import_tenant(acting_as(engine, "member"), tmp_path / "export", metadata=own)
 
 
@@ -338,7 +328,7 @@ def test_a_role_that_may_not_read_is_told_what(
     with engine.begin() as connection:
         connection.execute(text(f"REVOKE SELECT ON alembic_version FROM {role.url.username}"))
 
-    with pytest.raises(Refused, match="alembic_version: permission denied"):
+    with pytest.raises(MissingPrivilege, match="alembic_version: permission denied"):
         export_tenant(role, neighbour, tmp_path / "export")
 
     assert list(tmp_path.iterdir()) == []
@@ -349,7 +339,7 @@ def test_an_export_overwrites_nothing(engine: Engine, tmp_path: Path) -> None:
         neighbour = connection.execute(text("SELECT id FROM tenants")).scalar_one()
     (tmp_path / "there").mkdir()
 
-    with pytest.raises(FolderTaken):
+    with pytest.raises(LifecycleError, match="nothing is overwritten"):
         export_tenant(engine, neighbour, tmp_path / "there")
 
 
@@ -418,7 +408,7 @@ def test_any_manifest_is_read_or_refused(engine: Engine, export: Path, rows_of: 
         place[path[-1]] = value
         (export / MANIFEST).write_text(json.dumps(manifest))
 
-        with pytest.raises(LifecycleError):
+        with pytest.raises((LifecycleError, TenantExists)):
             import_tenant(engine, export)
 
     check()

@@ -50,7 +50,7 @@ from sqlalchemy.types import TypeDecorator
 
 from dbschema import bulk_load, geography_point
 from dbschema.loading import BadRows
-from dbschema.loading.errors import UnsupportedModel
+from dbschema.loading.errors import WrongCall
 from dbschema.models import GeoPoint
 
 if TYPE_CHECKING:
@@ -440,5 +440,5 @@ class Child(Parent):
 
 
 def test_a_model_of_two_tables_is_refused(own: Session) -> None:
-    with pytest.raises(UnsupportedModel, match="Child is no model with one table"):
+    with pytest.raises(WrongCall, match="Child is no model with one table"):
         bulk_load(own, Child, [{"id": 1}])

@@ -15,10 +15,8 @@ from dbschema.migrations.baseline import baseline, without_foreign
 from dbschema.migrations.errors import (
     BrokenScripts,
     DatabaseNewer,
-    ForeignTables,
-    NotAtHead,
-    NothingToAdopt,
     RunnerBusy,
+    UnexpectedState,
 )
 from dbschema.migrations.history import History
 from dbschema.migrations.timeouts import Timeouts
@@ -136,14 +134,14 @@ def test_a_second_time_it_compares_and_records_nothing(built: str) -> None:
 
 
 def test_an_empty_database_is_to_be_upgraded(fresh_database: str) -> None:
-    with pytest.raises(NothingToAdopt, match="dbschema upgrade"):
+    with pytest.raises(UnexpectedState, match=r"no table.*dbschema upgrade"):
         baseline(fresh_database, compare)
 
     assert current(fresh_database) == ()
 
 
 def test_the_refusal_of_an_upgrade_names_the_way_of_adoption(built: str) -> None:
-    with pytest.raises(ForeignTables, match="dbschema baseline"):
+    with pytest.raises(UnexpectedState, match="dbschema baseline"):
         runner.upgrade(built)
 
 
@@ -151,10 +149,9 @@ def test_a_database_with_an_older_revision_is_to_be_upgraded(fresh_database: str
     history: Path = write_history(one='op.execute("CREATE TABLE a (id int)")', two="pass")
     runner.upgrade(fresh_database, "one", location=history)
 
-    with pytest.raises(NotAtHead) as caught:
+    with pytest.raises(UnexpectedState, match="has a revision already, one, and the newest one is two"):
         baseline(fresh_database, lambda _: (), location=history)
 
-    assert (caught.value.current, caught.value.head) == ("one", "two")
     assert current_of(fresh_database, history) == ("one",)
 
 

@@ -14,6 +14,7 @@ from alembic.config import Config
 from sqlalchemy import text
 
 from clock import Clock, FastForward
+from dbschema import _retry
 from dbschema.connect import opener, resolve
 from dbschema.errors import UnknownRevision
 from dbschema.migrations import errors, guard, lock, runner
@@ -48,7 +49,8 @@ def compiles(request: pytest.FixtureRequest) -> bool:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The time of a run: it passes by the pauses between attempts alone, however long the attempts take."""
     clock = Clock()
-    monkeypatch.setattr(guard, "time", clock)
+    for module in (guard, _retry):
+        monkeypatch.setattr(module, "time", clock)
     return clock
 
 
@@ -56,7 +58,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 def fast_forward(monkeypatch: pytest.MonkeyPatch) -> FastForward:
     """The time of a run, which a test can put forward."""
     clock = FastForward()
-    monkeypatch.setattr(guard, "time", clock)
+    for module in (guard, _retry):
+        monkeypatch.setattr(module, "time", clock)
     return clock
 
 

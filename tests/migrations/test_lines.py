@@ -190,28 +190,28 @@ def test_steps_are_counted_over_all_lines(project: Project, fresh_database: str)
 
 
 @pytest.mark.parametrize(
-    ("target", "error"),
+    ("target", "error", "says"),
     [
-        ("shop@lib1", UnknownRevision),
-        ("store@head", UnknownRevision),
-        ("+1, shop1", UnknownRevision),
-        ("head-1", errors.AmbiguousRevision),
-        ("shop2+1", errors.OutOfRange),
-        ("lib1-2", errors.OutOfRange),
-        ("base", errors.WrongDirection),
+        ("shop@lib1", UnknownRevision, "There is no revision"),
+        ("store@head", UnknownRevision, "There is no revision"),
+        ("+1, shop1", UnknownRevision, "There is no revision"),
+        ("head-1", errors.WrongTarget, "is the beginning of several"),
+        ("shop2+1", errors.WrongTarget, "counts too far"),
+        ("lib1-2", errors.WrongTarget, "counts too far"),
+        ("base", errors.WrongTarget, "is no target for"),
     ],
 )
 def test_what_names_no_place_is_refused_before_a_connection_is_made(
-    project: Project, target: str, error: type[Exception]
+    project: Project, target: str, error: type[Exception], says: str
 ) -> None:
-    with pytest.raises(error):
+    with pytest.raises(error, match=says):
         runner.upgrade("postgresql://nobody@127.0.0.1:1/nothing", target, location=project.ini)
 
 
 def test_a_downgrade_to_what_is_not_applied_is_none(project: Project, fresh_database: str) -> None:
     runner.upgrade(fresh_database, "lib2", location=project.ini)
 
-    with pytest.raises(errors.WrongDirection):
+    with pytest.raises(errors.WrongTarget, match="is no target for downgrade"):
         runner.downgrade(fresh_database, "shop1", location=project.ini)
 
 
@@ -252,7 +252,7 @@ def test_two_revisions_of_a_line_at_once_are_no_place(project: Project, fresh_da
     with psycopg.connect(address) as connection:
         connection.execute("INSERT INTO alembic_version VALUES ('lib1')")
 
-    with pytest.raises(errors.SeveralRevisions):
+    with pytest.raises(errors.UnexpectedState, match="several revisions at once"):
         runner.upgrade(fresh_database, location=project.ini)
 
 

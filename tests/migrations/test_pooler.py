@@ -219,7 +219,7 @@ def test_a_pool_that_shares_its_sessions_is_refused_and_left_clean(
     url = pooled(pooler, "transaction", rotate=rotate)
     warm_up(url, sessions)
 
-    with pytest.raises(errors.PooledConnection):
+    with pytest.raises(errors.PooledConnection, match="pooler in transaction mode"):
         runner.upgrade(url, location=write_history(one='op.execute("CREATE TABLE t ()")'))
 
     with plain_engine.connect() as connection:
@@ -244,13 +244,13 @@ def test_behind_rds_proxy_a_run_with_work_is_refused_by_name(fresh_database: str
     direct = connect.resolve(fresh_database)
     behind = replace(direct, proxy=True)
 
-    with pytest.raises(errors.BehindProxy, match=r"RDS Proxy.*writer endpoint.*DB_HOST"):
+    with pytest.raises(errors.PooledConnection, match=r"RDS Proxy.*writer endpoint.*DB_HOST"):
         runner.upgrade(behind)
     before = runner.status(behind)
     runner.upgrade(direct)
 
     assert before.current == ()
     assert runner.upgrade(behind).steps == ()
-    with pytest.raises(errors.BehindProxy):
+    with pytest.raises(errors.PooledConnection, match="RDS Proxy"):
         runner.downgrade(behind, "base")
     assert runner.status(behind).up_to_date

@@ -11,7 +11,7 @@ from sqlalchemy import create_engine, inspect, make_url, text
 from sqlalchemy.pool import NullPool
 
 from dbschema.connect import opener, resolve
-from dbschema.errors import ConnectError, UnknownRevision
+from dbschema.errors import ConnectError, MissingPrivilege, NotWritable, UnknownRevision
 from dbschema.migrations import compilation, errors, lock, runner
 from dbschema.migrations.timeouts import Timeouts
 
@@ -186,27 +186,27 @@ def test_a_downgrade_to_base_leaves_nothing(fresh_database: str, engine: Engine,
 
 
 @pytest.mark.parametrize(
-    ("command", "target", "error"),
+    ("command", "target", "error", "says"),
     [
-        ("upgrade", "nonsense", UnknownRevision),
-        ("upgrade", "aaaa1111x", UnknownRevision),
-        ("upgrade", "aaa", UnknownRevision),
-        ("upgrade", "", UnknownRevision),
-        ("upgrade", "nonsense+1", UnknownRevision),
-        ("upgrade", "aaaa", errors.AmbiguousRevision),
-        ("upgrade", "head+1", errors.OutOfRange),
-        ("upgrade", "base-1", errors.OutOfRange),
-        ("upgrade", "base", errors.WrongDirection),
-        ("upgrade", "-1", errors.WrongDirection),
-        ("downgrade", "nonsense", UnknownRevision),
-        ("downgrade", "aaaa", errors.AmbiguousRevision),
-        ("downgrade", "+1", errors.WrongDirection),
+        ("upgrade", "nonsense", UnknownRevision, "There is no revision"),
+        ("upgrade", "aaaa1111x", UnknownRevision, "There is no revision"),
+        ("upgrade", "aaa", UnknownRevision, "There is no revision"),
+        ("upgrade", "", UnknownRevision, "There is no revision"),
+        ("upgrade", "nonsense+1", UnknownRevision, "There is no revision"),
+        ("upgrade", "aaaa", errors.WrongTarget, "is the beginning of several"),
+        ("upgrade", "head+1", errors.WrongTarget, "counts too far"),
+        ("upgrade", "base-1", errors.WrongTarget, "counts too far"),
+        ("upgrade", "base", errors.WrongTarget, "is no target for"),
+        ("upgrade", "-1", errors.WrongTarget, "is no target for"),
+        ("downgrade", "nonsense", UnknownRevision, "There is no revision"),
+        ("downgrade", "aaaa", errors.WrongTarget, "is the beginning of several"),
+        ("downgrade", "+1", errors.WrongTarget, "is no target for"),
     ],
 )
 def test_a_target_that_is_none_is_refused_before_a_connection_is_made(
-    scripts: Scripts, command: str, target: str, error: type[Exception]
+    scripts: Scripts, command: str, target: str, error: type[Exception], says: str
 ) -> None:
-    with pytest.raises(error):
+    with pytest.raises(error, match=says):
         getattr(runner, command)(NOWHERE, target, location=scripts.folder)
 
 
@@ -219,17 +219,16 @@ def test_a_good_target_leads_to_the_database(scripts: Scripts) -> None:
 def test_a_count_beyond_the_end_changes_nothing(
     fresh_database: str, engine: Engine, scripts: Scripts
 ) -> None:
-    with pytest.raises(errors.OutOfRange) as caught:
+    with pytest.raises(errors.WrongTarget, match="from base there are 3 steps"):
         runner.upgrade(fresh_database, "+4", location=scripts.folder)
 
-    assert (caught.value.start, caught.value.possible) == ("base", 3)
     assert tables(engine) == set()
 
 
 def test_a_downgrade_cannot_go_up(fresh_database: str, scripts: Scripts) -> None:
     runner.upgrade(fresh_database, "aaaa1111", location=scripts.folder)
 
-    with pytest.raises(errors.WrongDirection, match="dbschema upgrade bbbb3333"):
+    with pytest.raises(errors.WrongTarget, match="dbschema upgrade bbbb3333"):
         runner.downgrade(fresh_database, "bbbb3333", location=scripts.folder)
 
 
@@ -293,10 +292,9 @@ def test_a_database_that_holds_foreign_tables_is_refused_and_left_alone(
         connection.execute(text("CREATE VIEW their_view AS SELECT 1"))
     before = tables(engine)
 
-    with pytest.raises(errors.ForeignTables) as caught:
+    with pytest.raises(errors.UnexpectedState) as caught:
         runner.upgrade(fresh_database, location=scripts.folder)
 
-    assert len(caught.value.tables) == 8
     assert "their_view, theirs_0" in str(caught.value)
     assert "and 3 more" in str(caught.value)
     assert tables(engine) == before
@@ -348,9 +346,10 @@ def test_a_database_at_several_revisions_is_refused_also_where_newer_ones_are_to
 
     for go in (lambda: runner.upgrade(fresh_database, location=scripts.folder, tolerate_newer=True),
                lambda: runner.downgrade(fresh_database, "base", location=scripts.folder)):  # fmt: skip
-        with pytest.raises(errors.SeveralRevisions) as caught:
+        with pytest.raises(errors.UnexpectedState) as caught:
             go()
-        assert set(caught.value.current) == {"aaaa2222", other}
+        revisions = ", ".join(sorted(("aaaa2222", other)))
+        assert f"stands at several revisions at once ({revisions})" in caught.value.what
 
     found = runner.status(fresh_database, location=scripts.folder)
     assert not found.up_to_date
@@ -360,14 +359,14 @@ def test_a_database_at_several_revisions_is_refused_also_where_newer_ones_are_to
 def test_a_role_without_create_on_the_schema_is_refused_with_the_statement_to_run(
     limited: str, engine: Engine, scripts: Scripts
 ) -> None:
-    with pytest.raises(errors.MayNotCreate) as caught:
+    with pytest.raises(MissingPrivilege) as caught:
         runner.upgrade(limited, location=scripts.folder)
 
     with engine.begin() as connection:
-        connection.execute(text(caught.value.statement))
+        connection.execute(text(str(caught.value.statement)))
     run = runner.upgrade(limited, location=scripts.folder)
 
-    assert caught.value.statement.startswith("GRANT CREATE ON SCHEMA public TO ")
+    assert str(caught.value.statement).startswith("GRANT CREATE ON SCHEMA public TO ")
     assert run.after == "bbbb3333"
 
 
@@ -375,7 +374,7 @@ def test_a_role_without_a_schema_is_refused(limited: str, engine: Engine, script
     with engine.begin() as connection:
         connection.execute(text(f"ALTER ROLE {make_url(limited).username} SET search_path = nowhere"))
 
-    with pytest.raises(errors.MayNotCreate, match="no schema to create tables in"):
+    with pytest.raises(MissingPrivilege, match="no schema to create tables in"):
         runner.upgrade(limited, location=scripts.folder)
 
 
@@ -394,7 +393,7 @@ def test_a_read_only_database_is_refused(fresh_database: str, engine: Engine, sc
         name = make_url(fresh_database).database
         connection.execute(text(f"ALTER DATABASE {name} SET default_transaction_read_only = on"))
 
-    with pytest.raises(errors.NotWritable, match="default_transaction_read_only") as caught:
+    with pytest.raises(NotWritable, match="default_transaction_read_only") as caught:
         runner.upgrade(fresh_database, location=scripts.folder)
 
     assert not caught.value.recovery
@@ -557,18 +556,20 @@ def test_sql_of_a_range_is_that_of_its_revisions_in_order(
 
 
 @pytest.mark.parametrize(
-    ("span", "error"),
+    ("span", "error", "says"),
     [
-        ("nonsense:head", UnknownRevision),
-        ("base:nonsense", UnknownRevision),
-        ("a:b:c", UnknownRevision),
-        ("aaaa:head", errors.AmbiguousRevision),
-        ("+1", errors.NeedsDatabase),
-        ("-1:head", errors.NeedsDatabase),
+        ("nonsense:head", UnknownRevision, "There is no revision"),
+        ("base:nonsense", UnknownRevision, "There is no revision"),
+        ("a:b:c", UnknownRevision, "There is no revision"),
+        ("aaaa:head", errors.WrongTarget, "is the beginning of several"),
+        ("+1", errors.WrongTarget, "counts from the revision of a database"),
+        ("-1:head", errors.WrongTarget, "counts from the revision of a database"),
     ],
 )
-def test_sql_of_a_range_that_is_none_is_refused(scripts: Scripts, span: str, error: type[Exception]) -> None:
-    with pytest.raises(error):
+def test_sql_of_a_range_that_is_none_is_refused(
+    scripts: Scripts, span: str, error: type[Exception], says: str
+) -> None:
+    with pytest.raises(error, match=says):
         runner.sql(span, location=scripts.folder)
 
 
@@ -603,7 +604,7 @@ def test_a_default_schema_that_the_revisions_do_not_speak_of_is_refused(fresh_da
         name = connection.scalar(text("SELECT current_database()"))
         connection.execute(text(f"ALTER DATABASE {name} SET search_path = app, public"))
 
-    with pytest.raises(errors.WrongSchema, match=r"would stand in schema .app.*SET search_path = public"):
+    with pytest.raises(MissingPrivilege, match=r"would stand in schema .app.*SET search_path = public"):
         runner.upgrade(fresh_database)
 
     with engine.connect() as connection:

@@ -8,7 +8,13 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import Connection, insert, select, text, update
 
-from dbschema.errors import SeedError
+from dbschema.errors import (
+    MissingPrivilege,
+    NoSuchTenant,
+    NotMigrated,
+    NoTransaction,
+    TenantsHidden,
+)
 from dbschema.models import (
     AgentDefinition,
     DomainConfiguration,
@@ -18,7 +24,6 @@ from dbschema.models import (
     metadata,
 )
 from dbschema.seeds import reference
-from dbschema.seeds.errors import MayNotWrite, NoSuchTenant, NotMigrated, NoTransaction, TenantsHidden
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -155,7 +160,7 @@ def test_an_unknown_tenant_is_refused_and_nothing_is_written(tenants: Connection
     with pytest.raises(NoSuchTenant) as caught:
         reference.apply(tenants, [FIRST, stranger])
 
-    assert caught.value.tenant_id == stranger
+    assert caught.value.tenant == stranger
     assert count(tenants, "agent_definitions") == 0
 
 
@@ -227,7 +232,7 @@ def test_a_transaction_of_the_caller_is_the_callers_to_end(tenants: Connection) 
 def test_a_failure_leaves_the_transaction_of_the_caller_usable(tenants: Connection) -> None:
     tenants.execute(text("UPDATE tenants SET tenant_name = 'Kept'"))
 
-    with pytest.raises(SeedError):
+    with pytest.raises(NoSuchTenant):
         reference.apply(tenants, [uuid4()])
     tenants.commit()
 
@@ -251,7 +256,7 @@ def test_a_role_that_may_not_write_is_told_so(
 ) -> None:
     session = session_of("reader")
 
-    with pytest.raises(MayNotWrite, match="GRANT dbschema_app") as caught:
+    with pytest.raises(MissingPrivilege, match="GRANT dbschema_app") as caught:
         reference.apply(session, [FIRST])
 
     assert caught.value.table in {"agent_definitions", "role_metric_visibility"}

@@ -9,7 +9,7 @@ import pytest
 
 from dbschema.server import PrivateServer, default_home
 from dbschema.server.account import default_account
-from dbschema.server.errors import BadHome, BelongsToOther, NotWritable
+from dbschema.server.errors import BadHome, NotOurs
 from dbschema.server.home import Home, State, new_password
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class TestReadOnly:
             folder.chmod(0o555)
         server = PrivateServer(folder / "home")
 
-        with pytest.raises(NotWritable, match="DBSCHEMA_HOME") as caught:
+        with pytest.raises(BadHome, match=r"cannot write in .*DBSCHEMA_HOME") as caught:
             server.start()
 
         assert caught.value.path == folder / "home"
@@ -167,7 +167,7 @@ class TestPassword:
         home.write_password("first")
         monkeypatch.setattr("pathlib.Path.read_text", refuse)
 
-        with pytest.raises(BelongsToOther):
+        with pytest.raises(NotOurs, match="belongs to the user"):
             home.read_password()
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import platform
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +14,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dbschema.server.install import System
+
+
+def read_from(monkeypatch: pytest.MonkeyPatch, *files: Path) -> None:
+    """Let the standard library read one of these files, whatever the system."""
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(platform, "_os_release_candidates", tuple(map(str, files)))
+    monkeypatch.setattr(platform, "_os_release_cache", None)
 
 
 @pytest.mark.parametrize(
@@ -26,17 +35,21 @@ if TYPE_CHECKING:
         ("", "other"),
     ],
 )
-def test_the_family_of_a_linux_system_is_read_from_its_own_words(
-    folder: Path, os_release: str, system: System
+def test_the_family_of_a_linux_system_is_read_from_its_release_file(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, os_release: str, system: System
 ) -> None:
     (folder / "os-release").write_text(os_release)
+    read_from(monkeypatch, folder / "none", folder / "os-release")
 
-    assert this_system(folder / "os-release", "linux") == system
+    assert this_system() == system
 
 
-def test_other_systems_are_known_without_such_a_file(folder: Path) -> None:
-    assert this_system(folder / "none", "darwin") == "macos"
-    assert this_system(folder / "none", "linux") == "other"
+def test_other_systems_need_no_release_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read_from(monkeypatch, folder / "none")
+    assert this_system() == "other"
+
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert this_system() == "macos"
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
 import threading
 from typing import TYPE_CHECKING
 
+import filelock
 import pytest
 
 from dbschema.server.errors import ServerBusy
@@ -100,3 +102,22 @@ def test_a_lock_file_that_is_a_link_is_refused(folder: Path) -> None:
         pass
 
     assert (folder / "victim").read_text() == "precious"
+
+
+def test_a_read_only_disk_needs_no_lock(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody can start a server there, and a server that runs can be stopped."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(filelock.FileLock, "acquire", refuse)
+
+    with exclusive(folder / "lock"):
+        pass
+
+
+def test_another_failure_of_the_lock_file_is_raised(folder: Path) -> None:
+    (folder / "lock").mkdir()
+
+    with pytest.raises(IsADirectoryError), exclusive(folder / "lock"):
+        pass

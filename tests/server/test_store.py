@@ -11,7 +11,7 @@ import pytest
 
 from dbschema.server import store as stores
 from dbschema.server.account import Account, default_account
-from dbschema.server.errors import NotWritable
+from dbschema.server.errors import BadHome
 from dbschema.server.store import MARKER, Store, find_store, make_store
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ def test_when_there_is_no_place_at_all_the_reason_is_told(
     monkeypatch.setattr(stores, "default_account", lambda: account)
     monkeypatch.setattr(Account, "can_enter", lambda self, folder: False)
 
-    with pytest.raises(NotWritable, match="cannot enter") as caught:
+    with pytest.raises(BadHome, match=r"cannot write in .*cannot enter") as caught:
         make_store(folder)
 
     assert caught.value.path == folder

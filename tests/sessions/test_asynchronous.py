@@ -11,15 +11,10 @@ from sqlalchemy import func, insert, select, text
 from sqlalchemy.exc import DBAPIError, PendingRollbackError
 from sqlalchemy.orm import load_only
 
+from dbschema.errors import NoTransaction
 from dbschema.models import AgentClass, AgentDefinition, Incident
 from dbschema.sessions import AsyncTenantSession, TenantSession, async_tenant_session, create_async_engine
-from dbschema.sessions.errors import (
-    ForeignTenant,
-    NotATenant,
-    NoTransaction,
-    RoleNotTaken,
-    TransactionControl,
-)
+from dbschema.sessions.errors import BadIdentity, ForeignTenant, RoleNotTaken, TransactionControl
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -101,7 +96,7 @@ async def test_a_version_that_is_not_there_to_be_compared_is_forged_in_vain(
 async def test_what_the_other_refuses_is_refused(
     async_engine: AsyncEngine, place: Any, mine: Any, theirs: Any
 ) -> None:
-    with pytest.raises(NotATenant):
+    with pytest.raises(BadIdentity, match="is not the id of a tenant"):
         async_tenant_session(async_engine, "nobody")
     async with async_tenant_session(async_engine, mine.id) as session:
         with pytest.raises(ForeignTenant):

@@ -11,7 +11,7 @@ from sqlalchemy import make_url, text
 from sqlalchemy.pool import AsyncAdaptedQueuePool, NullPool, QueuePool
 
 import dbschema
-from dbschema.connect.errors import NoAddress, NoAddressInLambda
+from dbschema.connect.errors import NoAddress
 from dbschema.errors import BadAddress
 from dbschema.sessions import create_async_engine, create_engine, tenant_session
 
@@ -79,7 +79,7 @@ def test_without_an_address_there_is_no_engine(monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(NoAddress):
         create_engine()
     monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "orders")
-    with pytest.raises(NoAddressInLambda):
+    with pytest.raises(NoAddress, match="Lambda function"):
         create_async_engine()
 
 

@@ -10,9 +10,10 @@ from sqlalchemy import NullPool, event, func, select, text
 from sqlalchemy.exc import DBAPIError, OperationalError, PendingRollbackError
 from sqlalchemy.orm import Session
 
+from dbschema.errors import NoTransaction
 from dbschema.models import Incident
 from dbschema.sessions import create_engine, tenant_session
-from dbschema.sessions.errors import NoTransaction, RoleNotTaken, TransactionControl
+from dbschema.sessions.errors import RoleNotTaken, TransactionControl
 
 if TYPE_CHECKING:
     from pathlib import Path

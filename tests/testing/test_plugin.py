@@ -147,7 +147,7 @@ def test_a_factory_makes_a_row_of_every_model(quick_project: Project) -> None:
 import pytest
 from sqlalchemy import inspect
 from dbschema.models import Base
-from dbschema.testing.errors import UnknownAttribute
+from dbschema.testing.errors import TestingError
 from dbschema.models import Message, User
 
 MODELS = sorted((mapper.class_ for mapper in Base.registry.mappers), key=lambda model: model.__name__)
@@ -165,7 +165,7 @@ def test_given_values_and_relationships_count(db_factory):
     assert (user.username, user.is_active, message.content) == ("anna", False, "Hello")
 
 def test_a_misspelt_attribute_is_refused(db_factory):
-    with pytest.raises(UnknownAttribute, match="usrname"):
+    with pytest.raises(TestingError, match="usrname"):
         db_factory.make(User, usrname="anna")
 """)
 
@@ -358,7 +358,7 @@ def new_role(server: TestServer) -> Iterator[Callable[[str], str]]:
 @pytest.mark.parametrize(
     ("attributes", "told"),
     [
-        ("", "MayNotCreateDatabases"),
+        ("", "TestingError: No database for the tests can be made beside"),
         ("CREATEDB CREATEROLE", 'permission denied to create extension "postgis"'),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -25,13 +26,14 @@ from sqlalchemy.dialects.postgresql import INET, JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from dbschema import verify
+from dbschema.catalog import snapshot as snapshots
 from dbschema.ddl import Extension, declare
 from dbschema.geography import GeoPoint, geography_point
 from dbschema.mixins import AppendOnly, TenantScoped, Timestamped, Versioned, foreign_key
 from dbschema.models import metadata as models
 from dbschema.naming import NAMING_CONVENTION
-from dbschema.types import checked_text, json_array, pattern
-from dbschema.verify.behaviour.checks import IMPLIED, wrong_values
+from dbschema.types import checked, checked_text, json_array, pattern
+from dbschema.verify.behaviour.checks import NO_EXAMPLE, check_constraints, example
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,7 +54,7 @@ class Thing(Versioned, TenantScoped, Timestamped, Own):
 
     code: Mapped[str] = mapped_column(String(12))
     colour: Mapped[Colour] = checked_text(Colour)
-    currency: Mapped[str] = pattern("^[A-Z]{3}$")
+    currency: Mapped[str] = pattern("^[A-Z]{3}$", sample="XTS")
     names: Mapped[list[Any]] = json_array()
     price: Mapped[Decimal]
     bought_on: Mapped[date]
@@ -156,13 +158,46 @@ def test_tables_of_an_application_are_verified_like_ours(connection: Connection)
     }
 
 
-def test_a_role_that_may_build_nothing_finds_them_well(connection: Connection) -> None:
+def test_a_role_that_may_build_nothing_finds_them_well_by_their_snapshot(connection: Connection) -> None:
+    snapshot = snapshots.take(connection, Own.metadata)
+    connection.execute(text("SET LOCAL ROLE dbschema_app"))
+
+    report = verify.run(connection, metadata=Own.metadata, snapshot=snapshot)
+
+    assert report.failures == ()
+    assert report.of("tables")[0].detail == (
+        f"catalog with the snapshot made on PostgreSQL {snapshot.server}: "
+        f"role dbschema_app may not CREATE in database {connection.engine.url.database}"
+    )
+
+
+def test_without_a_snapshot_nothing_is_compared_and_the_report_says_so(connection: Connection) -> None:
     connection.execute(text("SET LOCAL ROLE dbschema_app"))
 
     report = verify.run(connection, metadata=Own.metadata)
 
-    assert report.failures == ()
-    assert report.of("tables")[0].detail.startswith("names, types and flags")
+    assert [(check.group, check.name) for check in report.failures] == [("tables", "comparison")]
+    assert "there is no snapshot of these models; run dbschema compile" in report.failures[0].detail
+
+
+@pytest.mark.parametrize("damage", ["ALTER TABLE things ALTER note SET DEFAULT 'x'", ""])
+def test_a_snapshot_of_another_server_is_named_if_something_differs(
+    connection: Connection, damage: str
+) -> None:
+    """A default, which is compared letter by letter, is seen by a role that may build nothing."""
+    taken = snapshots.take(connection, Own.metadata)
+    if damage:
+        connection.execute(text(damage))
+    connection.execute(text("SET LOCAL ROLE dbschema_app"))
+
+    report = verify.run(connection, metadata=Own.metadata, snapshot=replace(taken, server=9))
+
+    assert [check.name for check in report.failures if check.group == "tables"] == (
+        ["things"] if damage else []
+    )
+    named = f"this server is PostgreSQL {taken.server}" in report.of("tables")[0].detail
+    assert named == bool(damage)
+    assert "snapshot made on PostgreSQL 9" in report.of("tables")[0].detail
 
 
 def test_their_damage_is_found(connection: Connection) -> None:
@@ -205,8 +240,96 @@ def test_tables_that_are_nobodys_business_are_left_alone(connection: Connection)
 
 
 @pytest.mark.parametrize("table", models.sorted_tables, ids=lambda table: table.name)
-def test_a_wrong_value_is_known_for_every_check_of_our_models(table: Any) -> None:
-    """A CHECK that is added tomorrow needs one too: in WRONG_VALUES, unless it comes with a column's type."""
-    checks = {str(item.name) for item in table.constraints if isinstance(item, CheckConstraint)}
+def test_every_check_of_our_models_has_an_example_that_it_rejects(table: Any) -> None:
+    """A CHECK that is added tomorrow needs one too: declare it with `checked`."""
+    assert [item.name for item in check_constraints(table) if example(item) is None] == []
 
-    assert checks - IMPLIED == {name for name, _ in wrong_values(table)}
+
+def test_every_example_of_our_models_is_rejected_by_postgresql(
+    database: str, connect: Callable[..., Connection]
+) -> None:
+    report = verify.run(connect(database))
+
+    assert report.untried == ()
+    tables = {table.fullname for table in models.sorted_tables if check_constraints(table)}
+    assert {check.name for check in report.of("values") if check.passed} == tables
+
+
+class Checks(DeclarativeBase):
+    metadata = models.__class__(naming_convention=NAMING_CONVENTION)
+
+
+class Box(TenantScoped, Checks):
+    __tablename__ = "boxes"
+    __tenant_reference__ = None
+    __table_args__ = (
+        checked("width > 0", name="width", rejects={"width": 0}),
+        checked("height >= 0", name="height", rejects={"height": -1}, implied_by="flat"),
+        checked("height > width", name="flat", rejects={"height": 2, "width": 3}),
+        checked(
+            "made_on < sold_on", name="sold", rejects={"made_on": date(2001, 1, 2), "sold_on": "2001-01-01"}
+        ),
+        checked("NOT tags @> '[1]'", name="tags_without_one", rejects={"tags": lambda: [1]}),
+        CheckConstraint("depth <> 7", name="depth"),
+    )
+
+    width: Mapped[int]
+    height: Mapped[int] = mapped_column(info={"sample": 2})
+    depth: Mapped[int | None]
+    made_on: Mapped[date | None]
+    sold_on: Mapped[date | None]
+    tags: Mapped[list[Any]] = json_array()
+    code: Mapped[str] = pattern("^[0-9]{3}[a-c]$", sample=lambda: "123a")
+
+
+@pytest.fixture
+def boxes(fresh_database: str, connect: Callable[..., Connection]) -> Connection:
+    connection = connect(fresh_database)
+    Checks.metadata.create_all(connection)
+    connection.commit()
+    return connection
+
+
+def test_examples_of_an_application_are_tried_and_a_check_without_one_is_named(boxes: Connection) -> None:
+    report = verify.run(boxes, metadata=Checks.metadata)
+
+    assert report.failures == ()
+    assert report.ok
+    assert [(check.name, check.detail) for check in report.of("values")] == [
+        ("boxes", "wrong values refused by 7 checks"),
+        ("boxes.ck_boxes_depth", NO_EXAMPLE),
+    ]
+    assert [check.name for check in report.untried] == ["boxes.ck_boxes_depth"]
+    assert report.total == len(report.checks) - 1
+    assert report.as_dict()["untried"] == 1
+    assert str(report.untried[0]).startswith("- boxes.ck_boxes_depth: not tried")
+
+
+@pytest.mark.parametrize("name", ["width", "flat", "sold", "tags", "tags_without_one", "code"])
+def test_a_check_that_no_longer_rejects_its_example_fails(boxes: Connection, name: str) -> None:
+    boxes.execute(text(f"ALTER TABLE boxes DROP CONSTRAINT ck_boxes_{name}"))
+
+    report = verify.run(boxes, metadata=Checks.metadata)
+
+    (wrong,) = [check for check in report.failures if check.group == "values"]
+    assert f"ck_boxes_{name} does not refuse a wrong value" in wrong.detail
+
+
+def test_a_column_whose_value_cannot_be_guessed_asks_for_a_sample(
+    fresh_database: str, connect: Callable[..., Connection]
+) -> None:
+    class Guessed(DeclarativeBase):
+        metadata = models.__class__(naming_convention=NAMING_CONVENTION)
+
+    class Code(TenantScoped, Guessed):
+        __tablename__ = "codes"
+        __tenant_reference__ = None
+
+        code: Mapped[str] = pattern("^[0-9]{3}[a-c]$")
+
+    connection = connect(fresh_database)
+    Guessed.metadata.create_all(connection)
+
+    report = verify.run(connection, metadata=Guessed.metadata)
+
+    assert any("give the column info={'sample': …}" in check.detail for check in report.failures)

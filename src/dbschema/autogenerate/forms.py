@@ -51,6 +51,7 @@ def built(op: ops.CreateIndexOp) -> list[ops.MigrateOperation]:
 
 
 def dropped(op: ops.CreateIndexOp) -> ops.DropIndexOp:
+    """Return the operation that drops an index, CONCURRENTLY and only if it exists."""
     return ops.DropIndexOp(
         str(op.index_name),
         str(op.table_name),
@@ -104,6 +105,7 @@ def _compiler() -> Any:
 
 
 def table_of(constraint: Constraint) -> str:
+    """Return the table of a constraint, as SQL."""
     return qualified(constraint.table.schema, constraint.table.name)
 
 

@@ -64,6 +64,7 @@ class ObjectOp(MigrateOperation):
         raise NotImplementedError
 
     def reverse(self) -> ObjectOp:
+        """Return the operation that undoes this one."""
         raise NotImplementedError
 
     def to_diff_tuple(self) -> tuple[Any, ...]:
@@ -87,6 +88,7 @@ class CreateObjectOp(ObjectOp):
         return ((self.object, statement) for statement in self.object.create())
 
     def reverse(self) -> DropObjectOp:
+        """Return the operation that undoes this one."""
         return DropObjectOp(self.object)
 
 
@@ -106,6 +108,7 @@ class DropObjectOp(ObjectOp):
 
     @property
     def position(self) -> int:
+        """The place of the operation in the revision; tables are at 0."""
         order = self.object.order
         # What stands on tables goes before them; a function goes last of all, as defaults and CHECKs may call it.
         return -int(order) if order > Phase.TABLE or self.returns else int(Phase.GRANT) + int(order)
@@ -114,6 +117,7 @@ class DropObjectOp(ObjectOp):
         return ((self.object, statement) for statement in self.object.drop())
 
     def reverse(self) -> CreateObjectOp:
+        """Return the operation that undoes this one."""
         return CreateObjectOp(self.object)
 
 
@@ -145,12 +149,14 @@ class AlterObjectOp(ObjectOp):
         return ((self.object, statement) for statement in self.forward)
 
     def reverse(self) -> AlterObjectOp:
+        """Return the operation that undoes this one."""
         if self.before is None or self.after is None:
             raise TypeError("AlterObjectOp needs both objects")
         details = {name: (wanted, found) for name, (found, wanted) in self.details.items()}
         return AlterObjectOp(self.after, self.before, self.backward, self.forward, details)
 
     def to_diff_tuple(self) -> tuple[Any, ...]:
+        """Return the operation as Alembic's tuple, for a report."""
         return (*super().to_diff_tuple(), self.details)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import text
 
+from dbschema._alembic import add_name_filter
 from dbschema.autogenerate import render
 
 if TYPE_CHECKING:
@@ -52,9 +53,7 @@ def _leave_out_extension_tables(autogen_context: AutogenContext) -> None:
     def is_ours(name: str | None, kind: str, parents: MutableMapping[str, Any]) -> bool:
         return kind != "table" or (parents.get("schema_name"), name) not in owned
 
-    # The list that Alembic makes of `include_name`. Filtering its result instead would have it reflect tables whose
-    # types nobody knows.
-    autogen_context._name_filters.append(is_ours)  # noqa: SLF001
+    add_name_filter(autogen_context, is_ours)
 
 
 def _render_our_types(opts: dict[str, Any]) -> None:

@@ -62,23 +62,29 @@ class Rebuilt(DatabaseObject):
 
     @property
     def identity(self) -> Identity:
+        """The identity of the object, by which two declarations are compared."""
         return self.named
 
     @property
     def table_key(self) -> tuple[str | None, str] | None:
+        """Schema and name of the table that the object belongs to."""
         return (self.named.schema, self.named.table) if self.named.table else None
 
     @property
     def order(self) -> Phase:
+        """The phase in which the object is created."""
         return self.made
 
     def create(self) -> tuple[str, ...]:
+        """Return the statements that create the object."""
         return self.made_by
 
     def drop(self) -> tuple[str, ...]:
+        """Return the statements that drop the object."""
         return self.removed_by
 
     def definition(self) -> tuple[str, ...]:
+        """Return the definition, which two objects are compared by."""
         return (self.defined_by,)
 
 

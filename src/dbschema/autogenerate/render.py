@@ -5,12 +5,13 @@ from __future__ import annotations
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any, Literal
 
-from alembic.autogenerate.render import render_op, renderers
+from alembic.autogenerate import renderers
 from alembic.operations import ops
 from geoalchemy2 import Geography, Geometry, Raster
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
+from dbschema._alembic import render_operation
 from dbschema.autogenerate.forms import adding
 from dbschema.autogenerate.operations import ObjectOp
 from dbschema.autogenerate.statements import AutocommitOp, NoteOp, StatementsOp
@@ -28,7 +29,7 @@ def _render_statements(autogen_context: AutogenContext, op: ObjectOp | Statement
 
 @renderers.dispatch_for(AutocommitOp)
 def _render_outside(autogen_context: AutogenContext, op: AutocommitOp) -> list[str]:
-    lines = [line for each in op.ops for line in render_op(autogen_context, each)]
+    lines = [line for each in op.ops for line in render_operation(autogen_context, each)]
     if not lines:
         return []
     prefix = autogen_context.opts["alembic_module_prefix"] or ""

@@ -25,9 +25,11 @@ class StatementsOp(MigrateOperation):
         self.statements, self.backward = tuple(forward), tuple(backward)
 
     def reverse(self) -> Self:
+        """Return the operation that undoes this one."""
         return type(self)(self.backward, self.statements)
 
     def to_diff_tuple(self) -> tuple[Any, ...]:
+        """Return the operation as Alembic's tuple, for a report."""
         return ("execute", *self.statements)
 
 
@@ -42,6 +44,7 @@ class IfMissingOp(CreateIndexOp):
         self.__dict__.update(index.__dict__, if_not_exists=True)
 
     def reverse(self) -> StatementsOp:  # type: ignore[override]  # it has nothing to take back
+        """Return the operation that undoes this one."""
         return StatementsOp(())
 
 

@@ -40,7 +40,7 @@ def check(
     Raises:
         CatalogError: the comparison cannot be made; the error says what is missing.
     """
-    from dbschema.catalog import fingerprint, shadow  # noqa: PLC0415  imports SQLAlchemy, which `known` does without
+    from dbschema.catalog import fingerprint, shadow  # noqa: PLC0415  imports SQLAlchemy, which `snapshot` does without
 
     with entered(connection) as cursor:
         place = locate(cursor, version_table)

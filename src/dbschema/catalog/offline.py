@@ -6,11 +6,9 @@ from functools import partial
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy.dialects.postgresql import psycopg as psycopg_dialect
-from sqlalchemy.dialects.postgresql.base import PGDDLCompiler
-from sqlalchemy.engine.mock import MockConnection
 from sqlalchemy.schema import CreateIndex
 
+from dbschema._sqlalchemy import MetadataConnection, PGDDLCompiler, offline_dialect
 from dbschema.catalog.moving import moved
 from dbschema.ddl.objects import Phase
 from dbschema.ddl.registry import declared
@@ -25,16 +23,6 @@ if TYPE_CHECKING:
 
 COMPILING = RLock()
 """GeoAlchemy2 takes indexes off a table while `create_all()` is at it: a second thread would miss them."""
-
-LEARNED = (
-    "server_version_info",
-    "default_schema_name",
-    "supports_smallserial",
-    "supports_identity_columns",
-    "supports_virtual_generated_columns",
-    "_backslash_escapes",
-)
-"""What a dialect has learned from its server, and compiles by."""
 
 NOT_IN_A_SCHEMA = ("extension", "role")
 """Kinds of declared objects that a throw-away schema cannot hold."""
@@ -63,7 +51,7 @@ class _Compiler(PGDDLCompiler):
         return super().visit_foreign_key_constraint(constraint, **kw)  # type: ignore[no-untyped-call]  # SQLAlchemy's
 
 
-class _StandIn(MockConnection):
+class _StandIn(MetadataConnection):
     """Takes what `create_all()` and other listeners send; the registry's own objects are made in `statements`."""
 
     dbschema_tables_only = True
@@ -74,11 +62,7 @@ def dialect_like(initialised: Dialect, plain: Plain) -> Dialect:
 
     Percent signs stay single, for no driver will format them, and no index is made concurrently.
     """
-    dialect: Any = psycopg_dialect.dialect(paramstyle="named")  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
-    for name in LEARNED:
-        if hasattr(initialised, name):
-            setattr(dialect, name, getattr(initialised, name))
-    dialect._supports_create_index_concurrently = False  # noqa: SLF001  the only switch there is
+    dialect = offline_dialect(initialised)
     dialect.ddl_compiler = partial(_Compiler, plain)
     return dialect  # type: ignore[no-any-return]  # see above
 

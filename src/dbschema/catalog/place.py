@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dbschema.catalog.asking import ask
-from dbschema.catalog.errors import NoDefaultSchema
+from dbschema.catalog.errors import no_default_schema
 from dbschema.identity import sql_string
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def locate(cursor: Any, version_table: str = VERSION_TABLE) -> Place:
     (row,) = ask(cursor, PLACE.format(version_table=sql_string(version_table)))
     default_schema, database, user, extension_schemas, owners, keywords = row
     if default_schema is None:
-        raise NoDefaultSchema(database)
+        raise no_default_schema(database)
     return Place(
         default_schema,
         database,

@@ -236,18 +236,23 @@ class Everything(Plain):
         super().__init__((), "")
 
     def takes_element(self, element: Any) -> bool:  # noqa: ARG002  as in Plain
+        """Return False: no DDL element is left out."""
         return False
 
     def takes_object(self, item: DatabaseObject) -> bool:  # noqa: ARG002  as in Plain
+        """Return False: no declared object is left out."""
         return False
 
     def takes_index(self, element: CreateIndex, statement: str) -> bool:  # noqa: ARG002  as in Plain
+        """Return False: no index is left out."""
         return False
 
     def takes_key(self, key: Constraint, body: str) -> bool:  # noqa: ARG002  as in Plain
+        """Return False: no key is left out."""
         return False
 
     def takes_foreign_key(self, key: ForeignKeyConstraint) -> bool:  # noqa: ARG002  as in Plain
+        """Return False: no foreign key is left out."""
         return False
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from psycopg import errors as server_errors
 
 from dbschema.catalog.asking import ask, reason
-from dbschema.catalog.errors import MissingExtension, MissingRight, MissingRole, ReadOnly
+from dbschema.catalog.errors import may_not_create_schema, missing_extension, missing_role, read_only
 from dbschema.catalog.place import locate
 from dbschema.ddl.objects import Extension, Role, quote
 
@@ -46,15 +46,15 @@ def require_rights(cursor: Any, place: Place) -> None:
     """Raise where the models cannot be built at all.
 
     Raises:
-        ReadOnly: the transaction may only read, as on a standby.
-        MissingRight: the role may not create a schema in the database.
+        NotWritable: the transaction may only read, as on a standby.
+        MissingPrivilege: the role may not create a schema in the database.
     """
-    ((may_create, read_only, recovery),) = ask(cursor, RIGHTS)
-    if read_only:
-        raise ReadOnly(place.database, recovery=recovery)
+    ((may_create, may_only_read, recovery),) = ask(cursor, RIGHTS)
+    if may_only_read:
+        raise read_only(place.database, recovery=recovery)
     if not may_create:
         statement = f"GRANT CREATE ON DATABASE {quote(place.database)} TO {quote(place.user)}"
-        raise MissingRight(place.database, place.user, statement)
+        raise may_not_create_schema(place.database, place.user, statement)
 
 
 def may_use_temporary_tables(cursor: Any) -> bool:
@@ -67,7 +67,7 @@ def provide(cursor: Any, place: Place, objects: Sequence[DatabaseObject]) -> Pla
     """Create the declared extensions and roles that are missing; gives the place as it is then.
 
     Raises:
-        MissingExtension, MissingRole: one cannot be created.
+        CatalogError, MissingPrivilege: one cannot be created.
     """
     installed = {name for (name,) in ask(cursor, "SELECT extname::text FROM pg_extension")}
     extensions = [item for item in objects if isinstance(item, Extension) and item.name not in installed]
@@ -107,9 +107,9 @@ def _create_extension(cursor: Any, extension: Extension, place: Place) -> None:
         for statement in extension.create():
             cursor.execute(statement)
     except (server_errors.FeatureNotSupported, server_errors.UndefinedFile) as error:
-        raise MissingExtension(extension.name, place.database, reason(error), installed=False) from error
+        raise missing_extension(extension.name, place.database, reason(error), installed=False) from error
     except server_errors.Error as error:
-        raise MissingExtension(extension.name, place.database, reason(error), installed=True) from error
+        raise missing_extension(extension.name, place.database, reason(error), installed=True) from error
 
 
 def _create_role(cursor: Any, role: Role, place: Place) -> None:
@@ -118,4 +118,4 @@ def _create_role(cursor: Any, role: Role, place: Place) -> None:
             cursor.execute(statement)
     except server_errors.InsufficientPrivilege as error:
         by_hand = (error.diag.message_hint or "").removeprefix("Have an administrator run: ")
-        raise MissingRole(role.name, place.user, by_hand or f"CREATE ROLE {quote(role.name)}") from error
+        raise missing_role(role.name, place.user, by_hand or f"CREATE ROLE {quote(role.name)}") from error

@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from dbschema.catalog import declarations, fingerprint, offline, prerequisites
 from dbschema.catalog.asking import ask, reason
-from dbschema.catalog.errors import ModelsRefused, TooManyLocks, Unreadable
+from dbschema.catalog.errors import models_refused, too_many_locks, unreadable
 from dbschema.catalog.place import PRINTING, VERSION_TABLE, locate, oids, search_path, settings
 from dbschema.catalog.plain import Everything, Plain
 from dbschema.catalog.transaction import entered, scratch
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from dbschema.catalog.model import Catalog
     from dbschema.catalog.place import Place
+    from dbschema.errors import CatalogError, DbSchemaError
 
 TEMPORARY = "pg_temp"
 SETTINGS = {
@@ -65,8 +66,10 @@ def build(
         positions: read the positions of columns as well.
 
     Raises:
-        CatalogError: the role may not create a schema, an extension or a role that is missing; the server refuses a
-            statement of the models, or has no room for the locks.
+        CatalogError: the server does not answer, lacks an extension, or has no room for the locks.
+        MissingPrivilege: the role may not create a schema, or a role that is missing.
+        NotWritable: the transaction is read-only.
+        DeclarationError: the server rejects a statement of the models.
     """
     with entered(connection) as cursor:
         place = locate(cursor, version_table)
@@ -105,7 +108,7 @@ class Shadow:
                 self._metadata, self._connection.dialect, self._names, self._plain
             )
         except SQLAlchemyError as error:
-            raise ModelsRefused(" ".join(str(error).split())) from error
+            raise models_refused(" ".join(str(error).split())) from error
 
     def build(self, cursor: Any, *, positions: bool = False) -> Catalog:
         """Build, read, roll back. `cursor` is of a scratch transaction, in which missing extensions and roles are made.
@@ -179,21 +182,21 @@ class Shadow:
         names = {shadow: name for name, shadow in self._names.items() if name is not None}
         return dict(sorted(names.items(), reverse=True))
 
-    def _failure(self, cursor: Any, error: psycopg.Error) -> TooManyLocks | Unreadable:
+    def _failure(self, cursor: Any, error: psycopg.Error) -> CatalogError:
         if isinstance(error, server_errors.OutOfMemory):
             ((setting,),) = ask(cursor, "SHOW max_locks_per_transaction")
-            return TooManyLocks(len(self._metadata.tables), int(setting))
-        return Unreadable(self._place.database, reason(error))
+            return too_many_locks(len(self._metadata.tables), int(setting))
+        return unreadable(self._place.database, reason(error))
 
-    def _blame(self, error: psycopg.Error) -> ModelsRefused | Unreadable:
+    def _blame(self, error: psycopg.Error) -> DbSchemaError:
         """The error that names the statement: in a batch the server does not say which one it was."""
         with scratch(self._connection) as cursor:
             for statement in [*self._setting_up(cursor), *self._statements]:
                 try:
                     cursor.execute(statement)
                 except psycopg.Error as refused:
-                    return ModelsRefused(reason(refused), statement)
-        return Unreadable(self._place.database, reason(error))
+                    return models_refused(reason(refused), statement)
+        return unreadable(self._place.database, reason(error))
 
 
 def _tells_of_the_server(error: psycopg.Error) -> bool:

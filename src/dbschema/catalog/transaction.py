@@ -13,7 +13,7 @@ import psycopg
 from psycopg.pq import TransactionStatus
 
 from dbschema.catalog.asking import reason
-from dbschema.catalog.errors import FailedTransaction, Unreadable
+from dbschema.catalog.errors import failed_transaction, unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,15 +28,14 @@ def entered(connection: Connection | psycopg.Connection) -> Iterator[Any]:
     """As `scratch`, where a caller of this package enters it: what the server says becomes an error of ours.
 
     Raises:
-        FailedTransaction: the transaction that the connection is in has failed.
-        Unreadable: the server does not answer.
+        CatalogError: the transaction that the connection is in has failed, or the server does not answer.
     """
     database = _driver(connection).info.dbname
     try:
         with scratch(connection) as cursor:
             yield cursor
     except psycopg.Error as error:
-        raise Unreadable(database, reason(error)) from error
+        raise unreadable(database, reason(error)) from error
 
 
 @contextmanager
@@ -48,13 +47,13 @@ def scratch(connection: Connection | psycopg.Connection) -> Iterator[Any]:
     Nesting works. Under autocommit, and where no transaction has begun, it has one of its own.
 
     Raises:
-        FailedTransaction: the transaction that the connection is in has failed.
+        CatalogError: the transaction that the connection is in has failed.
     """
     # What the driver knows, not SQLAlchemy: under autocommit a transaction may have been begun by hand.
     driver = _driver(connection)
     status = driver.info.transaction_status
     if status == TransactionStatus.INERROR:
-        raise FailedTransaction
+        raise failed_transaction()
     idle = status == TransactionStatus.IDLE
     cursor = driver.cursor()
     try:

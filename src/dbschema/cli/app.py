@@ -6,7 +6,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Final
 
-from dbschema.cli import adoption, checks, data, private, revisions, tenant
+from dbschema.cli import adoption, checks, compiling, data, private, revisions, tenant
 from dbschema.cli.ending import ended, interrupted
 from dbschema.cli.parser import HELP, Flag, Group, refuse, truth
 from dbschema.environment import Variable
@@ -35,7 +35,7 @@ ROOT = Group(
     """,
     {
         "Database": private.COMMANDS,
-        "Revisions": (*revisions.COMMANDS, *adoption.COMMANDS),
+        "Revisions": (*revisions.COMMANDS, *compiling.COMMANDS, *adoption.COMMANDS),
         "Checks": checks.COMMANDS,
         "Data": (*data.COMMANDS, *tenant.COMMANDS),
     },

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from dbschema.application import load_models
+from dbschema.application import load_models, load_snapshot
 from dbschema.cli.differences import difference_data, show_differences
 from dbschema.cli.ending import FOUND
 from dbschema.cli.options import Json, Models, Url
@@ -50,13 +50,15 @@ def check(url: Url = None, models: Models = None, as_json: Json = False) -> int:
 def verify(url: Url = None, models: Models = None, as_json: Json = False) -> int:
     """Check what a database holds and how it behaves, in a transaction that is rolled back. Exit code 1 where a check fails.
 
-    JSON: database, role, total, passed, failed, rate (0 to 1), checks (group, name, passed, detail).
+    JSON: database, role, total, passed, failed, untried, rate (0 to 1), checks (group, name, passed, detail, tried).
     """
     from dbschema import connect  # noqa: PLC0415  imports SQLAlchemy
     from dbschema import verify as verification  # noqa: PLC0415  as above
+    from dbschema.cli.runs import chosen_scripts  # noqa: PLC0415  as above
 
     screen = Screen(as_json=as_json)
     metadata = load_models(models)
+    snapshot = load_snapshot(chosen_scripts(None), metadata)
     settings = database(url, screen)
     group = ""
 
@@ -66,12 +68,14 @@ def verify(url: Url = None, models: Models = None, as_json: Json = False) -> int
             group = one.group
             screen.line(group)
         detail = f": {one_line(one.detail)}" if one.detail else ""
-        screen.line(f"  {screen.mark(one.passed)} {one_line(one.name)}{detail}")
+        screen.line(f"  {screen.mark(one.passed) if one.tried else one.mark} {one_line(one.name)}{detail}")
 
     with connect.translating(settings), connect.create_engine(settings).connect() as connection:
-        report = verification.run(connection, metadata=metadata, on_check=on_check)
+        report = verification.run(connection, metadata=metadata, snapshot=snapshot, on_check=on_check)
     screen.line()
     screen.line(f"{settings.place}: {report.passed} of {report.total} checks passed, {report.rate:.1%}.")
+    if report.untried:
+        screen.line(f"Not tried: {', '.join(one.name for one in report.untried)}.")
     screen.data({**report.as_dict(), "database": settings.place})
     return 0 if report.ok else FOUND
 

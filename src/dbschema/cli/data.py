@@ -2,12 +2,12 @@
 
 from typing import TYPE_CHECKING, Annotated, Any
 
-from dbschema.cli.ending import CallRefused
 from dbschema.cli.options import Json, Url
 from dbschema.cli.output import Screen, plural
 from dbschema.cli.parser import Command, Flag
 from dbschema.cli.place import database
 from dbschema.cli.runs import Progress, chosen_scripts, run_data, show_run
+from dbschema.errors import CallRefused
 
 if TYPE_CHECKING:
     from dbschema.connect import Settings

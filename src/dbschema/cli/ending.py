@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from dbschema.cli.output import coloured, one_line
-from dbschema.errors import DbSchemaError
+from dbschema.errors import CallRefused, DbSchemaError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,10 +16,6 @@ FOUND = 1
 WRONG = 2
 INTERRUPTED = 130
 BROKEN_PIPE = 141  # what a shell reports of a program that SIGPIPE ends
-
-
-class CallRefused(DbSchemaError):
-    """The command was called in a way that it does not accept."""
 
 
 def ended(command: Callable[[], int], *, debug: Callable[[], bool]) -> int:
@@ -53,7 +49,7 @@ def interrupted() -> int:
 
 def _told(error: Exception) -> str:
     if isinstance(error, DbSchemaError):
-        return str(error)
+        return f"{error} [{error.code}]"
     if isinstance(error, OSError):
         return _system(error)
     text = f"An unexpected error, {type(error).__name__}{': ' if str(error) else ''}{error}"

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any, NoReturn, TypeAlias
 
-from dbschema.cli.ending import CallRefused
+from dbschema.errors import CallRefused
 
 
 @dataclass(frozen=True)

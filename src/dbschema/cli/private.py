@@ -6,11 +6,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from dbschema.cli.ending import CallRefused
 from dbschema.cli.options import Json, Url
 from dbschema.cli.output import Screen, ask, is_terminal
 from dbschema.cli.parser import Command, Flag, Rest
 from dbschema.cli.place import database, start_private
+from dbschema.errors import CallRefused
 
 if TYPE_CHECKING:
     from dbschema.connect import Settings

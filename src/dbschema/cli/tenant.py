@@ -6,19 +6,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
+from dbschema._progress import progress_bar
 from dbschema.application import load_models
-from dbschema.cli.ending import CallRefused
 from dbschema.cli.options import Json, Models, Url
-from dbschema.cli.output import Screen, ask, is_terminal, plural
+from dbschema.cli.output import Screen, ask, plural
 from dbschema.cli.parser import Argument, Command, Flag, Group, Option, whole_number
 from dbschema.cli.place import database
+from dbschema.errors import CallRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from sqlalchemy import Engine
 
-    from dbschema.lifecycle import Progress
     from dbschema.models import Tenant
 
 Name = Annotated[str, Argument("TENANT", "Its slug or its id.")]
@@ -96,7 +96,7 @@ def export(
     metadata = load_models(models)
     with _engine(url, screen) as (place, engine):
         found = lifecycle.find_tenant(engine, name)
-        with _progress() as tell:
+        with progress_bar() as tell:
             manifest = lifecycle.export_tenant(engine, found.id, folder, metadata=metadata, on_progress=tell)
     _show_counts(screen, manifest.counts)
     screen.line(
@@ -127,7 +127,7 @@ def import_(
 
     screen = Screen(as_json=as_json)
     metadata = load_models(models)
-    with _engine(url, screen) as (place, engine), _progress() as tell:
+    with _engine(url, screen) as (place, engine), progress_bar() as tell:
         manifest = lifecycle.import_tenant(engine, folder, metadata=metadata, on_progress=tell)
     _show_counts(screen, manifest.counts)
     screen.line(f"Tenant {manifest.slug} is imported: {plural(sum(manifest.counts.values()), 'row')}.")
@@ -171,7 +171,7 @@ def remove(
         else:
             if not yes:
                 _ask(found, place)
-            with _progress() as tell:
+            with progress_bar() as tell:
                 counts = lifecycle.remove_tenant(
                     engine, found.id, batch=batch, metadata=metadata, on_progress=tell
                 ).counts
@@ -215,24 +215,6 @@ def _engine(url: str | None, screen: Screen) -> "Iterator[tuple[str, Engine]]":
     settings = database(url, screen)
     with connect.translating(settings):
         yield settings.place, connect.create_engine(settings)
-
-
-@contextmanager
-def _progress() -> "Iterator[Callable[[Progress], object] | None]":
-    """A bar for the table that is at work, on a terminal only."""
-    if not is_terminal(sys.stderr):
-        yield None
-        return
-    from rich.console import Console  # noqa: PLC0415  needed on a terminal only
-    from rich.progress import Progress as Bars  # noqa: PLC0415  as above
-
-    with Bars(console=Console(stderr=True), transient=True) as bars:
-        bar = bars.add_task("")
-
-        def tell(progress: "Progress") -> None:
-            bars.update(bar, description=progress.table, completed=progress.rows, total=progress.total)
-
-        yield tell
 
 
 def _show_counts(screen: Screen, counts: dict[str, int]) -> None:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from sqlalchemy import event
 from sqlalchemy.ext import asyncio as sqlalchemy_asyncio
-from sqlalchemy.util import await_only
 
+from dbschema._sqlalchemy import await_only
 from dbschema.connect.opening import Waiting, attach, own_parameters, refuse_old_server
 
 if TYPE_CHECKING:
@@ -52,7 +52,9 @@ class InTask(Waiting):
     blocks = False
 
     def pause(self, seconds: float) -> None:
+        """Wait for some seconds."""
         await_only(asyncio.sleep(seconds))
 
     def call(self, function: Callable[..., T], *arguments: object) -> T:
+        """Run a blocking function in a thread."""
         return await_only(asyncio.to_thread(function, *arguments))

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from dbschema.connect.errors import AwsExtraMissing, AwsRefused, BadSecret
+from dbschema.connect.errors import AwsRefused, ExtraMissing, bad_secret
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -73,9 +73,9 @@ def read_secret(name: str, source: str, stage: Stage = "AWSCURRENT") -> Secret:
         stage: which of its versions.
 
     Raises:
-        AwsExtraMissing: boto3 is not installed.
+        ExtraMissing: boto3 is not installed.
         AwsRefused: it cannot be read.
-        BadSecret: it is none of a PostgreSQL database.
+        BadAddress: it does not describe a PostgreSQL database.
     """
     with _asking(source, f"the secret {name!r}", "secretsmanager:GetSecretValue") as (session, config):
         client = session.client("secretsmanager", region_name=_region(name, session), config=config)
@@ -87,7 +87,7 @@ def read_parameters(names: Sequence[str], source: str) -> dict[str, str]:
     """Read parameters of the parameter store, encrypted ones too; those that do not exist are left out.
 
     Raises:
-        AwsExtraMissing, AwsRefused: as `read_secret`.
+        ExtraMissing, AwsRefused: as `read_secret`.
     """
     with _asking(source, f"the parameters {', '.join(names)}", "ssm:GetParameters") as (session, config):
         client = session.client("ssm", region_name=_region("", session), config=config)
@@ -102,7 +102,7 @@ def auth_token(host: str, port: int, user: str, source: str) -> str:
         host: as the cluster, instance or proxy calls itself: the token is for this name.
 
     Raises:
-        AwsExtraMissing, AwsRefused: as `read_secret`.
+        ExtraMissing, AwsRefused: as `read_secret`.
     """
     with _asking(source, f"a token for {user!r} at {host}:{port}", "rds-db:connect") as (session, config):
         known = _RDS_HOST.search(host)
@@ -122,8 +122,8 @@ def call_data_api(operation: str, cluster: str, source: str, **arguments: str) -
         arguments: of the call.
 
     Raises:
-        AwsExtraMissing: boto3 is not installed.
-        AwsRefused: the API refuses, or does not answer (`code` None).
+        ExtraMissing: boto3 is not installed.
+        AwsRefused: the API refuses, or does not answer (`aws_code` None).
     """
     action = f"rds-data:{operation.title().replace('_', '')}"
     with _asking(source, f"the Data API of {cluster}", action) as (session, _):
@@ -139,7 +139,7 @@ def _asking(source: str, thing: str, action: str) -> Iterator[tuple[Session, Con
         import boto3.session  # noqa: F401, PLC0415  an extra, and slow to import
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415  as above
     except ImportError as error:
-        raise AwsExtraMissing(source) from error
+        raise ExtraMissing(f"{source} needs boto3, which is not installed", "aws") from error
     try:
         with _quiet():
             yield _session(os.getpid(), _aws_variables()), _limits()
@@ -147,9 +147,11 @@ def _asking(source: str, thing: str, action: str) -> Iterator[tuple[Session, Con
         code = str(error.response.get("Error", {}).get("Code", ""))
         reason = _one_line(f"{code}: {error.response.get('Error', {}).get('Message', '')}")
         step = _STEPS.get(code, _OTHER_STEP).format(action=action)
-        raise AwsRefused(source, thing, reason, code=code, next_step=step) from error
+        raise AwsRefused(source, thing, reason, aws_code=code, next_step=step) from error
     except BotoCoreError as error:
-        raise AwsRefused(source, thing, _one_line(str(error)), code=None, next_step=_OTHER_STEP) from error
+        raise AwsRefused(
+            source, thing, _one_line(str(error)), aws_code=None, next_step=_OTHER_STEP
+        ) from error
 
 
 def _aws_variables() -> int:
@@ -219,12 +221,12 @@ def _parsed(text: str | None, name: str, source: str) -> Secret:
         found = None
     # Raised outside of the block above: the error of the parser carries the whole text.
     if not isinstance(found, dict):
-        raise BadSecret(source, name, "is no JSON object")
+        raise bad_secret(source, name, "is no JSON object")
     values = {key: str(value) for key, value in found.items() if value not in (None, "")}
     if missing := [key for key in ("username", "password") if key not in values]:
-        raise BadSecret(source, name, f"holds no {' and no '.join(missing)}")
+        raise bad_secret(source, name, f"holds no {' and no '.join(missing)}")
     if "postgres" not in values.get("engine", "postgres"):
-        raise BadSecret(source, name, "is that of another kind of database than PostgreSQL")
+        raise bad_secret(source, name, "is that of another kind of database than PostgreSQL")
     return Secret(
         values["username"],
         values["password"],

@@ -8,13 +8,12 @@ those that a paused database has refused.
 from __future__ import annotations
 
 import logging
-import random
 import re
-import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from dbschema._retry import Pauses, Retry
 from dbschema.connect import aws, errors
 from dbschema.connect.translation import refusal
 from dbschema.errors import ConnectError
@@ -32,8 +31,7 @@ OVER_A_CONNECTION: Final = (
 )
 """The way out where the API is not enough."""
 
-_FIRST_PAUSE: Final = 1.0
-_LONGEST_PAUSE: Final = 5.0
+_PAUSES: Final = Pauses(1.0, 5.0)
 _STATE: Final = re.compile(r";?\s*SQLState: ([0-9A-Z]{5})\b")
 _HINT: Final = re.compile(r"\bHint: (.+?)\.?\s*(?:; \w+: |$)")
 _MORE: Final = re.compile(r"\s*(?:\b(?:Hint|Detail|Where): |; (?:Position|SQLState): )")
@@ -42,39 +40,6 @@ _CLUSTER: Final = re.compile(r"arn:[\w-]+:rds:[\w-]*:\w*:cluster:(.+)")
 _UNKNOWN: Final = frozenset(
     {None, "InternalServerErrorException", "ServiceUnavailableError", "DatabaseUnavailableException", "TransactionNotFoundException"}
 )  # fmt: skip
-
-
-class StatementTooLong(ConnectError):
-    """A statement has more characters than the API takes; it was not sent."""
-
-    def __init__(self, place: str, length: int) -> None:
-        self.place, self.length = place, length
-        super().__init__(
-            f"A statement for {place} has {length:,} characters, and the RDS Data API takes no more than {LONGEST_STATEMENT:,}",
-            f"Divide it, or {OVER_A_CONNECTION}",
-        )
-
-
-class StatementTimedOut(ConnectError):
-    """A statement ran longer than the API lets one run."""
-
-    def __init__(self, place: str) -> None:
-        self.place = place
-        super().__init__(
-            f"A statement on {place} was ended, because the RDS Data API gives each one 45 s",
-            f"Divide it, or {OVER_A_CONNECTION}",
-        )
-
-
-class Unanswered(ConnectError):
-    """The answer to a call was lost: whether it was carried out is not known."""
-
-    def __init__(self, place: str, reason: str) -> None:
-        self.place, self.reason = place, reason
-        super().__init__(
-            f"{place} gave no answer: {reason}",
-            "Repeat the command: it looks first at what was done, and a transaction that was left open is rolled back",
-        )
 
 
 @dataclass(frozen=True)
@@ -125,13 +90,17 @@ class DataApi:
         Values are bool, int, float, str, lists of them, or None; of other types PostgreSQL has to make text.
 
         Raises:
-            StatementTooLong: nothing was sent.
+            DataApiUnsupported: the statement is too long; nothing was sent.
             Refusal: what PostgreSQL says, as on a connection.
             Unanswered: it is not known whether it was executed.
             AwsRefused: the API cannot be used like this.
         """
         if len(statement) > LONGEST_STATEMENT:
-            raise StatementTooLong(self.place, len(statement))
+            raise errors.DataApiUnsupported(
+                f"A statement for {self.place} has {len(statement):,} characters, "
+                f"and the RDS Data API takes no more than {LONGEST_STATEMENT:,}",
+                f"Divide it, or {OVER_A_CONNECTION}",
+            )
         named = {} if transaction is None else {"transactionId": transaction}
         answer = self._call("execute_statement", sql=statement, database=self.database, **named)
         return [tuple(map(_value, record)) for record in answer.get("records", ())]
@@ -145,20 +114,19 @@ class DataApi:
 
     def _awake(self, call: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """What `call` gives when the database has woken; one that is paused has executed nothing."""
-        began, pause, attempt = time.monotonic(), _FIRST_PAUSE, 1
+        retry = Retry(_PAUSES, self.wake_seconds)
         while True:
             try:
                 return call()
             except errors.AwsRefused as error:
-                left = began + self.wake_seconds - time.monotonic()
-                if error.code != "DatabaseResumingException":
+                left = retry.left
+                if error.aws_code != "DatabaseResumingException":
                     raise _meaning(error, self) from error
                 if left <= 0:
                     raise errors.NotReady(self, "the database is paused, and resumes") from error
-            level = logging.WARNING if attempt == 1 else logging.INFO
-            log.log(level, "%s resumes (attempt %d, %.0f s left)", self.place, attempt, left)
-            time.sleep(min(left, pause * random.uniform(0.8, 1.2)))  # noqa: S311  nothing secret
-            attempt, pause = attempt + 1, min(pause * 1.5, _LONGEST_PAUSE)
+            level = logging.WARNING if retry.attempt == 1 else logging.INFO
+            log.log(level, "%s resumes (attempt %d, %.0f s left)", self.place, retry.attempt, left)
+            retry.pause()
 
 
 @dataclass(frozen=True)
@@ -197,20 +165,26 @@ class Transaction:
 
 def _meaning(error: errors.AwsRefused, api: DataApi) -> ConnectError:
     """The error of ours for what the API answers: PostgreSQL's own words where it passes them on."""
-    text = error.reason.removeprefix(f"{error.code}: ")
+    text = error.reason.removeprefix(f"{error.aws_code}: ")
     state = _STATE.search(text)
-    if error.code == "BadRequestException" and state is None and _NO_TRANSACTION.search(text):
+    if error.aws_code == "BadRequestException" and state is None and _NO_TRANSACTION.search(text):
         # Of some versions of the API: it has forgotten a transaction, or has ended it. Nothing was refused.
-        return Unanswered(api.place, error.reason)
-    if error.code == "StatementTimeoutException":
-        return StatementTimedOut(api.place)
-    if state is not None or error.code in {"DatabaseErrorException", "BadRequestException"}:
+        return errors.Unanswered(api.place, error.reason)
+    if error.aws_code == "StatementTimeoutException":
+        # Without a SQLSTATE: it is the API that ended the statement, and not PostgreSQL.
+        return errors.Cancelled(
+            api,
+            f"A statement on {api.place} was ended, because the RDS Data API gives each one 45 s",
+            words="{reason}",
+            step=f"Divide it, or {OVER_A_CONNECTION}",
+        )
+    if state is not None or error.aws_code in {"DatabaseErrorException", "BadRequestException"}:
         hint = _HINT.search(text)
         return refusal(
             api, _MORE.split(text)[0], state=state[1] if state else None, hint=hint[1] if hint else None
         )
-    if error.code in _UNKNOWN:
-        return Unanswered(api.place, error.reason)
+    if error.aws_code in _UNKNOWN:
+        return errors.Unanswered(api.place, error.reason)
     return error
 
 

@@ -1,4 +1,4 @@
-"""What a server, or the way to it, can refuse, each as an error of its own with its facts as fields."""
+"""Errors of a connection: the address, AWS, the server and the way to it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,13 @@ if TYPE_CHECKING:
 
 
 class NoAddress(ConnectError):
-    """No address of a database is set, and there is no private server to fall back to."""
+    """No address of a database is set, and no private server may take its place.
+
+    Changed: nothing.
+    Fix: pass `--url`, or set `DATABASE_URL` or `DB_SECRET_ARN`.
+    """
+
+    code = "no-address"
 
     def __init__(
         self,
@@ -22,100 +28,117 @@ class NoAddress(ConnectError):
         super().__init__(what, next_step)
 
 
-class NoAddressInLambda(NoAddress):
+def no_address_in_lambda(function: str) -> NoAddress:
     """No address is set inside AWS Lambda, where a private server would be an empty database that nobody sees."""
-
-    def __init__(self, function: str) -> None:
-        self.function = function
-        super().__init__(
-            f"The Lambda function {function!r} is not told which database it serves",
-            "Set DB_SECRET_ARN, RDS_SECRET_ARN, DB_SSM_PREFIX or DATABASE_URL in its environment",
-        )
+    return NoAddress(
+        f"The Lambda function {function!r} is not told which database it serves",
+        "Set DB_SECRET_ARN, RDS_SECRET_ARN, DB_SSM_PREFIX or DATABASE_URL in its environment",
+    )
 
 
-class BadSetting(BadAddress):
-    """A variable of the environment holds what cannot be meant."""
-
-    def __init__(self, name: str, why: str, next_step: str = "Correct it, or unset it") -> None:
-        self.name = name
-        super().__init__(f"{name} {why}", next_step)
+def missing_part(source: str, part: str, *, holder: str, variable: str | None) -> BadAddress:
+    """Neither a variable nor the secret holds a part of the address."""
+    step = f"Set {variable}, or add it there" if variable else "Add it there"
+    return BadAddress(f"{holder}, which {source} names, holds no {part}", step)
 
 
-class MissingSetting(BadAddress):
-    """A part of the address is given neither by a variable nor by the secret."""
-
-    def __init__(self, source: str, part: str, *, holder: str, variable: str | None) -> None:
-        self.source, self.part, self.holder, self.variable = source, part, holder, variable
-        step = f"Set {variable}, or add it there" if variable else "Add it there"
-        super().__init__(f"{holder}, which {source} names, holds no {part}", step)
+def bad_secret(source: str, secret: str, why: str) -> BadAddress:
+    """A secret was read, and does not describe a database of PostgreSQL. Its content is never shown."""
+    return BadAddress(
+        f"The secret {secret}, which {source} names, {why}",
+        'Give it the form {"username": …, "password": …} of Secrets Manager',
+    )
 
 
 class DataApiUnsupported(ConnectError):
-    """The only address that is set is one of the RDS Data API, which has no sessions."""
+    """The RDS Data API cannot do this: it has no sessions, and a limit for the length of a statement.
 
-    def __init__(self, cluster: str, what: str = "what was asked for") -> None:
-        self.cluster, self.what = cluster, what
-        super().__init__(
-            f"AURORA_CLUSTER_ARN names {cluster}, and {what} is not possible through the RDS Data API: only upgrade and status are",
-            "Set DB_SECRET_ARN and DB_HOST, and run where the cluster's port can be reached",
-        )
+    Changed: nothing by this step; revisions before it stay.
+    Fix: set `DB_SECRET_ARN` and `DB_HOST`, and run where the port of the cluster can be reached.
+    """
 
-
-class AwsExtraMissing(ConnectError):
-    """The settings need AWS, and boto3 is not installed."""
-
-    def __init__(self, source: str) -> None:
-        self.source = source
-        super().__init__(f"{source} needs boto3, which is not installed", "Run: pip install 'dbschema[aws]'")
+    code = "data-api-unsupported"
 
 
-class FailoverExtraMissing(ConnectError):
-    """The settings ask for failover, and the library that knows the instances of a cluster is not installed."""
+def data_api_unsupported(cluster: str, what: str = "what was asked for") -> DataApiUnsupported:
+    """The only address that is set is that of the RDS Data API."""
+    return DataApiUnsupported(
+        f"AURORA_CLUSTER_ARN names {cluster}, and {what} is not possible through the RDS Data API: only upgrade and status are",
+        "Set DB_SECRET_ARN and DB_HOST, and run where the cluster's port can be reached",
+    )
 
-    def __init__(self) -> None:
-        super().__init__(
-            "DB_FAILOVER_SECONDS needs the AWS Advanced Python Wrapper, which is not installed",
-            "Run: pip install 'dbschema[failover]'",
-        )
+
+class ExtraMissing(ConnectError):
+    """A setting needs a library that is not installed.
+
+    Changed: nothing.
+    Fix: install the extra that the message names, such as `pip install 'dbschema[aws]'`.
+
+    Args:
+        what: the cause and its place; no full stop at its end.
+        extra: the extra of this package that brings the library.
+    """
+
+    code = "extra-missing"
+
+    def __init__(self, what: str, extra: str) -> None:
+        self.extra = extra
+        super().__init__(what, f"Run: pip install 'dbschema[{extra}]'")
 
 
 class AwsRefused(ConnectError):
-    """AWS does not give what a setting names, or cannot be asked.
+    """AWS denies access to a secret, a parameter or the Data API, or cannot be reached.
+
+    Changed: nothing.
+    Fix: grant the right that the message names, or correct the ARN; in an isolated subnet, add an interface endpoint.
 
     Args:
         source: the variable that names it.
         thing: what was asked for, such as "the secret 'arn:…'".
         reason: what AWS or its client said, on one line; never a value.
-        code: AWS's code, such as "AccessDeniedException"; None where AWS was not reached.
-        next_step: what to do about it.
+        aws_code: the code of AWS, such as "AccessDeniedException"; None if AWS was not reached.
+        next_step: what the reader can do; no full stop at its end.
     """
 
-    def __init__(self, source: str, thing: str, reason: str, *, code: str | None, next_step: str) -> None:
-        self.source, self.thing, self.reason, self.code = source, thing, reason, code
+    code = "aws-refused"
+
+    def __init__(self, source: str, thing: str, reason: str, *, aws_code: str | None, next_step: str) -> None:
+        self.source, self.thing, self.reason, self.aws_code = source, thing, reason, aws_code
         super().__init__(f"AWS gives no access to {thing}, which {source} asks for: {reason}", next_step)
 
 
-class BadSecret(ConnectError):
-    """A secret was read, and is none of a database. What it holds is never shown."""
+class Unanswered(ConnectError):
+    """The answer to a call of the RDS Data API was lost.
 
-    def __init__(self, source: str, secret: str, why: str) -> None:
-        self.source, self.secret = source, secret
+    Changed: unknown; the transaction may be committed.
+    Fix: repeat the command; it looks first at what was done.
+    """
+
+    code = "unanswered"
+
+    def __init__(self, place: str, reason: str) -> None:
+        self.place, self.reason = place, reason
         super().__init__(
-            f"The secret {secret}, which {source} names, {why}",
-            'Give it the form {"username": …, "password": …} of Secrets Manager',
+            f"{place} gave no answer: {reason}",
+            "Repeat the command: it looks first at what was done, and a transaction that was left open is rolled back",
         )
 
 
 class Refusal(ConnectError):
-    """Root of everything that a server, or the way to it, refuses.
+    """The server, or the way to it, refuses a connection or a statement; the children name the common causes.
+
+    Changed: nothing by the statement that failed; a transaction around it is rolled back.
+    Fix: remove the cause that the server names, and repeat.
 
     Args:
         settings: the database.
         reason: what libpq or the server said, on one line.
-        sqlstate: PostgreSQL's code; None where the server was not reached or said it in words only.
-        hint: the server's own next step, which goes before ours.
+        sqlstate: the SQLSTATE; None if the server was not reached or sent words only.
+        hint: the next step from the server, which replaces that of this package.
+        words, step: the two sentences of the message, with names of fields in braces; None: those of the class.
     """
 
+    code = "refused"
     words: ClassVar[str] = "{place} refuses: {reason}"
     step: ClassVar[str] = "Remove the cause and repeat"
 
@@ -126,6 +149,8 @@ class Refusal(ConnectError):
         *,
         sqlstate: str | None = None,
         hint: str | None = None,
+        words: str | None = None,
+        step: str | None = None,
     ) -> None:
         self.place, self.server, self.database = settings.place, settings.server, settings.database
         self.user, self.source = settings.user, settings.source
@@ -138,165 +163,191 @@ class Refusal(ConnectError):
             "source": self.source,
             "reason": reason,
         }
-        super().__init__(self.words.format_map(facts), (hint or self.step.format_map(facts)).rstrip("."))
+        self.is_recognised = words is not None or type(self) is not Refusal
+        what, next_step = words or self.words, step or self.step
+        super().__init__(what.format_map(facts), (hint or next_step.format_map(facts)).rstrip("."))
 
 
-class UnknownHost(Refusal):
-    """The name of the host means nothing here."""
+class WrongHost(Refusal):
+    """The host of the address cannot be resolved, or is no PostgreSQL server.
 
-    words = "The host of {place} cannot be found: {reason}"
-    step = "Check the host in {source}, and whether this machine can resolve names"
+    Changed: nothing.
+    Fix: correct host and port in the variable that the message names; check name resolution on this machine.
+    """
 
-
-class NothingListens(Refusal):
-    """There is no server at the host and port, or socket."""
-
-    words = "Nothing answers for {place}: {reason}"
-    step = "Check host and port in {source}, and that the server runs and listens there"
+    code = "wrong-host"
 
 
-class TimedOut(Refusal):
-    """No answer came in time."""
+class Unreachable(Refusal):
+    """No server listens at host and port, or none answers in time.
 
-    words = "{place} did not answer in time: {reason}"
-    step = "Check the host in {source} and the firewalls on the way; DB_WAKE_SECONDS=60 waits for a database that sleeps"
+    Changed: nothing.
+    Fix: check host, port, firewalls and security groups; `DB_WAKE_SECONDS=60` waits for a database that sleeps.
+    """
 
-
-class NotPostgres(Refusal):
-    """Something else than PostgreSQL answers at the host and port."""
-
-    words = "What answers at {server} is no PostgreSQL: {reason}"
-    step = "Check host and port in {source}"
+    code = "unreachable"
 
 
-class NoTls(Refusal):
-    """TLS is demanded by us, and the server has none."""
+class NotReady(Refusal):
+    """The server starts, stops or recovers, or its paused cluster resumes.
 
-    words = "{server} offers no TLS, and the address demands it"
-    step = "Switch TLS on in the server, or take sslmode=prefer (in the address, or as PGSSLMODE) where the way to it is safe"
+    Changed: nothing.
+    Fix: wait a moment and repeat.
+    """
 
-
-class TlsDemanded(Refusal):
-    """TLS is demanded by the server, and the connection had none."""
-
-    words = "{server} demands TLS: {reason}"
-    step = "Add sslmode=verify-full (or require) to the address from {source}"
+    code = "not-ready"
+    words = "{server} is not ready: {reason}"
+    step = "Wait a moment and repeat"
 
 
-class CertificateRefused(Refusal):
-    """The two sides do not trust each other's certificates."""
+class TlsRefused(Refusal):
+    """Client and server do not agree on TLS: one side demands it, or a certificate is not trusted.
 
-    words = "TLS with {server} fails: {reason}"
-    step = "Name the certificates of its authority with DB_SSL_ROOT_CERT (or sslrootcert in the address), or check the host's name in {source}"
+    Changed: nothing.
+    Fix: set `DB_SSL_ROOT_CERT` or `sslmode` as the message says.
+    """
+
+    code = "tls-refused"
 
 
 class WrongPassword(Refusal):
-    """User name or password is wrong, or there is no password."""
+    """The server rejects user name or password, or no password is set.
 
+    Changed: nothing.
+    Fix: correct user name and password in the variable or the secret that the message names.
+    """
+
+    code = "wrong-password"
     words = "{server} refuses the password of {user} for database {database}: {reason}"
     step = "Correct user name and password in {source}"
 
 
-class UnknownRole(Refusal):
-    """The user does not exist, or may not log in."""
-
-    words = "{server} does not let {user} in: {reason}"
-    step = "Correct the user name in {source}, or have an administrator create the role with LOGIN"
-
-
 class NotAdmitted(Refusal):
-    """The server's rules of admission have no place for us."""
+    """The role does not exist or may not log in, or `pg_hba.conf` has no entry for this connection.
 
-    words = "{server} does not admit {user} to database {database} from here: {reason}"
-    step = "Have an administrator add a line to pg_hba.conf, or connect from a place that is admitted"
+    Changed: nothing.
+    Fix: correct the user name, or have an administrator create the role with LOGIN or add a line to `pg_hba.conf`.
+    """
+
+    code = "not-admitted"
 
 
 class UnknownDatabase(Refusal):
-    """The server has no database of that name."""
+    """The server has no database with this name.
 
+    Changed: nothing.
+    Fix: correct the name, or create the database with CREATE DATABASE.
+    """
+
+    code = "unknown-database"
     words = "There is no database {database!r} at {server}"
     step = "Correct its name in {source}, or create it with CREATE DATABASE"
 
 
 class TooManyConnections(Refusal):
-    """The server, the database or the role has no connection left."""
+    """The server, the database or the role has no connection left.
 
+    Changed: nothing.
+    Fix: wait, close other clients, or raise `max_connections` or the limit of the role.
+    """
+
+    code = "too-many-connections"
     words = "{place} has no connection left: {reason}"
     step = "Wait, close other clients, or raise max_connections or the limit of the role"
 
 
-class NotReady(Refusal):
-    """The server starts, stops or recovers."""
-
-    words = "{server} is not ready: {reason}"
-    step = "Wait a moment and repeat"
-
-
 class ConnectionLost(Refusal):
-    """The connection broke while it was used."""
+    """The connection broke during its use, for example in a failover.
 
+    Changed: nothing that was not committed; committed revisions stay.
+    Fix: repeat the command; the log of the server has the cause.
+    """
+
+    code = "connection-lost"
     words = "The connection to {place} broke: {reason}"
     step = "See in the server's log why; what was not committed is undone, so repeat the command"
 
 
 class ReadOnly(Refusal):
-    """The database accepts no changes: a standby, or a read-only setting."""
+    """The server rejected a change: it is a standby, or the session is read-only.
 
+    Changed: nothing.
+    Fix: connect to the primary server (the writer endpoint), or lift `default_transaction_read_only`.
+    """
+
+    code = "read-only"
     words = "{place} accepts no changes: {reason}"
     step = "Connect to the primary server (the writer endpoint), or lift default_transaction_read_only"
 
 
 class NoWriter(Refusal):
-    """No instance of the cluster accepts changes, and none came to do so in time."""
+    """No instance of the cluster accepted changes before the deadline.
 
+    Changed: nothing.
+    Fix: check in the console that the cluster has a writer; raise `DB_FAILOVER_SECONDS` to wait longer.
+    """
+
+    code = "no-writer"
     words = "No instance of the cluster of {place} accepts changes: {reason}"
     step = "See in the console whether the cluster has a writer, and repeat; DB_FAILOVER_SECONDS tells how long to wait for one"
 
 
 class LockNotFree(Refusal):
-    """A lock could not be had in time."""
+    """A lock was not granted in time, or a deadlock was resolved against this session.
 
+    Changed: nothing by the statement that failed.
+    Fix: end long transactions (`pg_stat_activity` shows them) and repeat.
+    """
+
+    code = "lock-not-free"
     words = "Others use {place}, and a lock was not free in time: {reason}"
     step = "End long transactions (pg_stat_activity shows them) and repeat"
 
 
 class Cancelled(Refusal):
-    """A statement was cancelled, by its time limit or by an administrator."""
+    """A statement was cancelled by its time limit or by an administrator.
 
+    Changed: nothing by the statement that failed.
+    Fix: raise `statement_timeout` for the role, or repeat when the server is less busy; divide a long statement of the Data API.
+    """
+
+    code = "cancelled"
     words = "A statement on {place} was cancelled: {reason}"
     step = "Raise statement_timeout for this role, or repeat when the server is less busy"
 
 
-class NoRoom(Refusal):
-    """The server has no disk, memory or lock table left."""
-
-    words = "{place} has run out of room: {reason}"
-    step = "Free disk or memory of the server, or raise the setting that it names, and repeat"
-
-
 class NotPrivileged(Refusal):
-    """The role lacks a privilege. The server's hint, where it gives one, is the next step."""
+    """The server denied a statement, because the role lacks a privilege.
 
+    Changed: nothing by the statement that failed.
+    Fix: have an administrator run the statement that the message names, or connect as another role.
+    """
+
+    code = "not-privileged"
     words = "{user} lacks a privilege on {place}: {reason}"
     step = "Have an administrator grant it, or connect as a role that has it"
 
 
-class ExtensionUnavailable(Refusal):
-    """An extension is not installed on the server's machine."""
-
-    words = "{place} cannot have the extension: {reason}"
-    step = "Install it on the server's machine (Debian and Ubuntu: postgresql-VERSION-postgis-3), or choose a service that offers it"
-
-
 class Incomplete(Refusal):
-    """A table, column or function is not there."""
+    """A table, a column or a function that a statement needs is missing.
 
+    Changed: nothing by the statement that failed.
+    Fix: run `dbschema upgrade`; `dbschema check` shows other differences.
+    """
+
+    code = "incomplete"
     words = "{place} lacks something that is needed: {reason}"
     step = "Bring it to the head with 'dbschema upgrade'; 'dbschema check' shows what else differs"
 
 
 class ServerTooOld(ConnectError):
-    """The server is older than the schema allows."""
+    """The server has an older major version than the schema supports.
+
+    Changed: nothing.
+    Fix: upgrade the server, or connect to another one.
+    """
+
+    code = "server-too-old"
 
     def __init__(self, settings: Settings, version: str, oldest: int) -> None:
         self.place, self.version, self.oldest = settings.place, version, oldest

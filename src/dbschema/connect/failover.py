@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, Final
 import psycopg
 
 from dbschema.connect import errors
-from dbschema.connect.errors import BadSetting, FailoverExtraMissing, NoWriter
+from dbschema.connect.errors import ExtraMissing, NoWriter
 from dbschema.connect.sources import FAILOVER, FAILOVER_HOSTS
 from dbschema.connect.translation import translate
+from dbschema.errors import BadSetting
 from dbschema.secrecy import Parameters
 
 if TYPE_CHECKING:
@@ -25,8 +26,7 @@ if TYPE_CHECKING:
     from dbschema.connect.settings import Settings
 
 _GONE: Final = (
-    errors.NothingListens,
-    errors.TimedOut,
+    errors.Unreachable,
     errors.NotReady,
     errors.ConnectionLost,
     errors.TooManyConnections,
@@ -85,7 +85,7 @@ def connect(
         parameters: for `make`, with the host of the cluster or of any instance.
 
     Raises:
-        FailoverExtraMissing: the wrapper is not installed.
+        ExtraMissing: the wrapper is not installed.
         NoWriter: none was found in time.
         psycopg.Error: what the server says.
     """
@@ -93,7 +93,8 @@ def connect(
         from aws_advanced_python_wrapper import AwsWrapperConnection  # type: ignore[import-untyped]  # noqa: PLC0415  it has none, is an extra, and slow to import
         from aws_advanced_python_wrapper import errors as theirs  # noqa: PLC0415  as above
     except ImportError as error:
-        raise FailoverExtraMissing from error
+        what = "DB_FAILOVER_SECONDS needs the AWS Advanced Python Wrapper, which is not installed"
+        raise ExtraMissing(what, "failover") from error
     # What it logs is for those who ask for it; without a handler, Python would print the worst of it.
     logging.getLogger("aws_advanced_python_wrapper").addHandler(_SILENT)
 

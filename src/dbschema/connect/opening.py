@@ -7,13 +7,13 @@ tokens nor waiting are the business of whoever uses them, and no token ever stan
 from __future__ import annotations
 
 import logging
-import random
 import time
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias, TypeVar
 
 import psycopg
 
+from dbschema._retry import Pauses, Retry
 from dbschema.connect import errors
 from dbschema.secrecy import Parameters
 
@@ -29,9 +29,8 @@ T = TypeVar("T")
 
 log: Final = logging.getLogger("dbschema.connect")
 
-_ASLEEP: Final = (errors.NothingListens, errors.TimedOut, errors.NotReady)
-_FIRST_PAUSE: Final = 0.5
-_LONGEST_PAUSE: Final = 5.0
+_ASLEEP: Final = (errors.Unreachable, errors.NotReady)
+_PAUSES: Final = Pauses(0.5, 5.0)
 
 OLDEST_SERVER: Final = 15
 """The oldest major version of PostgreSQL that the schema is made for."""
@@ -199,41 +198,39 @@ class _Opener:
 
     def connect(self, make: Callable[[dict[str, Any]], Any], parameters: dict[str, Any]) -> Any:
         """A connection that `make` makes of `parameters`, perhaps at its second attempt or with another password."""
-        deadline = time.monotonic() + self._settings.wake_seconds
-        attempt, pause, began = 1, _FIRST_PAUSE, time.monotonic()
+        retry = Retry(_PAUSES, self._settings.wake_seconds, sleep=self._waiting.pause)
         while True:
             try:
-                connection = self._reach(make, self._within(deadline, parameters))
+                connection = self._reach(make, self._within(retry.left, parameters))
             except psycopg.OperationalError as error:
                 refusal = _translated(error, self._settings)
-                left = deadline - time.monotonic()
+                left = retry.left
                 if not isinstance(refusal, _ASLEEP) or left <= 0:
                     raise
-                level = logging.WARNING if attempt == 1 else logging.INFO
+                level = logging.WARNING if retry.attempt == 1 else logging.INFO
                 log.log(
                     level,
                     "%s does not answer yet (attempt %d, %.0f s left): %s",
                     self._settings.place,
-                    attempt,
+                    retry.attempt,
                     left,
                     refusal.reason,
                 )
-                # All clients of a database that wakes shall not come at once.
-                self._waiting.pause(min(left, pause * random.uniform(0.8, 1.2)))  # noqa: S311  nothing secret
-                attempt, pause = attempt + 1, min(pause * 1.5, _LONGEST_PAUSE)
+                retry.pause()
                 continue
-            if attempt > 1:
-                seconds = time.monotonic() - began
-                log.info("%s answers after %.1f s (attempt %d)", self._settings.place, seconds, attempt)
+            if retry.attempt > 1:
+                log.info(
+                    "%s answers after %.1f s (attempt %d)", self._settings.place, retry.waited, retry.attempt
+                )
             return connection
 
-    def _within(self, deadline: float, parameters: dict[str, Any]) -> dict[str, Any]:
+    def _within(self, left: float, parameters: dict[str, Any]) -> dict[str, Any]:
         """`parameters` with a limit for the one attempt that does not reach far over the deadline."""
         if self._settings.wake_seconds <= 0:
             return parameters
         limit = int(parameters.get("connect_timeout") or 0)
-        left = max(2, int(deadline - time.monotonic()) + 1)  # libpq takes 1 for 2
-        limit = min(limit, left) if limit > 0 else left
+        longest = max(2, int(left) + 1)  # libpq takes 1 for 2
+        limit = min(limit, longest) if limit > 0 else longest
         return Parameters({**parameters, "connect_timeout": limit})
 
     def _reach(self, make: Callable[[dict[str, Any]], Any], parameters: dict[str, Any]) -> Any:
@@ -291,14 +288,15 @@ class _Opener:
         try:
             previous = self._waiting.call(aws.read_secret, name, self._settings.source, "AWSPREVIOUS")
         except errors.AwsRefused as error:
-            if error.code == "ResourceNotFoundException":  # it was never rotated
+            if error.aws_code == "ResourceNotFoundException":  # it was never rotated
                 return
             raise
         yield previous, "AWSPREVIOUS"
 
     def _is_password(self, error: psycopg.OperationalError) -> bool:
         # 28P01; a server in another language says it in words that are not known, and asking once more does no harm.
-        return type(_translated(error, self._settings)) in {errors.WrongPassword, errors.Refusal}
+        refusal = _translated(error, self._settings)
+        return isinstance(refusal, errors.WrongPassword) or not refusal.is_recognised
 
     def _named(self) -> str:
         return f"The secret that {self._settings.source} names"

@@ -11,16 +11,15 @@ from typing import TYPE_CHECKING, Final
 
 from dbschema.connect.address import Address, parse
 from dbschema.connect.errors import (
-    BadSetting,
-    DataApiUnsupported,
-    MissingSetting,
     NoAddress,
-    NoAddressInLambda,
+    data_api_unsupported,
+    missing_part,
+    no_address_in_lambda,
 )
 from dbschema.connect.settings import ENVIRONMENT, FLAG, PRIVATE, Settings
 from dbschema.connect.tls import secured
 from dbschema.environment import Variable
-from dbschema.errors import ConnectError
+from dbschema.errors import BadSetting, ConnectError
 from dbschema.secrecy import Variables
 
 if TYPE_CHECKING:
@@ -133,7 +132,7 @@ def resolve(
     Raises:
         BadAddress: the first address that is set cannot be read, or lacks a part.
         NoAddress: none is set, and there is no fallback.
-        AwsExtraMissing, AwsRefused, BadSecret: AWS does not give what the variable names.
+        ExtraMissing, AwsRefused: AWS does not give what the variable names.
         DataApiUnsupported: only the RDS Data API is named.
     """
     environ = Variables(environ)
@@ -161,9 +160,9 @@ def _resolved(
     if name == PARAMETERS:
         return _from_parameters(environ)
     if name == DATA_API:
-        raise DataApiUnsupported(environ[DATA_API].strip())
+        raise data_api_unsupported(environ[DATA_API].strip())
     if function := _get(environ, _LAMBDA):
-        raise NoAddressInLambda(function)
+        raise no_address_in_lambda(function)
     if fallback is not None:
         return Settings(parse(fallback(), PRIVATE, {}), PRIVATE)
     raise NoAddress
@@ -231,7 +230,7 @@ def _from_secret(
     }
     for part, setting in (("host", host), ("name of a database", dbname)):
         if not parts[part]:
-            raise MissingSetting(source, part, holder=f"The secret {name}", variable=setting)
+            raise missing_part(source, part, holder=f"The secret {name}", variable=setting)
     number = _port(parts["port"], port if given["port"] else source)
     address = _address(secret, parts["host"], number, parts["name of a database"])
     return _settings(address, source, environ, secret=name, iam=_flag(environ, IAM), proxy=proxy)
@@ -246,7 +245,7 @@ def _from_parameters(environ: Mapping[str, str]) -> Settings:
     host, port, dbname, secret_name = (found.get(name, "").strip() for name in names)
     for name, value in zip(names, (host, port or "5432", dbname, secret_name), strict=True):
         if not value:
-            raise MissingSetting(
+            raise missing_part(
                 PARAMETERS, f"parameter {name}", holder=f"The parameter store under {prefix}", variable=None
             )
     secret = aws.read_secret(secret_name, f"{PARAMETERS} ({names[-1]})")

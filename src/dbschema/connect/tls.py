@@ -12,8 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from dbschema.connect.errors import BadSetting
 from dbschema.environment import Variable
+from dbschema.errors import BadSetting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

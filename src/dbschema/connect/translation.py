@@ -7,7 +7,7 @@ server. What is not recognised keeps the server's own sentence, so that nothing 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import psycopg
 
@@ -18,45 +18,126 @@ if TYPE_CHECKING:
     from dbschema.connect.data_api import DataApi
     from dbschema.connect.settings import Settings
 
-_BY_STATE: Final[dict[str, type[errors.Refusal]]] = {
-    "28P01": errors.WrongPassword,
-    "28000": errors.UnknownRole,
-    "3D000": errors.UnknownDatabase,
-    "53300": errors.TooManyConnections,
-    "57P03": errors.NotReady,
-    "57P01": errors.ConnectionLost,
-    "57P02": errors.ConnectionLost,
-    "57P05": errors.ConnectionLost,
-    "25006": errors.ReadOnly,
-    "55P03": errors.LockNotFree,
-    "40P01": errors.LockNotFree,
-    "57014": errors.Cancelled,
-    "53100": errors.NoRoom,
-    "53200": errors.NoRoom,
-    "42501": errors.NotPrivileged,
-    "42P01": errors.Incomplete,
-    "42703": errors.Incomplete,
-    "42883": errors.Incomplete,
-    "42704": errors.Incomplete,
-    "3F000": errors.Incomplete,
+
+class Meaning(NamedTuple):
+    """The error for one cause.
+
+    Args:
+        kind: the class.
+        words, step: the two sentences, where the class has several causes; None: those of the class.
+        keeps_hint: whether the hint of the server replaces the next step.
+    """
+
+    kind: type[errors.Refusal]
+    words: str | None = None
+    step: str | None = None
+    keeps_hint: bool = False
+
+
+_UNKNOWN_HOST: Final = Meaning(
+    errors.WrongHost,
+    "The host of {place} cannot be found: {reason}",
+    "Check the host in {source}, and whether this machine can resolve names",
+)
+_NOTHING_LISTENS: Final = Meaning(
+    errors.Unreachable,
+    "Nothing answers for {place}: {reason}",
+    "Check host and port in {source}, and that the server runs and listens there",
+)
+_TIMED_OUT: Final = Meaning(
+    errors.Unreachable,
+    "{place} did not answer in time: {reason}",
+    "Check the host in {source} and the firewalls on the way; DB_WAKE_SECONDS=60 waits for a database that sleeps",
+)
+_NOT_POSTGRES: Final = Meaning(
+    errors.WrongHost,
+    "What answers at {server} is no PostgreSQL: {reason}",
+    "Check host and port in {source}",
+)
+_NO_TLS: Final = Meaning(
+    errors.TlsRefused,
+    "{server} offers no TLS, and the address demands it",
+    "Switch TLS on in the server, or take sslmode=prefer (in the address, or as PGSSLMODE) where the way to it is safe",
+)
+_TLS_DEMANDED: Final = Meaning(
+    errors.TlsRefused,
+    "{server} demands TLS: {reason}",
+    "Add sslmode=verify-full (or require) to the address from {source}",
+)
+_CERTIFICATE: Final = Meaning(
+    errors.TlsRefused,
+    "TLS with {server} fails: {reason}",
+    "Name the certificates of its authority with DB_SSL_ROOT_CERT (or sslrootcert in the address), or check the host's name in {source}",
+)
+_UNKNOWN_ROLE: Final = Meaning(
+    errors.NotAdmitted,
+    "{server} does not let {user} in: {reason}",
+    "Correct the user name in {source}, or have an administrator create the role with LOGIN",
+)
+_NOT_ADMITTED: Final = Meaning(
+    errors.NotAdmitted,
+    "{server} does not admit {user} to database {database} from here: {reason}",
+    "Have an administrator add a line to pg_hba.conf, or connect from a place that is admitted",
+)
+_NO_ROOM: Final = Meaning(
+    errors.Refusal,
+    "{place} has run out of room: {reason}",
+    "Free disk or memory of the server, or raise the setting that it names, and repeat",
+    keeps_hint=True,
+)
+_EXTENSION_UNAVAILABLE: Final = Meaning(
+    errors.Refusal,
+    "{place} cannot have the extension: {reason}",
+    "Install it on the server's machine (Debian and Ubuntu: postgresql-VERSION-postgis-3), or choose a service that offers it",
+)
+_WRONG_PASSWORD: Final = Meaning(errors.WrongPassword)
+_UNKNOWN_DATABASE: Final = Meaning(errors.UnknownDatabase)
+_TOO_MANY: Final = Meaning(errors.TooManyConnections)
+_NOT_READY: Final = Meaning(errors.NotReady)
+_LOST: Final = Meaning(errors.ConnectionLost)
+_LOCK: Final = Meaning(errors.LockNotFree)
+_INCOMPLETE: Final = Meaning(errors.Incomplete)
+_UNRECOGNISED: Final = Meaning(errors.Refusal, keeps_hint=True)
+
+_BY_STATE: Final[dict[str, Meaning]] = {
+    "28P01": _WRONG_PASSWORD,
+    "28000": _UNKNOWN_ROLE,
+    "3D000": _UNKNOWN_DATABASE,
+    "53300": _TOO_MANY,
+    "57P03": _NOT_READY,
+    "57P01": _LOST,
+    "57P02": _LOST,
+    "57P05": _LOST,
+    "25006": Meaning(errors.ReadOnly),
+    "55P03": _LOCK,
+    "40P01": _LOCK,
+    "57014": Meaning(errors.Cancelled),
+    "53100": _NO_ROOM,
+    "53200": _NO_ROOM,
+    "42501": Meaning(errors.NotPrivileged, keeps_hint=True),
+    "42P01": _INCOMPLETE,
+    "42703": _INCOMPLETE,
+    "42883": _INCOMPLETE,
+    "42704": _INCOMPLETE,
+    "3F000": _INCOMPLETE,
 }
 
 # The first that is found in the text; the order matters.
-_BY_WORDS: Final[tuple[tuple[str, type[errors.Refusal]], ...]] = (
-    (r"no pg_hba\.conf entry .*(no encryption|SSL off)|SSL connection is required|connection is insecure", errors.TlsDemanded),
-    (r"no pg_hba\.conf entry|pg_hba\.conf rejects", errors.NotAdmitted),
-    (r"server does not support SSL", errors.NoTls),
-    (r"invalid response to SSL|expected authentication request|unsupported frontend protocol", errors.NotPostgres),
-    (r"certificate|SSL error|SSL SYSCALL|server common name|private key", errors.CertificateRefused),
-    (r"authentication failed|no password supplied|SCRAM", errors.WrongPassword),
-    (r"role \".*\" (does not exist|is not permitted to log in)", errors.UnknownRole),
-    (r"database \".*\" does not exist", errors.UnknownDatabase),
-    (r"failed to resolve host|could not translate host name|[Nn]ame or service not known", errors.UnknownHost),
-    (r"too many (clients|connections)|remaining connection slots", errors.TooManyConnections),
-    (r"(starting up|shutting down|in recovery mode|not accepting connections|not yet accepting)", errors.NotReady),
-    (r"timeout expired|timed out", errors.TimedOut),
-    (r"Connection refused|No such file or directory|No route to host|Network is unreachable|Permission denied", errors.NothingListens),
-    (r"closed the connection unexpectedly|connection reset|connection is closed|terminating connection|broken pipe|the connection is lost", errors.ConnectionLost),
+_BY_WORDS: Final[tuple[tuple[str, Meaning], ...]] = (
+    (r"no pg_hba\.conf entry .*(no encryption|SSL off)|SSL connection is required|connection is insecure", _TLS_DEMANDED),
+    (r"no pg_hba\.conf entry|pg_hba\.conf rejects", _NOT_ADMITTED),
+    (r"server does not support SSL", _NO_TLS),
+    (r"invalid response to SSL|expected authentication request|unsupported frontend protocol", _NOT_POSTGRES),
+    (r"certificate|SSL error|SSL SYSCALL|server common name|private key", _CERTIFICATE),
+    (r"authentication failed|no password supplied|SCRAM", _WRONG_PASSWORD),
+    (r"role \".*\" (does not exist|is not permitted to log in)", _UNKNOWN_ROLE),
+    (r"database \".*\" does not exist", _UNKNOWN_DATABASE),
+    (r"failed to resolve host|could not translate host name|[Nn]ame or service not known", _UNKNOWN_HOST),
+    (r"too many (clients|connections)|remaining connection slots", _TOO_MANY),
+    (r"(starting up|shutting down|in recovery mode|not accepting connections|not yet accepting)", _NOT_READY),
+    (r"timeout expired|timed out", _TIMED_OUT),
+    (r"Connection refused|No such file or directory|No route to host|Network is unreachable|Permission denied", _NOTHING_LISTENS),
+    (r"closed the connection unexpectedly|connection reset|connection is closed|terminating connection|broken pipe|the connection is lost", _LOST),
 )  # fmt: skip
 _NO_EXTENSION: Final = re.compile(r'extension "[^"]+" is not available|extension control file', re.IGNORECASE)
 _MAY_NOT_EXTEND: Final = re.compile(r'permission denied to create extension "([^"]+)"')
@@ -87,10 +168,17 @@ def refusal(
     """
     # The lines after the first repeat it for each host, or ask whether the server runs.
     reason = one_line(_LIBPQ_PREFIX.sub("", text.strip().partition("\n")[0]))
-    kind = _kind(state, text)
-    if kind is errors.NotPrivileged:
+    meaning = _meaning(state, text)
+    if meaning.kind is errors.NotPrivileged:
         hint = _grant(reason, settings) or hint
-    return kind(settings, reason, sqlstate=state, hint=one_line(hint) if hint and _keeps_hint(kind) else None)
+    return meaning.kind(
+        settings,
+        reason,
+        sqlstate=state,
+        hint=one_line(hint) if hint and meaning.keeps_hint else None,
+        words=meaning.words,
+        step=meaning.step,
+    )
 
 
 def one_line(text: str) -> str:
@@ -98,21 +186,17 @@ def one_line(text: str) -> str:
     return " ".join(text.split()).rstrip(".")
 
 
-def _kind(state: str | None, text: str) -> type[errors.Refusal]:
+def _meaning(state: str | None, text: str) -> Meaning:
     if _NO_EXTENSION.search(text) and state in {"0A000", "58P01", None}:
-        return errors.ExtensionUnavailable
+        return _EXTENSION_UNAVAILABLE
     if state is not None and state in _BY_STATE and state != "28000":
         return _BY_STATE[state]
     if state is None or state[:2] in {"08", "28"}:
         flat = " ".join(text.split())
-        for words, kind in _BY_WORDS:
+        for words, meaning in _BY_WORDS:
             if re.search(words, flat):
-                return kind
-    return errors.Refusal if state is None else _BY_STATE.get(state, errors.Refusal)
-
-
-def _keeps_hint(kind: type[errors.Refusal]) -> bool:
-    return kind in {errors.NotPrivileged, errors.NoRoom, errors.Refusal}
+                return meaning
+    return _UNRECOGNISED if state is None else _BY_STATE.get(state, _UNRECOGNISED)
 
 
 def _grant(reason: str, settings: Settings | DataApi) -> str | None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import DDL, event
 from sqlalchemy import inspect as sa_inspect
 
+from dbschema._sqlalchemy import is_part_of_metadata
 from dbschema.ddl.objects import DatabaseObject, Phase
 from dbschema.errors import DeclarationError
 from dbschema.naming import check_names
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from sqlalchemy import Connection, MetaData, Table
-    from sqlalchemy.sql.ddl import ExecutableDDLElement
+    from sqlalchemy.schema import ExecutableDDLElement
 
     from dbschema.ddl.objects import Identity
 
@@ -151,18 +152,18 @@ def _after_drop(
 
 
 def _before_create_alone(table: Table, connection: Connection, **context: Any) -> None:
-    if not context.get("_is_metadata_operation"):
+    if not is_part_of_metadata(context):
         _before_create(table.metadata, connection)
 
 
 def _after_create_alone(table: Table, connection: Connection, **context: Any) -> None:
-    if not context.get("_is_metadata_operation"):
+    if not is_part_of_metadata(context):
         for item in declared(table.metadata, [table]):
             _run(connection, item.create())
 
 
 def _before_drop_alone(table: Table, connection: Connection, **context: Any) -> None:
-    if not context.get("_is_metadata_operation"):
+    if not is_part_of_metadata(context):
         for item in reversed(declared(table.metadata, [table])):
             _run(connection, item.drop())
 

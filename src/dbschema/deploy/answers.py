@@ -57,6 +57,11 @@ def cut(text: str, limit: int = TEXT_LIMIT) -> str:
     return text[:kept] + _CUT
 
 
+def coded(text: str, code: str) -> str:
+    """`text` with the code of its error at the end, as the command line shows it too."""
+    return f"{text} [{code}]"
+
+
 def physical_id(host: str | None, database: str) -> str:
     """The id of the resource that a database is: the same for the same database, whatever happens to it."""
     whole = _UNWRITABLE.sub("?", f"dbschema:{host or 'local'}:{database}")
@@ -107,10 +112,11 @@ def success(resource: Resource, identity: str, outcome: Outcome | None) -> bytes
     return _json(body).encode()
 
 
-def failure(resource: Resource, identity: str, reason: str) -> bytes:
-    """For CloudFormation itself; `reason` is cut to what is left beside the ids."""
-    body = {"Status": "FAILED", **_ids(resource, identity), "Reason": ""}
-    body["Reason"] = cut(reason or "Unknown", min(TEXT_LIMIT, LIMIT - size(body)))
+def failure(resource: Resource, identity: str, reason: str, code: str) -> bytes:
+    """For CloudFormation itself; `reason` is cut to what is left beside the ids and the code of the error."""
+    body = {"Status": "FAILED", **_ids(resource, identity), "Reason": coded("", code)}
+    room = min(TEXT_LIMIT - len(coded("", code)), LIMIT - size(body))
+    body["Reason"] = coded(cut(reason or "Unknown", room), code)
     return _json(body).encode()
 
 

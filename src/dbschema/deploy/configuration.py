@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 from dbschema.application import named_models
-from dbschema.deploy.errors import BadFunctionSetting
+from dbschema.deploy.errors import function_setting
 from dbschema.environment import Variable
+from dbschema.errors import BadSetting
 from dbschema.migrations.location import VARIABLE as SCRIPTS
 from dbschema.secrecy import Variables
 
@@ -83,7 +84,7 @@ class Configuration:
         """What the variables say; an empty one says nothing.
 
         Raises:
-            BadFunctionSetting: names the variable.
+            BadSetting: names the variable.
         """
         environ = Variables(environ)
         models = named_models(environ)
@@ -104,19 +105,19 @@ def mode(environ: Mapping[str, str] | None = None) -> Mode:
     because whatever is wrong with the other variables has to be answered.
 
     Raises:
-        BadFunctionSetting: the variable is neither.
+        BadSetting: the variable is neither.
     """
     text = Variables(environ).get(MODE, "").strip().lower()
     if text in {"", "provider"}:
         return "provider"
     if text == "direct":
         return "direct"
-    raise BadFunctionSetting(MODE, "provider or direct")
+    raise function_setting(MODE, "provider or direct")
 
 
 def who_answers(
     *, called_directly: bool, environ: Mapping[str, str] | None = None
-) -> tuple[Mode, BadFunctionSetting | None]:
+) -> tuple[Mode, BadSetting | None]:
     """Who answers CloudFormation, and what is wrong with the setting that should say so.
 
     Args:
@@ -126,11 +127,11 @@ def who_answers(
     """
     try:
         said = mode(environ)
-    except BadFunctionSetting as error:
+    except BadSetting as error:
         return ("direct" if called_directly else "provider"), error
     if called_directly and said != "direct":
         why = "says that CDK's provider framework answers, and CloudFormation calls this function itself"
-        return "direct", BadFunctionSetting(MODE, "direct", why)
+        return "direct", function_setting(MODE, "direct", why)
     return said, None
 
 
@@ -150,7 +151,7 @@ def _scripts(environ: Mapping[str, str]) -> Path | None:
         # Of the archive, whatever the working directory is.
         return application(Path(environ.get(_ROOT, ""), text))
     except BrokenScripts as error:
-        raise BadFunctionSetting(
+        raise function_setting(
             SCRIPTS,
             "an alembic.ini, or a folder with env.py and versions/, as the archive has it",
             f"names {text!r}, which is none",
@@ -162,5 +163,5 @@ def _flag(environ: Mapping[str, str], name: str, *, default: bool) -> bool:
     if not text:
         return default
     if text not in _FLAGS:
-        raise BadFunctionSetting(name, "1 or 0")
+        raise function_setting(name, "1 or 0")
     return _FLAGS[text]

@@ -1,68 +1,83 @@
-"""What goes wrong in the function itself, beside what the runner and the connection raise."""
+"""Errors of the function itself, beside those of the runner and the connection."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dbschema.errors import DbSchemaError
+from dbschema.deploy.answers import coded
+from dbschema.errors import BadSetting, DbSchemaError, MigrationIncomplete, UnknownRevision
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+_SHOWN = 5
+"""Revisions in a message; of the others, the number."""
+
+
 class DeployError(DbSchemaError):
-    """Root of the function's own errors."""
+    """The function in AWS Lambda cannot do what an event asks for.
+
+    Changed: nothing.
+    Fix: follow the message.
+    """
+
+    code = "deploy"
 
 
 class BadEvent(DeployError):
-    """The function was called with what it does not understand. Nothing of the event is repeated: it may hold secrets."""
+    """The function was called with an event that it does not accept; the message repeats nothing of it, as it may hold secrets.
+
+    Changed: nothing.
+    Fix: send one of the events in docs/deploy.md.
+    """
+
+    code = "bad-event"
 
 
-class BadFunctionSetting(DeployError):
-    """A variable of the function's environment holds what cannot be meant."""
-
-    def __init__(self, name: str, choices: str, why: str = "holds an unknown value") -> None:
-        self.name = name
-        super().__init__(f"The variable {name} of the function {why}", f"Set it to {choices}")
+def function_setting(name: str, choices: str, why: str = "holds an unknown value") -> BadSetting:
+    """A variable of the function's environment has a value that cannot be used."""
+    return BadSetting(name, why, f"Set it to {choices}", subject=f"The variable {name} of the function")
 
 
-class DowngradeNotAllowed(DeployError):
-    """A downgrade removes data, and this function is not told that it may."""
-
-    def __init__(self, variable: str) -> None:
-        self.variable = variable
-        super().__init__(
-            "This function takes back no revisions: the data that they hold would be lost",
-            f"Where that is meant, set {variable}=1 in its environment, and unset it afterwards",
-        )
+def downgrade_not_allowed(variable: str) -> DeployError:
+    """A downgrade removes data, and the configuration of the function does not allow it."""
+    return DeployError(
+        "This function takes back no revisions: the data that they hold would be lost",
+        f"Where that is meant, set {variable}=1 in its environment, and unset it afterwards",
+    )
 
 
-class WrongArchive(DeployError):
-    """The stack asks for a revision that neither the code of this function nor the database has."""
-
-    def __init__(self, place: str, wanted: str, head: str | None) -> None:
-        self.place, self.wanted, self.head = place, wanted, head
-        super().__init__(
-            f"HeadRevision asks for {wanted}, and the archive of this function ends at {head or 'no revision'}; "
-            f"nothing was changed on {place}",
-            "Build the archive anew and deploy it together with its HeadRevision",
-        )
+def wrong_archive(place: str, wanted: str, head: str | None) -> UnknownRevision:
+    """Neither the code of the function nor the database has the revision that the stack asks for."""
+    return UnknownRevision(
+        wanted,
+        f"HeadRevision asks for {wanted}, and the archive of this function ends at {head or 'no revision'}; "
+        f"nothing was changed on {place}",
+        "Build the archive anew and deploy it together with its HeadRevision",
+    )
 
 
-class WorkLeft(DeployError):
-    """The time of one call was not enough, or another run is at work; the next call goes on."""
-
-    SHOWN = 5
-
-    def __init__(self, place: str, done: Sequence[str], left: Sequence[str], why: str) -> None:
-        self.place, self.done, self.left, self.why = place, tuple(done), tuple(left), why
-        applied = f"{_listed(done, self.SHOWN)} done" if done else "no revision done"
-        rest = f"; left: {_listed(left, self.SHOWN)}" if left else ""
-        super().__init__(f"{why}, and {place} is not at its target: {applied}{rest}", "Call again to go on")
+def work_left(place: str, done: Sequence[str], left: Sequence[str], why: str) -> MigrationIncomplete:
+    """The time of a call was not enough, or another run is at work; the next call continues."""
+    applied = f"{_listed(done, _SHOWN)} done" if done else "no revision done"
+    rest = f"; left: {_listed(left, _SHOWN)}" if left else ""
+    return MigrationIncomplete(
+        f"{why}, and {place} is not at its target: {applied}{rest}",
+        "Call again to go on",
+        done=done,
+        left=left,
+    )
 
 
 class StepTooLong(DeployError):
-    """A revision did not come to its end in a call of its own."""
+    """A revision did not finish in a call of its own.
+
+    Changed: earlier revisions stay; nothing of this one is kept.
+    Fix: split the revision, raise the timeout of the function, or run `dbschema upgrade` where no such limit exists.
+    """
+
+    code = "step-too-long"
 
     def __init__(self, place: str, revision: str, seconds: float) -> None:
         self.place, self.revision, self.seconds = place, revision, seconds
@@ -74,7 +89,13 @@ class StepTooLong(DeployError):
 
 
 class NotDelivered(DeployError):
-    """CloudFormation could not be told how it ended."""
+    """CloudFormation did not accept the answer of the function.
+
+    Changed: what the function did before; the stack does not know of it.
+    Fix: give the function a way to Amazon S3 (in isolated subnets: a gateway endpoint); Lambda repeats the call.
+    """
+
+    code = "not-delivered"
 
     def __init__(self, host: str, attempts: int, reason: str) -> None:
         self.host, self.attempts, self.reason = host, attempts, reason
@@ -90,11 +111,20 @@ def _listed(ids: Sequence[str], shown: int) -> str:
 
 
 class CallFailed(Exception):
-    """What Lambda is told of a call that failed; a child is made for each kind of error, which callers can wait for."""
+    """The error that Lambda reports for a failed call; a child for each class of errors, which callers can wait for.
+
+    Args:
+        text: the message.
+        code: the code of the error, which ends the message.
+    """
+
+    def __init__(self, text: str, code: str) -> None:
+        super().__init__(coded(text, code))
+        self.text, self.code = text, code
 
     @classmethod
-    def named(cls, name: str, text: str) -> CallFailed:
-        """One with the name of the error that it stands for."""
+    def named(cls, name: str, text: str, code: str) -> CallFailed:
+        """Return an error with the name of the class that it replaces."""
         kind = type(name, (cls,), {"__module__": cls.__module__, "__doc__": cls.__doc__})
-        failed: CallFailed = kind(text)
+        failed: CallFailed = kind(text, code)
         return failed

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Final
 from dbschema.deploy import answers, configuration
 from dbschema.deploy.configuration import Configuration
 from dbschema.deploy.deadline import Deadline
-from dbschema.deploy.errors import BadEvent, CallFailed, WorkLeft
+from dbschema.deploy.errors import BadEvent, CallFailed, work_left
 from dbschema.deploy.events import check_response_url, parse
 from dbschema.deploy.response import Responder
 from dbschema.deploy.telemetry import Telemetry, traced
-from dbschema.errors import DbSchemaError
+from dbschema.errors import DbSchemaError, MigrationIncomplete
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 log: Final = logging.getLogger("dbschema.deploy")
 
 _TELEMETRY: Final = Telemetry()
+UNEXPECTED: Final = "unexpected"
+"""The code of an error that is not one of this package."""
+
 _NOT_CREATED: Final = "dbschema:not-created"
 _FRAMES: Final = 20
 _CAUSES: Final = 4
@@ -104,7 +107,7 @@ def _work(call: Call, deadline: Deadline, wrong: DbSchemaError | None = None) ->
 def _complete(outcome: Outcome) -> Outcome:
     """`outcome`, unless something is left: whoever does not call again by himself must not take that for success."""
     if outcome.kind == "left":
-        raise WorkLeft(outcome.place, outcome.applied, outcome.left, outcome.message)
+        raise work_left(outcome.place, outcome.applied, outcome.left, outcome.message)
     return outcome
 
 
@@ -118,7 +121,7 @@ def _answer_directly(
 
     def too_late() -> bytes:
         reason = "The time of this call is over, and a revision still runs; deploy again to go on"
-        return answers.failure(resource, identity, reason)
+        return answers.failure(resource, identity, reason, MigrationIncomplete.code)
 
     responder.send_at(
         deadline.answer_at, too_late, lambda: log.error("CloudFormation was told that the time is over")
@@ -131,7 +134,8 @@ def _answer_directly(
         else:
             body = answers.success(resource, answers.physical_id(outcome.host, outcome.database), outcome)
     except BaseException as error:
-        status, body = "FAILED", answers.failure(resource, identity, str(_failed(error)))
+        failed = _failed(error)
+        status, body = "FAILED", answers.failure(resource, identity, failed.text, failed.code)
     finally:
         responder.close()
     responder.send(body)
@@ -141,9 +145,12 @@ def _answer_directly(
 def _failed(error: BaseException) -> CallFailed:
     """`error` for whoever called, with its name and a text that fits and is safe; the log gets where it came from."""
     name = type(error).__name__
+    code = error.code if isinstance(error, DbSchemaError) else UNEXPECTED
     text = _told(error)
-    log.error("%s", text, extra={"error": name, "frames": _frames(error), "causes": _causes(error)})
-    return CallFailed.named(name, answers.cut(text))
+    log.error(
+        "%s", text, extra={"error": name, "code": code, "frames": _frames(error), "causes": _causes(error)}
+    )
+    return CallFailed.named(name, answers.cut(text, answers.TEXT_LIMIT - len(answers.coded("", code))), code)
 
 
 def _frames(error: BaseException) -> list[str]:

@@ -6,12 +6,13 @@ time is over, and tries again where the network fails.
 
 from __future__ import annotations
 
-import random
+import math
 import threading
 import time
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from dbschema._retry import Pauses, Retry
 from dbschema.deploy.errors import NotDelivered
 
 if TYPE_CHECKING:
@@ -78,22 +79,22 @@ def _deliver(url: str, body: bytes, attempts: int, pause: float) -> None:
     parts = urlsplit(url)
     host = parts.hostname or ""
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    reason = ""
-    for attempt in range(attempts):
-        if attempt:
-            time.sleep(pause * 2 ** (attempt - 1) * random.uniform(0.5, 1.0))  # noqa: S311  nothing secret
+    retry = Retry(Pauses(pause, math.inf, least=0.5))
+    while True:
         try:
             status = _put(parts.scheme, host, parts.port, path, body)
         except (OSError, http.client.HTTPException) as error:
             # Of the standard library alone; none of them shows the path with its signature.
             reason = getattr(error, "strerror", None) or type(error).__name__
-            continue
-        if status < 300:
-            return
-        reason = f"HTTP {status}"
-        if status < 500:
-            raise NotDelivered(host, attempt + 1, reason)
-    raise NotDelivered(host, attempts, reason)
+        else:
+            if status < 300:
+                return
+            reason = f"HTTP {status}"
+            if status < 500:
+                raise NotDelivered(host, retry.attempt, reason)
+        if retry.attempt >= attempts:
+            raise NotDelivered(host, retry.attempt, reason)
+        retry.pause()
 
 
 def _put(scheme: str, host: str, port: int | None, path: str, body: bytes) -> int:

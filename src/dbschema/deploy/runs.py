@@ -12,7 +12,7 @@ from dbschema.application import is_known_to_hold
 from dbschema.deploy import comparison, target
 from dbschema.deploy.answers import MESSAGE, listed
 from dbschema.deploy.configuration import ALLOW_DOWNGRADE
-from dbschema.deploy.errors import DowngradeNotAllowed, StepTooLong, WrongArchive
+from dbschema.deploy.errors import StepTooLong, downgrade_not_allowed, wrong_archive
 from dbschema.deploy.events import HEAD
 from dbschema.deploy.outcome import Outcome, answered
 
@@ -105,7 +105,7 @@ def _check_archive(wanted: str, settings: Settings | DataApi, configuration: Con
     except UnknownRevision as error:
         status = runner.status(settings, location=configuration.scripts)
         if not _ids(wanted) & set(status.unknown):
-            raise WrongArchive(settings.place, wanted, status.head) from error
+            raise wrong_archive(settings.place, wanted, status.head) from error
 
 
 def _is_cancelled(error: BaseException | None) -> bool:
@@ -181,7 +181,7 @@ def _upgraded(settings: Settings | DataApi, done: Run) -> Outcome:
 def downgrade(call: Call, configuration: Configuration, deadline: Deadline) -> Outcome:
     """Take revisions back, where the configuration allows it."""
     if not configuration.allow_downgrade:
-        raise DowngradeNotAllowed(ALLOW_DOWNGRADE)
+        raise downgrade_not_allowed(ALLOW_DOWNGRADE)
     from dbschema.migrations import runner  # noqa: PLC0415  an event that needs no database comes without it
 
     settings = target.by_connections(deadline)

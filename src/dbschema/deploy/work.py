@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from dbschema.application import load_models
+from dbschema.application import load_models, load_snapshot
 from dbschema.deploy import comparison, runs, target
 from dbschema.deploy.outcome import Outcome, answered
 
@@ -96,7 +96,8 @@ def _verify(_call: Call, configuration: Configuration, deadline: Deadline) -> Ou
         deadline.enforced(),
     ):
         deadline.watch(target.driver(connection))
-        report = verify.run(connection, metadata=metadata)
+        snapshot = load_snapshot(configuration.scripts, metadata)
+        report = verify.run(connection, metadata=metadata, snapshot=snapshot)
     failures = tuple({"group": one.group, "name": one.name, "detail": one.detail} for one in report.failures)
     return answered(
         settings,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dbschema._progress import Progress
 from dbschema.lifecycle.counting import count_rows
 from dbschema.lifecycle.creation import create_tenant
 from dbschema.lifecycle.errors import LifecycleError
@@ -9,7 +10,6 @@ from dbschema.lifecycle.exporting import export_tenant
 from dbschema.lifecycle.importing import import_tenant
 from dbschema.lifecycle.listing import find_tenant, list_tenants
 from dbschema.lifecycle.manifest import Manifest, TableEntry
-from dbschema.lifecycle.progress import Progress
 from dbschema.lifecycle.removal import Removed, remove_tenant
 
 __all__ = [

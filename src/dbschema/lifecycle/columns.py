@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import text
 
 from dbschema.ddl.tenancy import POLICY_NAME
-from dbschema.lifecycle.errors import MissingTable, UndeclaredTables, translating
+from dbschema.lifecycle.errors import missing_table, translating, undeclared_tables
 from dbschema.lifecycle.session import run, same_role
 
 if TYPE_CHECKING:
@@ -50,11 +50,11 @@ def columns_of(connection: Connection, table: TenantTable) -> tuple[Column, ...]
     """The columns of a table by name, without those that the database computes.
 
     Raises:
-        MissingTable: it is not there.
+        NotMigrated: it is not there.
     """
     found = connection.execute(text(_COLUMNS), {"table": table.sql}).all()
     if not found:
-        raise MissingTable(table.name)
+        raise missing_table(table.name)
     return tuple(Column(*row) for row in found)
 
 
@@ -62,7 +62,7 @@ def revisions(connection: Connection) -> tuple[str, ...]:
     """The revisions that the database is at; none where it was not made by revisions.
 
     Raises:
-        Refused: the role may not read them.
+        MissingPrivilege: the role may not read them.
     """
     if connection.scalar(text("SELECT to_regclass(:name)"), {"name": VERSION_TABLE}) is None:
         return ()
@@ -90,10 +90,10 @@ def refuse_undeclared(connection: Connection, scope: Scope) -> None:
     )
     for table, oid in zip(scope.tables, known, strict=True):
         if oid is None:
-            raise MissingTable(table.name)
+            raise missing_table(table.name)
     query = text(
         _UNDECLARED.replace(":known", "CAST(:known AS bigint[])").replace("c.oid <>", "c.oid::bigint <>")
     )
     found = list(connection.scalars(query, {"known": known, "policy": POLICY_NAME}))
     if found:
-        raise UndeclaredTables(found)
+        raise undeclared_tables(found)

@@ -26,7 +26,7 @@ def count_rows(engine: Engine, tenant_id: UUID | str, *, metadata: MetaData | No
 
     Raises:
         NoSuchTenant: it is not there, or hidden from the role.
-        NotATenant: `tenant_id` is no UUID.
+        BadIdentity: `tenant_id` is no UUID.
     """
     scope, tenant = scope_for(metadata), exact(tenant_id)
     snapshot = engine.connect().execution_options(isolation_level="REPEATABLE READ")

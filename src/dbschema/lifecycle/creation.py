@@ -10,11 +10,11 @@ from sqlalchemy.orm import make_transient_to_detached
 
 from dbschema.lifecycle.errors import (
     UNIQUE_VIOLATION,
-    BadTenant,
-    NotTransactional,
-    TenantExists,
+    bad_tenant,
     message_of,
+    no_transaction,
     state_of,
+    tenant_exists,
     translating,
 )
 from dbschema.lifecycle.session import same_role, take_role
@@ -61,10 +61,11 @@ def create_tenant(
 
     Raises:
         TenantExists: another tenant has the slug or the id.
-        BadTenant: the database refuses name or slug.
-        NotATenant: `tenant_id` is no UUID.
+        LifecycleError: the database refuses name or slug.
+        BadIdentity: `tenant_id` is no UUID.
         ForeignTenant: `bind` is a session of another tenant.
-        SeedError: the reference data may not be written.
+        SeedError: the reference data does not fit the rows of the tenant.
+        NoTransaction, NotMigrated, MissingPrivilege: the tenant or its reference data may not be written.
     """
     own = bind.tenant_id if isinstance(bind, TenantSession) else None
     key = (own or uuid7()) if tenant_id is None else exact(tenant_id)
@@ -72,38 +73,37 @@ def create_tenant(
         raise ForeignTenant(Tenant.__name__, key, own)
     connection = bind if isinstance(bind, Connection) else bind.connection()
     if getattr(connection.connection.driver_connection, "autocommit", False):
-        raise NotTransactional
+        raise no_transaction()
     with all_or_nothing(connection), same_role(connection), acting_for(connection, key):
         take_role(connection, Tenant.__tablename__)
         values = _find(connection, key)
         if values is None:
             values = _insert(connection, {"id": key, "tenant_name": name, "slug": slug})
         elif values["slug"] != slug:
-            raise TenantExists("id", key)
+            raise tenant_exists("id", key)
         reference.reference_for(connection, key)
     return _as_object(bind, values)
 
 
 def _find(connection: Connection, tenant_id: UUID) -> dict[str, Any] | None:
     with translating("tenants"):
-        row = connection.execute(
-            select(cast("Table", Tenant.__table__)).where(Tenant.id == tenant_id)
-        ).one_or_none()
-    return None if row is None else dict(row._mapping)  # noqa: SLF001  the public name of a row's mapping
+        found = connection.execute(select(cast("Table", Tenant.__table__)).where(Tenant.id == tenant_id))
+        row = found.mappings().one_or_none()
+    return None if row is None else dict(row)
 
 
 def _insert(connection: Connection, values: dict[str, Any]) -> dict[str, Any]:
     table = cast("Table", Tenant.__table__)
     with translating("tenants"):
         try:
-            row = connection.execute(insert(table).values(values).returning(*table.columns)).one()
+            row = connection.execute(insert(table).values(values).returning(*table.columns)).mappings().one()
         except DBAPIError as error:
             if state_of(error) == UNIQUE_VIOLATION:
-                raise TenantExists("slug", values["slug"]) from error
+                raise tenant_exists("slug", values["slug"]) from error
             if state_of(error) in _REFUSED_VALUES:
-                raise BadTenant(message_of(error)) from error
+                raise bad_tenant(message_of(error)) from error
             raise
-    return dict(row._mapping)  # noqa: SLF001  the public name of a row's mapping
+    return dict(row)
 
 
 def _as_object(bind: Session | Connection, values: dict[str, Any]) -> Tenant:

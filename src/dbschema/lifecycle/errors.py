@@ -1,4 +1,4 @@
-"""Why a tenant could not be created, exported, imported or removed, and the translation of what PostgreSQL says."""
+"""Errors of creating, exporting, importing and removing a tenant, and the translation of PostgreSQL's errors."""
 
 from __future__ import annotations
 
@@ -9,7 +9,15 @@ import psycopg
 from sqlalchemy.exc import DBAPIError
 
 from dbschema.ddl.tenancy import OPERATOR_ROLE
-from dbschema.errors import DbSchemaError
+from dbschema.errors import (
+    DbSchemaError,
+    MissingPrivilege,
+    NoSuchTenant,
+    NotMigrated,
+    NoTransaction,
+    TenantExists,
+    TenantsHidden,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -24,115 +32,94 @@ _DATA = ("22", "23")
 
 
 class LifecycleError(DbSchemaError):
-    """A tenant cannot be created, exported, imported or removed."""
+    """A tenant cannot be created, exported, imported or removed.
 
+    Changed: nothing, unless the message says otherwise.
+    Fix: follow the message.
+    """
 
-class NoSuchTenant(LifecycleError):
-    """A tenant was named that the database does not have, or does not show to this session."""
-
-    def __init__(self, tenant: UUID | str) -> None:
-        self.tenant = tenant
-        super().__init__(
-            f"There is no tenant {tenant} in table tenants",
-            "See 'dbschema tenant list'; a role that row security binds finds a tenant by its id only",
-        )
-
-
-class TenantExists(LifecycleError):
-    """Another tenant has the slug or the id."""
-
-    def __init__(self, what: str, value: UUID | str) -> None:
-        self.what, self.value = what, value
-        super().__init__(
-            f"There is a tenant with the {what} {str(value)!r} already",
-            f"Choose another {what}, or remove that tenant first",
-        )
-
-
-class BadTenant(LifecycleError):
-    """Name, slug or status of a tenant are not what the database accepts."""
-
-    def __init__(self, message: str) -> None:
-        self.message = message
-        super().__init__(
-            f"The tenant is refused: {message}",
-            "A slug has up to 63 lower case letters, digits and hyphens, with no hyphen at its ends",
-        )
-
-
-class TenantsHidden(LifecycleError):
-    """The session is bound by row security and cannot list the tenants."""
-
-    def __init__(self, role: str) -> None:
-        self.role = role
-        super().__init__(
-            f"Row security hides the tenants from role {role!r}",
-            f"Connect as a member of {OPERATOR_ROLE.name} that acts as it (options=-c role={OPERATOR_ROLE.name}), or as a role"
-            " that bypasses row security; or name one tenant by its id",
-        )
-
-
-class NoTableOfTenants(LifecycleError):
-    """The MetaData has no table whose rows are the tenants, or several."""
-
-    def __init__(self, found: Sequence[str]) -> None:
-        self.found = tuple(found)
-        super().__init__(
-            f"The metadata declares {', '.join(found) or 'no table'} as the table of tenants, and there has to be one",
-            "Import dbschema.models, and give the metadata that holds its tables",
-        )
+    code = "lifecycle"
 
 
 class UndeclaredTables(LifecycleError):
-    """The database has tables with tenants' rows that the MetaData does not hold."""
+    """The models do not declare every table that holds rows of tenants, or not exactly one table of tenants.
 
-    def __init__(self, tables: Sequence[str]) -> None:
+    Changed: nothing.
+    Fix: pass the MetaData of the application that declares them (`--models` on the command line).
+
+    Args:
+        tables: the tables that are not declared; of several tables of tenants, those that are.
+        what: the situation; no full stop at its end.
+        next_step: what the caller can do; no full stop at its end.
+    """
+
+    code = "undeclared-tables"
+
+    def __init__(self, tables: Sequence[str], what: str, next_step: str) -> None:
         self.tables = tuple(tables)
-        super().__init__(
-            f"The database keeps tenants' rows in tables that the metadata does not declare: {', '.join(tables)}",
-            "Give the metadata of the application that declares them (--models on the command line)",
-        )
+        super().__init__(what, next_step)
 
 
-class MissingTable(LifecycleError):
-    """The database has not a table that the MetaData declares."""
-
-    def __init__(self, table: str) -> None:
-        self.table = table
-        super().__init__(f"The database has no table {table}", "Run 'dbschema upgrade' first")
-
-
-class Refused(LifecycleError):
-    """PostgreSQL refused a statement."""
-
-    def __init__(self, table: str, message: str) -> None:
-        self.table = table
-        super().__init__(
-            f"PostgreSQL refuses it at table {table}: {message}",
-            "Connect as the owner of the tables, or have an administrator grant what is missing",
-        )
+def undeclared_tables(tables: Sequence[str]) -> UndeclaredTables:
+    """The database has tables with rows of tenants that the MetaData does not declare."""
+    return UndeclaredTables(
+        tables,
+        f"The database keeps tenants' rows in tables that the metadata does not declare: {', '.join(tables)}",
+        "Give the metadata of the application that declares them (--models on the command line)",
+    )
 
 
-class FolderTaken(LifecycleError):
-    """The folder of an export is there already."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        super().__init__(f"{str(folder)!r} is there already, and nothing is overwritten", "Name a new folder")
+def no_table_of_tenants(found: Sequence[str]) -> UndeclaredTables:
+    """The MetaData has no table of tenants, or several."""
+    return UndeclaredTables(
+        found,
+        f"The metadata declares {', '.join(found) or 'no table'} as the table of tenants, and there has to be one",
+        "Import dbschema.models, and give the metadata that holds its tables",
+    )
 
 
 class BadExport(LifecycleError):
-    """The files are no export of a tenant, or were changed since."""
+    """The files are not an export, were changed since the export, or hold rows that the database rejects.
 
-    def __init__(self, place: str, what: str) -> None:
+    Changed: nothing.
+    Fix: use the folder as the export wrote it, or export the tenant again.
+
+    Args:
+        place: the file or the table.
+        what: what is wrong, and where; no full stop at its end.
+        next_step: what the caller can do; no full stop at its end.
+    """
+
+    code = "bad-export"
+
+    def __init__(self, place: str, what: str, next_step: str) -> None:
         self.place = place
-        super().__init__(
-            f"{place}: {what}", "Take the folder as the export wrote it, or export the tenant again"
-        )
+        super().__init__(what, next_step)
+
+
+def bad_export(place: str, what: str) -> BadExport:
+    """A file of the export is missing, malformed or changed."""
+    return BadExport(
+        place, f"{place}: {what}", "Take the folder as the export wrote it, or export the tenant again"
+    )
+
+
+def bad_rows(table: str, message: str) -> BadExport:
+    """The rows of a file cannot be read, belong to another tenant, or contradict each other or the database."""
+    return BadExport(table, f"The rows of table {table} are refused: {message}", "Nothing was written")
 
 
 class OtherSchema(LifecycleError):
-    """The database is not at the revision, or has not the columns, that the tenant was exported with."""
+    """The database has another revision, other tables or other columns than the one that the tenant was exported from.
+
+    Changed: nothing.
+    Fix: bring a database to the revision of the export, import there, upgrade it, and export from it again.
+
+    Args:
+        what: what differs; no full stop at its end.
+    """
+
+    code = "other-schema"
 
     def __init__(self, what: str) -> None:
         super().__init__(
@@ -141,27 +128,18 @@ class OtherSchema(LifecycleError):
         )
 
 
-class BadRows(LifecycleError):
-    """The rows of a file cannot be read, belong to another tenant, or contradict each other or the database."""
-
-    def __init__(self, table: str, message: str) -> None:
-        self.table = table
-        super().__init__(f"The rows of table {table} are refused: {message}", "Nothing was written")
-
-
-class MustOwnTables(LifecycleError):
-    """An import would be recorded as if somebody had made all these rows now."""
-
-    def __init__(self, role: str, tables: Sequence[str]) -> None:
-        self.role, self.tables = role, tuple(tables)
-        super().__init__(
-            f"Role {role!r} does not own {', '.join(tables)}, whose changes are recorded, so that the import would be too",
-            "Connect as the owner of the tables",
-        )
-
-
 class StillWritten(LifecycleError):
-    """A tenant gets new rows, or its rows are locked, for as long as it is being removed."""
+    """Other sessions lock the rows of a tenant, or write new ones, until the deadline of its removal.
+
+    Changed: the committed batches stay removed.
+    Fix: end the sessions that work for the tenant; then remove it again.
+
+    Args:
+        tenant: its id.
+        message: what the server answered.
+    """
+
+    code = "still-written"
 
     def __init__(self, tenant: UUID, message: str) -> None:
         self.tenant = tenant
@@ -171,25 +149,84 @@ class StillWritten(LifecycleError):
         )
 
 
-class RowsLeft(LifecycleError):
-    """Rows do not go with their tenant, because no foreign key leads from their table to the tenants."""
-
-    def __init__(self, tenant: UUID, tables: Sequence[str]) -> None:
-        self.tenant, self.tables = tenant, tuple(tables)
-        super().__init__(
-            f"Rows of tenant {tenant} would stay in {', '.join(tables)}",
-            "Give these tables a foreign key to the tenants that cascades, as TenantScoped does",
-        )
+def no_such_tenant(tenant: UUID | str) -> NoSuchTenant:
+    """The database has no such tenant, or hides it from this session."""
+    return NoSuchTenant(
+        tenant, "See 'dbschema tenant list'; a role that row security binds finds a tenant by its id only"
+    )
 
 
-class NotTransactional(LifecycleError):
-    """The connection commits each statement by itself."""
+def tenant_exists(key: str, value: UUID | str) -> TenantExists:
+    """Another tenant has the slug or the id."""
+    return TenantExists(
+        key,
+        value,
+        f"There is a tenant with the {key} {str(value)!r} already",
+        f"Choose another {key}, or remove that tenant first",
+    )
 
-    def __init__(self) -> None:
-        super().__init__(
-            "The connection is in autocommit mode, and a tenant is created or not",
-            "Give a connection with transactions",
-        )
+
+def tenants_hidden(role: str) -> TenantsHidden:
+    """The role is bound by row-level security and cannot list the tenants."""
+    return TenantsHidden(
+        role,
+        f"Connect as a member of {OPERATOR_ROLE.name} that acts as it (options=-c role={OPERATOR_ROLE.name}), or as a role"
+        " that bypasses row security; or name one tenant by its id",
+    )
+
+
+def no_transaction() -> NoTransaction:
+    """The connection commits each statement, so that a failure would leave half of a tenant."""
+    return NoTransaction(
+        "The connection is in autocommit mode, and a tenant is created or not",
+        "Give a connection with transactions",
+    )
+
+
+def missing_table(table: str) -> NotMigrated:
+    """The database lacks a table that the MetaData declares."""
+    return NotMigrated(table, f"The database has no table {table}")
+
+
+def missing_privilege(table: str, message: str) -> MissingPrivilege:
+    """PostgreSQL rejects a statement because the role lacks a privilege."""
+    return MissingPrivilege(
+        f"PostgreSQL refuses it at table {table}: {message}",
+        "Connect as the owner of the tables, or have an administrator grant what is missing",
+        table=table,
+    )
+
+
+def must_own_tables(role: str, tables: Sequence[str]) -> MissingPrivilege:
+    """The audit log would record an import by this role as if somebody had made all these rows now."""
+    return MissingPrivilege(
+        f"Role {role!r} does not own {', '.join(tables)}, whose changes are recorded, so that the import would be too",
+        "Connect as the owner of the tables",
+        role=role,
+    )
+
+
+def bad_tenant(message: str) -> LifecycleError:
+    """The database rejects the name, the slug or the status of a tenant."""
+    return LifecycleError(
+        f"The tenant is refused: {message}",
+        "A slug has up to 63 lower case letters, digits and hyphens, with no hyphen at its ends",
+    )
+
+
+def folder_taken(folder: Path) -> LifecycleError:
+    """The folder of an export exists."""
+    return LifecycleError(
+        f"{str(folder)!r} is there already, and nothing is overwritten", "Name a new folder"
+    )
+
+
+def rows_left(tenant: UUID, tables: Sequence[str]) -> LifecycleError:
+    """Rows would stay after a removal, because no foreign key leads from their table to the tenants."""
+    return LifecycleError(
+        f"Rows of tenant {tenant} would stay in {', '.join(tables)}",
+        "Give these tables a foreign key to the tenants that cascades, as TenantScoped does",
+    )
 
 
 def state_of(error: BaseException) -> str:
@@ -211,15 +248,15 @@ def message_of(error: BaseException) -> str:
 
 @contextmanager
 def translating(table: str) -> Iterator[None]:
-    """Turn what PostgreSQL refuses at `table` into a `LifecycleError`; failing connections pass through."""
+    """Translate what PostgreSQL rejects at `table` into an error of this module; failing connections pass through."""
     try:
         yield
     except (DBAPIError, psycopg.Error) as error:
         state = state_of(error)
         if state.startswith(_DATA):
-            raise BadRows(table, message_of(error)) from error
+            raise bad_rows(table, message_of(error)) from error
         if state in _UNDEFINED:
-            raise MissingTable(table) from error
+            raise missing_table(table) from error
         if state == NOT_PRIVILEGED:
-            raise Refused(table, message_of(error)) from error
+            raise missing_privilege(table, message_of(error)) from error
         raise

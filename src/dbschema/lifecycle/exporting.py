@@ -7,12 +7,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dbschema._progress import Progress
 from dbschema.ddl.objects import quote
 from dbschema.lifecycle.columns import columns_of, refuse_undeclared, revisions
 from dbschema.lifecycle.errors import translating
 from dbschema.lifecycle.folder import Sink, new_folder
 from dbschema.lifecycle.manifest import MANIFEST, Manifest, TableEntry, file_name
-from dbschema.lifecycle.progress import Progress
 from dbschema.lifecycle.session import become, fix_formats, scope_for, slug_and_name
 from dbschema.sessions.literals import exact
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Engine, MetaData
 
+    from dbschema._progress import Listener
     from dbschema.lifecycle.columns import Column
-    from dbschema.lifecycle.progress import OnProgress
     from dbschema.lifecycle.scope import TenantTable
 
 EVERY = 10_000
@@ -37,7 +37,7 @@ def export_tenant(
     folder: str | PathLike[str],
     *,
     metadata: MetaData | None = None,
-    on_progress: OnProgress = None,
+    on_progress: Listener | None = None,
 ) -> Manifest:
     """Write all rows of a tenant into a new folder, as they are at one moment.
 
@@ -54,11 +54,11 @@ def export_tenant(
         on_progress: called after each table, and every 10,000 rows.
 
     Raises:
-        NotATenant: `tenant_id` is no UUID.
+        BadIdentity: `tenant_id` is no UUID.
         NoSuchTenant: it is not there, or hidden from the role.
-        FolderTaken: the folder is there already.
+        LifecycleError: the folder is there already.
         UndeclaredTables: tenants have rows in tables that the metadata does not declare.
-        LifecycleError: a table is missing, or may not be read.
+        NotMigrated, MissingPrivilege: a table is missing, or may not be read.
     """
     scope = scope_for(metadata)
     target, tenant = Path(folder), exact(tenant_id)
@@ -81,7 +81,7 @@ def export_tenant(
 
 
 def _export(
-    connection: Connection, table: TenantTable, tenant: UUID, path: Path, on_progress: OnProgress
+    connection: Connection, table: TenantTable, tenant: UUID, path: Path, on_progress: Listener | None
 ) -> TableEntry:
     columns = columns_of(connection, table)
     sink = Sink(path)

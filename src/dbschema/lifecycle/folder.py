@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from dbschema.lifecycle.errors import BadExport, FolderTaken
+from dbschema.lifecycle.errors import bad_export, folder_taken
 from dbschema.lifecycle.manifest import MANIFEST, Manifest, TableEntry, parse
 
 if TYPE_CHECKING:
@@ -28,10 +28,10 @@ def new_folder(folder: Path) -> Iterator[Path]:
     Only its owner may read it: what a tenant has is nobody else's business.
 
     Raises:
-        FolderTaken: `folder` is there already.
+        LifecycleError: `folder` is there already.
     """
     if os.path.lexists(folder):
-        raise FolderTaken(folder)
+        raise folder_taken(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.partial-", dir=folder.parent))
     try:
@@ -40,7 +40,7 @@ def new_folder(folder: Path) -> Iterator[Path]:
         try:
             partial.rename(folder)
         except OSError as error:  # somebody made it meanwhile, and put something into it
-            raise FolderTaken(folder) from error
+            raise folder_taken(folder) from error
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
@@ -96,11 +96,11 @@ def read_manifest(folder: Path) -> Manifest:
     with _open(folder / MANIFEST) as file:
         data = file.read(_LARGEST_MANIFEST + 1)
     if len(data) > _LARGEST_MANIFEST:
-        raise BadExport(place, "it is larger than any manifest")
+        raise bad_export(place, "it is larger than any manifest")
     try:
         return parse(data.decode(), place)
     except UnicodeDecodeError as error:
-        raise BadExport(place, "it is no text in UTF-8") from error
+        raise bad_export(place, "it is no text in UTF-8") from error
 
 
 def verify(folder: Path, entries: Iterable[TableEntry]) -> None:
@@ -125,14 +125,14 @@ def blocks(folder: Path, entry: TableEntry) -> Iterator[bytes]:
     with _open(path) as file:
         size = os.fstat(file.fileno()).st_size
         if size != entry.bytes:
-            raise BadExport(str(path), f"it has {size:,} bytes, and the manifest says {entry.bytes:,}")
+            raise bad_export(str(path), f"it has {size:,} bytes, and the manifest says {entry.bytes:,}")
         left = entry.bytes
         while left and (block := file.read(min(CHUNK, left))):
             left -= len(block)
             found.update(block)
             yield block
     if left or found.hexdigest() != entry.sha256:
-        raise BadExport(str(path), "it is not what was exported: its SHA-256 differs from the manifest's")
+        raise bad_export(str(path), "it is not what was exported: its SHA-256 differs from the manifest's")
 
 
 def _open(path: Path) -> IO[bytes]:
@@ -140,10 +140,10 @@ def _open(path: Path) -> IO[bytes]:
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError as error:
-        raise BadExport(str(path), f"it cannot be read ({error.strerror})") from error
+        raise bad_export(str(path), f"it cannot be read ({error.strerror})") from error
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)
-        raise BadExport(str(path), "it is no ordinary file")
+        raise bad_export(str(path), "it is no ordinary file")
     return os.fdopen(handle, "rb")
 
 

@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from dbschema._progress import Progress
 from dbschema.ddl.objects import quote
 from dbschema.lifecycle.columns import columns_of, refuse_undeclared, revisions
 from dbschema.lifecycle.errors import (
     UNIQUE_VIOLATION,
-    BadExport,
-    BadRows,
-    MustOwnTables,
     OtherSchema,
-    TenantExists,
+    bad_export,
+    bad_rows,
+    must_own_tables,
     state_of,
+    tenant_exists,
     translating,
 )
 from dbschema.lifecycle.folder import blocks, read_manifest, verify
-from dbschema.lifecycle.progress import Progress
 from dbschema.lifecycle.session import become, fix_formats, run, scope_for
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Engine, MetaData
 
+    from dbschema._progress import Listener
     from dbschema.lifecycle.manifest import Manifest, TableEntry
-    from dbschema.lifecycle.progress import OnProgress
     from dbschema.lifecycle.scope import Scope, TenantTable
 
 _OWNS = """
@@ -47,7 +47,7 @@ def import_tenant(
     folder: str | PathLike[str],
     *,
     metadata: MetaData | None = None,
-    on_progress: OnProgress = None,
+    on_progress: Listener | None = None,
 ) -> Manifest:
     """Read an exported tenant into this database, in one transaction.
 
@@ -62,12 +62,12 @@ def import_tenant(
         on_progress: called after each table.
 
     Raises:
-        BadExport: the files are no export, or were changed since.
+        BadExport: the files are no export or were changed since; rows are malformed, belong to another tenant, or contradict
+            each other.
         OtherSchema: the database has another revision, other tables or other columns.
         TenantExists: the database has a tenant with this id or slug.
-        BadRows: rows are malformed, belong to another tenant, or contradict each other.
-        MustOwnTables: tables are `Audited`, and the role does not own them.
-        LifecycleError: a table is missing, or may not be written.
+        MissingPrivilege: a table may not be written, or tables are `Audited` and the role does not own them.
+        NotMigrated: a table is missing.
     """
     scope = scope_for(metadata)
     source = Path(folder)
@@ -82,7 +82,7 @@ def import_tenant(
         _refuse_existing(connection, scope.root, manifest)
         entries = {entry.table: entry for entry in manifest.tables}
         if entries[scope.root.name].rows != 1:
-            raise BadExport(str(source / entries[scope.root.name].file), "it does not hold one tenant")
+            raise bad_export(str(source / entries[scope.root.name].file), "it does not hold one tenant")
         for group in scope.groups:
             for table in group:
                 _stage(connection, table, entries[table.name], source, manifest)
@@ -125,7 +125,7 @@ def _refuse_being_recorded(connection: Connection, scope: Scope) -> None:
         if table.audited and not connection.scalar(text(_OWNS), {"table": table.sql})
     ]
     if recorded:
-        raise MustOwnTables(str(connection.scalar(text("SELECT current_user"))), recorded)
+        raise must_own_tables(str(connection.scalar(text("SELECT current_user"))), recorded)
 
 
 def _refuse_existing(connection: Connection, root: TenantTable, manifest: Manifest) -> None:
@@ -136,7 +136,7 @@ def _refuse_existing(connection: Connection, root: TenantTable, manifest: Manife
         with translating(root.name):
             query = text(f"SELECT EXISTS (SELECT FROM {root.sql} WHERE {condition})")
             if connection.scalar(query, {"slug": manifest.slug} if what == "slug" else {}):
-                raise TenantExists(what, value)
+                raise tenant_exists(what, value)
 
 
 def _temporary(entry: TableEntry) -> str:
@@ -167,14 +167,14 @@ def _stage(
                     copy.write(block)
             read = cursor.rowcount
     if read != entry.rows:
-        raise BadExport(
+        raise bad_export(
             str(folder / entry.file), f"it has {read:,} rows, and the manifest says {entry.rows:,}"
         )
     strange = connection.scalar(
         text(f"SELECT count(*) FROM {temporary} s WHERE ({table.of(manifest.tenant_id, 's')}) IS NOT TRUE")
     )
     if strange:
-        raise BadRows(table.name, f"{strange:,} of them belong to another tenant than {manifest.tenant_id}")
+        raise bad_rows(table.name, f"{strange:,} of them belong to another tenant than {manifest.tenant_id}")
 
 
 def _insert(
@@ -198,5 +198,5 @@ def _insert(
         except DBAPIError as error:
             # Row security may have hidden the tenant that has it when it was looked for.
             if state_of(error) == UNIQUE_VIOLATION and slug is not None:
-                raise TenantExists("slug", slug) from error
+                raise tenant_exists("slug", slug) from error
             raise

@@ -9,7 +9,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 from dbschema.ddl.tenancy import OPERATOR_ROLE
-from dbschema.lifecycle.errors import NoSuchTenant, TenantsHidden, translating
+from dbschema.lifecycle.errors import no_such_tenant, tenants_hidden, translating
 from dbschema.lifecycle.session import become, take_role
 from dbschema.models import Tenant
 
@@ -31,7 +31,7 @@ def list_tenants(engine: Engine) -> list[Tenant]:
     """
     with Session(engine) as session, translating("tenants"):
         if session.scalar(_HIDDEN, {"operator": OPERATOR_ROLE.name}):
-            raise TenantsHidden(str(session.scalar(select(func.current_user()))))
+            raise tenants_hidden(str(session.scalar(select(func.current_user()))))
         found = list(session.scalars(select(Tenant).order_by(Tenant.slug)))
         session.expunge_all()
         return found
@@ -53,7 +53,7 @@ def find_tenant(engine: Engine, name: str | UUID) -> Tenant:
         where = Tenant.slug == name if key is None else Tenant.id == key
         found = session.scalars(select(Tenant).where(where)).one_or_none()
         if found is None:
-            raise NoSuchTenant(name)
+            raise no_such_tenant(name)
         session.expunge_all()
         return found
 

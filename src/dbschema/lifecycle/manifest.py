@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from dbschema.lifecycle.errors import BadExport
+from dbschema.lifecycle.errors import bad_export
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -82,11 +82,11 @@ def parse(text: str, place: str) -> Manifest:
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise BadExport(place, "it is no JSON") from error
+        raise bad_export(place, "it is no JSON") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise BadExport(place, f"it is no manifest of a {FORMAT!r} export")
+        raise bad_export(place, f"it is no manifest of a {FORMAT!r} export")
     if content.get("version") != VERSION:
-        raise BadExport(
+        raise bad_export(
             place, f"it is of version {content.get('version')!r}, and this package reads version {VERSION}"
         )
     try:
@@ -99,11 +99,11 @@ def parse(text: str, place: str) -> Manifest:
             tuple(_entry(one) for one in content["tables"]),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise BadExport(place, f"it is incomplete or malformed ({type(error).__name__}: {error})") from error
+        raise bad_export(place, f"it is incomplete or malformed ({type(error).__name__}: {error})") from error
     for what in ("table", "file"):
         named = [getattr(entry, what) for entry in manifest.tables]
         if len(set(named)) != len(named):
-            raise BadExport(place, f"it names a {what} twice")
+            raise bad_export(place, f"it names a {what} twice")
     return manifest
 
 

@@ -4,28 +4,27 @@
 
 from __future__ import annotations
 
-import random
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from dbschema._progress import Progress
+from dbschema._retry import Pauses, Retry
 from dbschema.ddl.objects import quote
 from dbschema.lifecycle.columns import refuse_undeclared
 from dbschema.lifecycle.counting import counts
 from dbschema.lifecycle.errors import (
     FOREIGN_KEY_VIOLATION,
     NOT_PRIVILEGED,
-    NoSuchTenant,
-    Refused,
-    RowsLeft,
     StillWritten,
     message_of,
+    missing_privilege,
+    no_such_tenant,
+    rows_left,
     state_of,
 )
-from dbschema.lifecycle.progress import Progress
 from dbschema.lifecycle.session import become, run, scope_for, slug_and_name
 from dbschema.models import TenantStatus
 from dbschema.sessions.literals import exact
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Engine, MetaData, TextClause
 
-    from dbschema.lifecycle.progress import OnProgress
+    from dbschema._progress import Listener
     from dbschema.lifecycle.scope import Scope, TenantTable
 
     T = TypeVar("T")
@@ -45,7 +44,7 @@ BATCH = 5_000
 LOCK_TIMEOUT = 1.0
 PATIENCE = 60.0
 _ROUNDS = 5
-_PAUSE = 0.2  # seconds, times a random number of up to 1
+_PAUSES = Pauses(0.2)
 
 _LOCKED = ("55P03", "40P01", "40001")
 
@@ -75,7 +74,7 @@ def remove_tenant(
     *,
     batch: int = BATCH,
     metadata: MetaData | None = None,
-    on_progress: OnProgress = None,
+    on_progress: Listener | None = None,
     lock_timeout: float = LOCK_TIMEOUT,
     patience: float = PATIENCE,
 ) -> Removed:
@@ -98,11 +97,11 @@ def remove_tenant(
         patience: seconds during which a transaction that met a lock is tried again.
 
     Raises:
-        NotATenant: `tenant_id` is no UUID.
+        BadIdentity: `tenant_id` is no UUID.
         NoSuchTenant: it is not there, or hidden from the role.
         UndeclaredTables: tenants have rows in tables that the metadata does not declare.
         StillWritten: its rows are locked, or new ones come, for too long.
-        RowsLeft: rows would stay, because no foreign key leads from their table to the tenants.
+        LifecycleError: rows would stay, because no foreign key leads from their table to the tenants.
         ValueError: the batch is not a positive number.
     """
     if batch < 1:
@@ -159,7 +158,7 @@ class _Removal:
         tenant: UUID,
         *,
         batch: int,
-        on_progress: OnProgress,
+        on_progress: Listener | None,
         lock_timeout: float,
         patience: float,
     ) -> None:
@@ -175,7 +174,7 @@ class _Removal:
         Raises:
             StillWritten: it met locks for as long as patience lasts.
         """
-        until = time.monotonic() + self._patience
+        retry = Retry(_PAUSES, self._patience)
         while True:
             try:
                 with self._engine.connect() as connection, connection.begin():
@@ -185,12 +184,11 @@ class _Removal:
                     return work(connection)
             except DBAPIError as error:
                 if state_of(error) == NOT_PRIVILEGED:
-                    raise Refused(self._scope.root.name, message_of(error)) from error
+                    raise missing_privilege(self._scope.root.name, message_of(error)) from error
                 if state_of(error) not in _LOCKED:
                     raise
-                if time.monotonic() >= until:
+                if not retry.again():
                     raise StillWritten(self._tenant, message_of(error)) from error
-            time.sleep(random.uniform(0, _PAUSE))  # noqa: S311  jitter, no secret
 
     def suspend(self, connection: Connection) -> str:
         """Mark the tenant, so that applications serve it no longer; gives its slug."""
@@ -230,7 +228,7 @@ class _Removal:
             text(f"SELECT count(*) FROM (SELECT FROM {root.sql} WHERE {root.of(self._tenant)} FOR UPDATE) t")
         )
         if not locked:
-            raise NoSuchTenant(self._tenant)
+            raise no_such_tenant(self._tenant)
         left = counts(connection, self._tenant, self._scope.tables)
         run(connection, "SET LOCAL statement_timeout = 0")
         run(connection, f"DELETE FROM {root.sql} WHERE {root.of(self._tenant)}")
@@ -238,7 +236,7 @@ class _Removal:
             name for name, count in counts(connection, self._tenant, self._scope.tables).items() if count
         ]
         if staying:
-            raise RowsLeft(self._tenant, staying)
+            raise rows_left(self._tenant, staying)
         return left
 
     def note(self, gone: dict[str, int]) -> None:

@@ -10,7 +10,7 @@ from dbschema.ddl.append_only import APPEND_ONLY_FUNCTION
 from dbschema.ddl.audit import AUDIT_FUNCTION
 from dbschema.ddl.objects import qualified, quote
 from dbschema.ddl.tenancy import isolation_policy
-from dbschema.lifecycle.errors import NoTableOfTenants
+from dbschema.lifecycle.errors import no_table_of_tenants
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -37,6 +37,7 @@ class TenantTable:
 
     @property
     def name(self) -> str:
+        """The name of the table, with its schema."""
         return self.table.fullname
 
     @property
@@ -65,6 +66,7 @@ class Scope:
 
     @property
     def tables(self) -> tuple[TenantTable, ...]:
+        """The tables of all groups, in order."""
         return tuple(table for group in self.groups for table in group)
 
     def parents(self, table: TenantTable) -> tuple[TenantTable, ...]:
@@ -76,7 +78,7 @@ def scope_of(metadata: MetaData) -> Scope:
     """The tables of `metadata` that its policies keep apart, the application's own among them.
 
     Raises:
-        NoTableOfTenants: the metadata has no table of tenants, or several.
+        UndeclaredTables: the metadata has no table of tenants, or several.
     """
     objects = frozenset(declared(metadata))
     calls = {(item.table_key, item.function) for item in objects if isinstance(item, Trigger)}
@@ -95,7 +97,7 @@ def scope_of(metadata: MetaData) -> Scope:
             )
     roots = [one for one in tables if one.table.info.get("distribution") == "reference"]
     if len(roots) != 1:
-        raise NoTableOfTenants([one.name for one in roots])
+        raise no_table_of_tenants([one.name for one in roots])
     return Scope(roots[0], tuple(_groups([roots[0], *(one for one in tables if one is not roots[0])])))
 
 

@@ -11,7 +11,7 @@ from dbschema.ddl import tenancy
 from dbschema.ddl.audit import SILENCE_SETTING
 from dbschema.ddl.objects import quote
 from dbschema.ddl.tenancy import APP_ROLE
-from dbschema.lifecycle.errors import NoSuchTenant, translating
+from dbschema.lifecycle.errors import no_such_tenant, translating
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,7 +88,7 @@ def slug_and_name(connection: Connection, root: TenantTable, tenant: UUID) -> tu
             text(f"SELECT slug, tenant_name FROM {root.sql} WHERE {root.of(tenant)}")  # noqa: S608  names of the metadata and a UUID
         ).one_or_none()
     if row is None:
-        raise NoSuchTenant(tenant)
+        raise no_such_tenant(tenant)
     return str(row[0]), str(row[1])
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from dbschema._progress import Progress
 from dbschema.loading.errors import BadRows, Problem
 from dbschema.loading.load import Loaded, async_bulk_load, bulk_load
-from dbschema.loading.progress import Progress
 
 __all__ = ["BadRows", "Loaded", "Problem", "Progress", "async_bulk_load", "bulk_load"]

@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 
 from dbschema.ddl.objects.base import quote
 from dbschema.ddl.registry import executable
-from dbschema.loading.errors import BadRows, MayNotWrite, Problem
+from dbschema.loading.errors import BadRows, Problem, may_not_write
 from dbschema.loading.staging import of_data, reason_of
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class Search:
         # Without rows only the statement itself can fail.
         if (without := self._attempt(0, 0)) is not None:
             if _state(without) == INSUFFICIENT_PRIVILEGE:
-                return MayNotWrite(self.writing.target.name, str(_orig(without).diag.message_primary))
+                return may_not_write(self.writing.target.name, str(_orig(without).diag.message_primary))
             return without
         problems = self._find(error)
         problems.sort(key=lambda problem: problem.row)

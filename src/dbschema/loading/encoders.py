@@ -14,6 +14,7 @@ from psycopg.adapt import PyFormat, Transformer
 from sqlalchemy import types as sa
 from sqlalchemy.dialects import postgresql as pg
 
+from dbschema._sqlalchemy import json_serializer
 from dbschema.geography import GeographyPoint
 from dbschema.loading import documents, values
 from dbschema.loading.values import Refused
@@ -177,7 +178,7 @@ def _closed_set(declared: CheckedText[Any]) -> Encoder:
 
 
 def _json(declared: Any, kind: str, wire: Wire) -> Encoder:
-    serializer = getattr(wire.dialect, "_json_serializer", None)
+    serializer = json_serializer(wire.dialect)
     version = b"\x01" if kind == "jsonb" else b""
     one = documents.json(serializer, wire.encoding, version=version)
     # As the ORM: None is JSON's null, unless the type says that it is SQL's.

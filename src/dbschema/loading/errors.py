@@ -1,4 +1,4 @@
-"""Why rows were not loaded: the children of `LoadError`. None quotes a value of a row, which a log would keep."""
+"""Errors of bulk loading. None quotes a value of a row, because a log would keep it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dbschema.ddl.tenancy import APP_ROLE, TENANT_SETTING
-from dbschema.errors import LoadError
+from dbschema.errors import LoadError, MissingPrivilege, NotMigrated, NoTransaction
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -31,7 +31,10 @@ class Problem:
 
 
 class BadRows(LoadError):
-    """Rows were refused, by the library before they were sent or by the database; none was loaded.
+    """Rows are not valid; the library rejected them before they were sent, or the database did.
+
+    Changed: nothing; no row was loaded, and the session stays usable.
+    Fix: correct the rows that `problems` names by number, and load again.
 
     Attributes:
         table: the table.
@@ -40,6 +43,8 @@ class BadRows(LoadError):
         sqlstate: PostgreSQL's code, where the database refused them.
         constraint: the constraint that they violate, where the database named one.
     """
+
+    code = "bad-rows"
 
     def __init__(
         self,
@@ -59,101 +64,82 @@ class BadRows(LoadError):
 
 
 class WrongCall(LoadError):
-    """The arguments do not fit each other or the model."""
+    """The arguments do not fit each other, the model or the driver of the session.
+
+    Changed: nothing.
+    Fix: correct the arguments as the message says.
+    """
+
+    code = "wrong-call"
 
 
-class UnknownColumns(WrongCall):
-    """Columns were named that rows of the model cannot bring."""
-
-    def __init__(self, table: str, names: Iterable[str], known: Iterable[str]) -> None:
-        self.table, self.names = table, tuple(names)
-        super().__init__(
-            f"Table {table} has no column {', '.join(map(repr, self.names))} that a row can bring",
-            f"Name columns or attributes among {', '.join(known)}",
-        )
+def unknown_columns(table: str, names: Iterable[str], known: Iterable[str]) -> WrongCall:
+    """Columns were named that rows of the model cannot have."""
+    return WrongCall(
+        f"Table {table} has no column {', '.join(map(repr, names))} that a row can bring",
+        f"Name columns or attributes among {', '.join(known)}",
+    )
 
 
-class NoSuchKey(WrongCall):
-    """`key` is no unique constraint of the model, so that the database could not tell which row is meant."""
-
-    def __init__(self, table: str, key: Iterable[str], known: Iterable[Sequence[str]]) -> None:
-        self.table, self.key = table, tuple(key)
-        there = " or ".join(f"({', '.join(names)})" for names in known) or "there is none"
-        super().__init__(
-            f"No unique constraint of table {table} has exactly the columns ({', '.join(self.key)})",
-            f"Give the columns of one that it has: {there}",
-        )
+def no_such_key(table: str, key: Iterable[str], known: Iterable[Sequence[str]]) -> WrongCall:
+    """`key` names no unique constraint of the model, so the database cannot find the conflicting row."""
+    there = " or ".join(f"({', '.join(names)})" for names in known) or "there is none"
+    return WrongCall(
+        f"No unique constraint of table {table} has exactly the columns ({', '.join(key)})",
+        f"Give the columns of one that it has: {there}",
+    )
 
 
-class UnsupportedModel(LoadError):
-    """The model is not one table."""
-
-    def __init__(self, name: str, tables: Iterable[str]) -> None:
-        self.model = name
-        super().__init__(
-            f"{name} is no model with one table of its own (its tables: {', '.join(tables) or 'none'})",
-            "Load each table by a model that stands for it alone",
-        )
+def unsupported_model(name: str, tables: Iterable[str]) -> WrongCall:
+    """The model is not mapped to exactly one table."""
+    return WrongCall(
+        f"{name} is no model with one table of its own (its tables: {', '.join(tables) or 'none'})",
+        "Load each table by a model that stands for it alone",
+    )
 
 
-class NoTransaction(LoadError):
-    """The connection commits each statement by itself, so that a failure would leave half of the rows."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "The connection is in autocommit mode, and rows are loaded all or nothing",
-            "Give a session whose connection has transactions",
-        )
-
-
-class UnsupportedDriver(LoadError):
+def unsupported_driver(driver: str) -> WrongCall:
     """The driver of the session is not psycopg."""
-
-    def __init__(self, driver: str) -> None:
-        self.driver = driver
-        super().__init__(
-            f"Rows are loaded over psycopg's COPY, and the driver of this session is {driver}",
-            "Use an address that begins with postgresql+psycopg://",
-        )
+    return WrongCall(
+        f"Rows are loaded over psycopg's COPY, and the driver of this session is {driver}",
+        "Use an address that begins with postgresql+psycopg://",
+    )
 
 
-class BadTenantSetting(LoadError):
-    """`app.tenant_id` holds something that is no UUID."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            f"The setting {TENANT_SETTING} of this session is no UUID", "Set it to the id of a tenant"
-        )
+def bad_tenant_setting() -> LoadError:
+    """The setting `app.tenant_id` of the session is not a UUID."""
+    return LoadError(
+        f"The setting {TENANT_SETTING} of this session is no UUID", "Set it to the id of a tenant"
+    )
 
 
-class NotMigrated(LoadError):
-    """The database has not the table or the columns of the model."""
-
-    def __init__(self, table: str, missing: str) -> None:
-        self.table, self.missing = table, missing
-        super().__init__(
-            f"The database has not what the model of table {table} declares: {missing}",
-            "Run 'dbschema upgrade' first",
-        )
+def no_transaction() -> NoTransaction:
+    """The connection commits each statement, so that a failure would leave half of the rows."""
+    return NoTransaction(
+        "The connection is in autocommit mode, and rows are loaded all or nothing",
+        "Give a session whose connection has transactions",
+    )
 
 
-class MayNotWrite(LoadError):
-    """The role of the session has not the privileges that loading needs."""
-
-    def __init__(self, table: str, message: str) -> None:
-        self.table = table
-        super().__init__(
-            f"The role of this session may not load into table {table}: {message}",
-            f"Let an administrator GRANT {APP_ROLE.name} to the role, or GRANT what is missing",
-        )
+def not_migrated(table: str, missing: str) -> NotMigrated:
+    """The database lacks the table or a column of the model."""
+    return NotMigrated(table, f"The database has not what the model of table {table} declares: {missing}")
 
 
-class NoTemporaryTables(LoadError):
+def may_not_write(table: str, message: str) -> MissingPrivilege:
+    """The role of the session lacks a privilege on the table."""
+    return MissingPrivilege(
+        f"The role of this session may not load into table {table}: {message}",
+        f"Let an administrator GRANT {APP_ROLE.name} to the role, or GRANT what is missing",
+        table=table,
+    )
+
+
+def no_temporary_tables(database: str, role: str, grant: str) -> MissingPrivilege:
     """The role of the session may not make temporary tables."""
-
-    def __init__(self, database: str, role: str, grant: str) -> None:
-        self.database, self.role = database, role
-        super().__init__(
-            f"Rows go through a temporary table, and role {role!r} may not make one in database {database!r}",
-            f"Let the owner of the database run: {grant}",
-        )
+    return MissingPrivilege(
+        f"Rows go through a temporary table, and role {role!r} may not make one in database {database!r}",
+        f"Let the owner of the database run: {grant}",
+        role=role,
+        statement=grant,
+    )

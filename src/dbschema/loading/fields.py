@@ -13,13 +13,13 @@ from sqlalchemy.exc import NoInspectionAvailable
 from sqlalchemy.orm import Mapper
 
 from dbschema.loading.encoders import Encoder, Wire, encoder_for
-from dbschema.loading.errors import NotMigrated, UnsupportedModel
+from dbschema.loading.errors import not_migrated, unsupported_model
 from dbschema.types import uuid7
 
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from sqlalchemy.sql import ClauseElement
+    from sqlalchemy import ClauseElement
 
     from dbschema.loading.target import Target, TargetColumn
 
@@ -107,17 +107,17 @@ def mapped(model: type[Any]) -> tuple[Mapper[Any], Table]:
     """The mapper and the one table of a model.
 
     Raises:
-        UnsupportedModel: it has none, or several.
+        WrongCall: it has none, or several.
     """
     try:
         mapper = inspect(model)
     except NoInspectionAvailable:
         mapper = None
     if not isinstance(mapper, Mapper):
-        raise UnsupportedModel(getattr(model, "__name__", repr(model)), ())
+        raise unsupported_model(getattr(model, "__name__", repr(model)), ())
     table = mapper.local_table
     if not isinstance(table, Table) or len(mapper.tables) != 1:
-        raise UnsupportedModel(model.__name__, (getattr(one, "name", "a query") for one in mapper.tables))
+        raise unsupported_model(model.__name__, (getattr(one, "name", "a query") for one in mapper.tables))
     return mapper, table
 
 
@@ -129,7 +129,7 @@ def shape_of(mapper: Mapper[Any], table: Table, target: Target, wire: Wire) -> S
     """
     missing = [column.name for column in table.columns if column.name not in target.columns]
     if missing:
-        raise NotMigrated(table.name, f"column {', '.join(missing)}")
+        raise not_migrated(table.name, f"column {', '.join(missing)}")
     fields = {
         column: _field(column, number, mapper, target.columns[column.name], wire)
         for number, column in enumerate(table.columns)

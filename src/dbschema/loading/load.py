@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from sqlalchemy import Connection
-from sqlalchemy.util import await_only
 
+from dbschema._progress import Listener, Progress, progress_bar
+from dbschema._sqlalchemy import await_only
 from dbschema.loading.encoders import Wire
-from dbschema.loading.errors import NoTransaction, WrongCall
+from dbschema.loading.errors import WrongCall, no_transaction
 from dbschema.loading.fields import mapped, shape_of
 from dbschema.loading.packing import Packer
-from dbschema.loading.progress import Listener, Progress, telling
 from dbschema.loading.reading import Reader
 from dbschema.loading.staging import Staging, driver_of
 from dbschema.loading.target import find
@@ -79,6 +79,7 @@ def bulk_load(
     Raises:
         BadRows: rows are wrong; it names them by number, from 1.
         LoadError: the call, the model or the session is not fit for loading.
+        NoTransaction, NotMigrated, MissingPrivilege: the connection, the database or the role is not.
     """
     if not isinstance(rows, Iterable) or isinstance(rows, (str, bytes, Mapping)):
         raise WrongCall(f"Rows come as an iterable, not as {type(rows).__name__}", "Put them into a list")
@@ -90,7 +91,10 @@ def bulk_load(
     blocks = _blocks(rows, block)
     total = len(rows) if isinstance(rows, Sequence) else None
 
-    with _all_or_nothing(connection), telling(table.name, on_progress, show=progress) as tell:
+    with (
+        _all_or_nothing(connection),
+        progress_bar(on_progress, table=table.name, show=progress, keep=True) as tell,
+    ):
         target = find(connection, table)
         if isinstance(own := getattr(session, "tenant_id", None), UUID):
             # A session of one tenant stays that tenant's, whatever the setting has been changed to since.
@@ -109,13 +113,15 @@ def bulk_load(
             writing=lambda: Writing(shape, target, staging, packer.staged, on_conflict, conflict_key),
             # An update has to meet a key that occurs twice within one statement, or it would not see it.
             in_portions=target.divisible and on_conflict != "update" and staging.can_overlap,
-            sent=lambda sent: tell(Progress("sending", sent, total)),
+            sent=lambda sent: tell(Progress(table.name, sent, total, "sending")),
             limit=max_problems,
         )
         staging.create()
-        count = transfer.run(lambda: packer.count and tell(Progress("writing", packer.count, total)))
+        count = transfer.run(
+            lambda: packer.count and tell(Progress(table.name, packer.count, total, "writing"))
+        )
         staging.drop()
-        tell(Progress("done", packer.count, total))
+        tell(Progress(table.name, packer.count, total, "done"))
     if on_conflict == "update":
         _expire(session, model)
     return Loaded(table.name, count, packer.count - count)
@@ -189,7 +195,7 @@ def _all_or_nothing(connection: Connection) -> Iterator[None]:
         NoTransaction: the connection is in autocommit mode.
     """
     if getattr(connection.connection.driver_connection, "autocommit", False):
-        raise NoTransaction
+        raise no_transaction()
     savepoint = connection.begin_nested()
     try:
         yield

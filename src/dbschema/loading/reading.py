@@ -11,9 +11,9 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from sqlalchemy import inspect
-from sqlalchemy.orm.state import InstanceState
+from sqlalchemy.orm import InstanceState
 
-from dbschema.loading.errors import Problem, UnknownColumns
+from dbschema.loading.errors import Problem, unknown_columns
 from dbschema.loading.fields import OMITTED, Field, Shape
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class Reader:
         columns: the names of a tuple's columns, where rows are tuples.
 
     Raises:
-        UnknownColumns: `columns` names one that there is not, or one twice.
+        WrongCall: `columns` names one that there is not, or one twice.
     """
 
     def __init__(self, shape: Shape, columns: Sequence[str] | None) -> None:
@@ -46,7 +46,7 @@ class Reader:
                     for place, name in enumerate(self._columns)
                     if self._refusal(name) or name in self._columns[:place]
                 ]
-                raise UnknownColumns(shape.table.name, wrong or self._columns, shape.settable)
+                raise unknown_columns(shape.table.name, wrong or self._columns, shape.settable)
 
     def read(self, rows: Sequence[Any], first: int) -> tuple[Columns, list[Problem]]:
         """The columns of a block whose first row has the number `first`, and what is wrong with its rows' form."""

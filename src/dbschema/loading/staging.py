@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError, ProgrammingError
 
 from dbschema.ddl.objects.base import quote
 from dbschema.ddl.registry import executable
-from dbschema.loading.errors import BadRows, NoTemporaryTables, Problem, UnsupportedDriver, WrongCall
+from dbschema.loading.errors import BadRows, Problem, WrongCall, no_temporary_tables, unsupported_driver
 from dbschema.loading.sending import OfStatement, copying, overlapping
 
 if TYPE_CHECKING:
@@ -43,12 +43,12 @@ def driver_of(connection: Connection) -> psycopg.Connection[Any] | psycopg.Async
     """psycopg's own connection.
 
     Raises:
-        UnsupportedDriver: it is another driver's.
+        WrongCall: it is another driver's.
     """
     raw = connection.connection.driver_connection
     raw = getattr(raw, "target_connection", raw)  # a wrapper, such as the one of AWS, holds psycopg's
     if not isinstance(raw, (psycopg.Connection, psycopg.AsyncConnection)):
-        raise UnsupportedDriver(f"{connection.dialect.name}+{connection.dialect.driver}")
+        raise unsupported_driver(f"{connection.dialect.name}+{connection.dialect.driver}")
     return raw
 
 
@@ -76,7 +76,7 @@ class Staging:
         """Make the table.
 
         Raises:
-            NoTemporaryTables: the role may not.
+            MissingPrivilege: the role may not.
         """
         try:
             self._run(f"CREATE TEMPORARY TABLE {self.sql} ({self.row} bigint) ON COMMIT DROP")
@@ -85,7 +85,7 @@ class Staging:
                 raise
             database, role = self._target.database, self._target.role
             grant = f"GRANT TEMPORARY ON DATABASE {quote(database)} TO {quote(role)}"
-            raise NoTemporaryTables(database, role, grant) from None
+            raise no_temporary_tables(database, role, grant) from None
 
     def drop(self) -> None:
         """Remove the table, so that many loads in one transaction do not pile up."""

@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from dbschema.ddl.objects.base import quote
 from dbschema.ddl.tenancy import TENANT_SETTING
-from dbschema.loading.errors import BadTenantSetting, NotMigrated
+from dbschema.loading.errors import bad_tenant_setting, not_migrated
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -108,7 +108,7 @@ def find(connection: Connection, table: Table) -> Target:
 
     Raises:
         NotMigrated: it has no such table.
-        BadTenantSetting: a tenant is set, and it is no UUID.
+        LoadError: a tenant is set, and it is no UUID.
     """
     schema_map: Mapping[Any, Any] = connection.get_execution_options().get("schema_translate_map") or {}
     schema = schema_map.get(table.schema, table.schema)
@@ -116,11 +116,11 @@ def find(connection: Connection, table: Table) -> Target:
         _PLACE, {"name": table.name, "schema": schema, "setting": TENANT_SETTING}
     ).one_or_none()
     if place is None:
-        raise NotMigrated(table.name, f"table {table.name}")
+        raise not_migrated(table.name, f"table {table.name}")
     try:
         tenant = None if place.tenant is None else UUID(place.tenant)
     except ValueError:
-        raise BadTenantSetting from None
+        raise bad_tenant_setting() from None
     # With nothing but the system's own schema in the path, every other name is printed with its schema.
     connection.execute(_SEARCH_PATH, {"path": "pg_catalog"})
     columns = [TargetColumn(**row) for row in connection.execute(_COLUMNS, {"oid": place.oid}).mappings()]

@@ -39,6 +39,7 @@ class Refused(ValueError):
 
 
 def wanted(what: str, value: Any) -> Refused:
+    """Return the error for a value that is not of the expected kind."""
     if isinstance(value, ClauseElement) or hasattr(value, "__clause_element__"):
         return Refused("is an SQL expression, and rows bring data")
     return Refused(f"is no {what} but of type {type(value).__name__}")

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from sqlalchemy import UniqueConstraint
+from sqlalchemy import UniqueConstraint, literal_column
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.sql import literal_column
 
 from dbschema.ddl.objects.base import quote
 from dbschema.identity import sql_string
-from dbschema.loading.errors import NoSuchKey, UnknownColumns, WrongCall
+from dbschema.loading.errors import WrongCall, no_such_key, unknown_columns
 from dbschema.loading.fields import TENANT
 
 if TYPE_CHECKING:
@@ -31,9 +30,7 @@ def key_of(shape: Shape, on_conflict: str, key: Sequence[str] | None) -> tuple[s
     """The columns of the unique constraint that `key` names, the tenant included.
 
     Raises:
-        WrongCall: `on_conflict` is unknown, or the two do not fit.
-        UnknownColumns: the model has no such columns.
-        NoSuchKey: they are no unique constraint.
+        WrongCall: `on_conflict` is unknown, the two do not fit, or the columns are no unique constraint of the model.
     """
     if on_conflict not in ("error", "ignore", "update"):
         raise WrongCall(f"on_conflict={on_conflict!r} is unknown", "Say 'error', 'ignore' or 'update'")
@@ -52,13 +49,13 @@ def key_of(shape: Shape, on_conflict: str, key: Sequence[str] | None) -> tuple[s
         raise WrongCall("'key' is a text, and names columns", f"Write key=({key!r},)")
     unknown = [name for name in key if name not in shape.names]
     if unknown:
-        raise UnknownColumns(shape.table.name, unknown, shape.settable)
+        raise unknown_columns(shape.table.name, unknown, shape.settable)
     wanted = {shape.names[name].name for name in key}
     keys = list(_keys(shape))
     for columns in keys:
         if set(columns) in (wanted, wanted | {TENANT} if shape.is_of_tenant else wanted):
             return columns
-    raise NoSuchKey(shape.table.name, key, keys)
+    raise no_such_key(shape.table.name, key, keys)
 
 
 def _keys(shape: Shape) -> Iterator[tuple[str, ...]]:

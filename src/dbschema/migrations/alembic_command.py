@@ -22,11 +22,11 @@ from dbschema.connect.failure import is_of_the_database
 from dbschema.errors import DbSchemaError
 from dbschema.migrations import by_alembic, execution, lock, preflight
 from dbschema.migrations.errors import (
-    BadArgument,
     BrokenScripts,
     DatabaseNewer,
     DiffersFromModels,
-    OutOfTime,
+    bad_argument,
+    out_of_time,
 )
 from dbschema.migrations.guard import Guard, log
 from dbschema.migrations.history import Revision
@@ -72,7 +72,7 @@ class Wishes:
             shown: see there.
 
         Raises:
-            BadArgument: a value is none.
+            BadSetting: a value is none.
         """
         return cls(_deadline(given.get(WITHIN)), choice(COMPARE, given.get(COMPARE), default=compare), shown)
 
@@ -103,10 +103,10 @@ class AlembicCommand:
         """Do it.
 
         Raises:
-            DatabaseNewer, ForeignTables, MayNotCreate, NotWritable, RunnerBusy, PooledConnection, BehindProxy, InvalidIndex,
+            DatabaseNewer, UnexpectedState, MissingPrivilege, NotWritable, RunnerBusy, PooledConnection, InvalidIndex,
             BrokenScripts: before anything is changed.
             RevisionFailed, LockNotGiven, LockLost: as `runner.upgrade`.
-            OutOfTime: steps are left.
+            MigrationIncomplete: steps are left.
             DiffersFromModels: after all steps.
         """
         place = self.database.place
@@ -128,7 +128,7 @@ class AlembicCommand:
         """Make the steps; which they were.
 
         Raises:
-            OutOfTime: there was no time for all.
+            MigrationIncomplete: there was no time for all.
         """
         steps: list[MigrationStep] = []
 
@@ -151,7 +151,7 @@ class AlembicCommand:
         finally:
             execution.tidy(guard.work)
         if guard.stopped:
-            raise OutOfTime(held.place, guard.done, [_name(step) for step in steps[len(guard.done) :]])
+            raise out_of_time(held.place, guard.done, [_name(step) for step in steps[len(guard.done) :]])
         return steps
 
     def _chosen(self, heads: Sequence[str], context: Any) -> list[MigrationStep]:
@@ -172,7 +172,7 @@ class AlembicCommand:
         """Raise where revisions should not be applied here; a stamp only writes down what somebody knows.
 
         Raises:
-            ForeignTables, BrokenScripts: see there.
+            UnexpectedState, BrokenScripts: see there.
         """
         if several := graph_of(self.scripts).split():
             raise BrokenScripts(
@@ -212,9 +212,9 @@ def _deadline(given: Any) -> float | None:
     try:
         seconds = float(given)
     except (TypeError, ValueError) as error:
-        raise BadArgument(WITHIN, str(given), "a number of seconds, such as 600") from error
+        raise bad_argument(WITHIN, str(given), "a number of seconds, such as 600") from error
     if not 0 <= seconds < float("inf"):
-        raise BadArgument(WITHIN, str(given), "a number of seconds, such as 600")
+        raise bad_argument(WITHIN, str(given), "a number of seconds, such as 600")
     return time.monotonic() + seconds
 
 
@@ -222,13 +222,13 @@ def choice(name: str, given: Any, *, default: bool) -> bool:
     """What is given for `name` by -x or as an attribute of the configuration: yes or no, in some spelling.
 
     Raises:
-        BadArgument: neither.
+        BadSetting: neither.
     """
     if given is None or isinstance(given, bool):
         return default if given is None else given
     answer = _ANSWERS.get(str(given).strip().lower())
     if answer is None:
-        raise BadArgument(name, str(given), "yes or no")
+        raise bad_argument(name, str(given), "yes or no")
     return answer
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from dbschema import connect
 from dbschema.migrations import by_alembic, lock, preflight
 from dbschema.migrations.contents import relations
-from dbschema.migrations.errors import BrokenScripts, NotAtHead, NothingToAdopt
+from dbschema.migrations.errors import BrokenScripts, not_at_head, nothing_to_adopt
 from dbschema.migrations.history import History, words
 from dbschema.migrations.timeouts import Timeouts
 
@@ -96,9 +96,9 @@ def baseline(
 
     Raises:
         BrokenScripts: there is no revision to record.
-        NothingToAdopt: the database holds no table; an upgrade makes them.
-        NotAtHead: it has a revision, and that is not the newest one.
-        DatabaseNewer, MayNotCreate, NotWritable, RunnerBusy, PooledConnection: as for an upgrade.
+        UnexpectedState: the database holds no table; an upgrade makes them.
+        UnexpectedState: it has a revision, and that is not the newest one.
+        DatabaseNewer, MissingPrivilege, NotWritable, RunnerBusy, PooledConnection: as for an upgrade.
         CatalogError: the comparison cannot be made.
         ConnectError: the database cannot be reached.
     """
@@ -119,11 +119,11 @@ def baseline(
             limits.apply(work)
             current = words(preflight.known_current(work, history, place))
             if current is not None and current != head:
-                raise NotAtHead(place, current, head)
+                raise not_at_head(place, current, head)
             empty = not relations(work)
             work.rollback()
             if empty:
-                raise NothingToAdopt(place)
+                raise nothing_to_adopt(place)
             with by_alembic.around(work, settings) as connection, connection.begin():
                 differences = tuple(compare(connection))
                 recorded = current is None and not differences

@@ -1,8 +1,8 @@
-"""Writes the SQL of revisions beside them, so that an upgrade needs no Alembic: see `compiled` for how it is used.
+"""Writes the SQL of revisions and the snapshot of the models beside them: see `compiled` for how they are used.
 
 Each revision is run by Alembic without a database, as `alembic upgrade --sql` runs it, and its statements are taken as
 they are, before Alembic makes a script of them (which turns tabs into blanks). One that may do something else online is
-left to Alembic: `plainness` tells which. An application that has revisions of its own may call `write` for its folder.
+left to Alembic: `plainness` tells which. `dbschema compile` calls this for the revisions of this package or an application.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import json
 from contextlib import contextmanager
+from dataclasses import dataclass
 from hashlib import sha256
 from io import StringIO
 from typing import TYPE_CHECKING, Any
@@ -18,9 +19,11 @@ from sqlalchemy import TextClause, text
 from sqlalchemy.schema import ExecutableDDLElement
 
 from dbschema.errors import MigrationError
-from dbschema.migrations import compiled, plainness
+from dbschema.migrations import compiled, plainness, statements
 from dbschema.migrations.compiled import Statement
 from dbschema.migrations.contents import VERSION_TABLE
+from dbschema.migrations.errors import BrokenScripts
+from dbschema.migrations.location import script_folder
 from dbschema.migrations.scripts import Scripts
 
 if TYPE_CHECKING:
@@ -29,27 +32,36 @@ if TYPE_CHECKING:
 
     from alembic.runtime.migration import MigrationContext, MigrationStep
 
-
-class CannotCompile(MigrationError):
-    """The environment of a folder does more than a compiled upgrade could repeat."""
-
-    def __init__(self, location: Path, reason: str) -> None:
-        self.location, self.reason = location, reason
-        super().__init__(
-            f"The revisions in {location} cannot be compiled: {reason}",
-            "Let Alembic run them, as it does without compiled SQL",
-        )
+    from dbschema.catalog.snapshot import Snapshot
 
 
-def write(location: Path) -> list[str]:
+@dataclass(frozen=True)
+class Taken:
+    """A snapshot to be written.
+
+    Args:
+        snapshot: what the models want.
+        sources: digest of the files of the models; None if the files are not known (models of an application).
+    """
+
+    snapshot: Snapshot
+    sources: str | None = None
+
+
+def write(location: Path, taken: Taken | None = None) -> list[str]:
     """Compile the revisions in `location` into its folder `compiled`; what changed, by name.
+
+    Args:
+        location: the folder with `env.py` and `versions/`, or an application's `alembic.ini`: its revisions are run by
+            Alembic, and only the snapshot is written.
+        taken: the snapshot to write; None: the one that is there stays.
 
     Raises:
         BrokenScripts: they cannot be loaded, or are not one line.
-        CannotCompile: `env.py` does more than to call `environment.run(context, metadata)`.
+        MigrationError: `env.py` does more than to call `environment.run(context, metadata)`, or pglast is not installed.
     """
-    wanted, found = files(location), _present(location)
-    folder = location / compiled.FOLDER
+    folder = _folder(location) / compiled.FOLDER
+    wanted, found = files(location, taken), _present(folder)
     folder.mkdir(exist_ok=True)
     for name in found.keys() - wanted.keys():
         (folder / name).unlink()
@@ -59,13 +71,68 @@ def write(location: Path) -> list[str]:
     return _different(wanted, found)
 
 
-def check(location: Path) -> list[str]:
-    """The names of the files that `write` would change. Errors as `write`."""
-    return _different(files(location), _present(location))
+def check(location: Path, taken: Taken | None = None) -> list[str]:
+    """The names of the files that `write` would change. Errors as `write`.
+
+    A server of another major version may print the same models otherwise: a snapshot of it that is of the same models
+    counts as fresh.
+    """
+    stored = compiled.read_snapshot(location)
+    if (
+        taken is not None
+        and stored is not None
+        and stored.server != taken.snapshot.server
+        and (stored.models, stored.sources) == (taken.snapshot.models, taken.sources)
+        and stored.load() is not None
+    ):
+        taken = None
+    return _different(files(location, taken), _present(_folder(location) / compiled.FOLDER))
 
 
-def files(location: Path) -> dict[str, bytes]:
-    """The files of the folder `compiled`, by name."""
+def files(location: Path, taken: Taken | None = None) -> dict[str, bytes]:
+    """The files of the folder `compiled`, by name; the arguments are those of `write`."""
+    result, manifest = _snapshot(location, taken)
+    if location.is_file():
+        manifest |= {"files": {}, "revisions": None}
+    else:
+        revisions, compiled_files = _revisions(location)
+        manifest |= {"files": compiled.sources(location), "revisions": revisions}
+        result |= compiled_files
+    result[compiled.INDEX] = (json.dumps(manifest, indent=1, ensure_ascii=False) + "\n").encode()
+    return result
+
+
+def _folder(location: Path) -> Path:
+    folder = script_folder(location)
+    if folder is None:
+        raise BrokenScripts(location, "it names no script_location")
+    return folder
+
+
+def _snapshot(location: Path, taken: Taken | None) -> tuple[dict[str, bytes], dict[str, Any]]:
+    """The file of the snapshot, and the beginning of the manifest, which says what it is."""
+    if taken is not None:
+        text = taken.snapshot.to_json().encode()
+        server, models, sources = taken.snapshot.server, taken.snapshot.models, taken.sources
+    else:
+        stored = compiled.read_snapshot(location)
+        if stored is None or stored.load() is None:
+            return {}, {"format": compiled.FORMAT, "snapshot": None}
+        text = stored.path.read_bytes()
+        server, models, sources = stored.server, stored.models, stored.sources
+    entry = {
+        "file": compiled.SNAPSHOT,
+        "sha256": sha256(text).hexdigest(),
+        "server": server,
+        "models": models,
+        "sources": sources,
+    }
+    return {compiled.SNAPSHOT: text}, {"format": compiled.FORMAT, "snapshot": entry}
+
+
+def _revisions(location: Path) -> tuple[list[dict[str, Any]], dict[str, bytes]]:
+    """What the manifest says of each revision, and the files with their SQL."""
+    statements.require()
     _check_environment(location)
     scripts = Scripts(location)
     paths = {one.id: path for one, path in zip(scripts.revisions, scripts.paths, strict=True)}
@@ -83,13 +150,10 @@ def files(location: Path) -> dict[str, bytes]:
         else:
             entry["by_alembic"] = reason
         revisions.append(entry)
-    index = {"format": compiled.FORMAT, "files": compiled.sources(location), "revisions": revisions}
-    result[compiled.INDEX] = (json.dumps(index, indent=1, ensure_ascii=False) + "\n").encode()
-    return result
+    return revisions, result
 
 
-def _present(location: Path) -> dict[str, bytes]:
-    folder = location / compiled.FOLDER
+def _present(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()} if folder.is_dir() else {}
 
 
@@ -109,13 +173,21 @@ def _check_environment(location: Path) -> None:
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
             continue
         if not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)):
-            raise CannotCompile(location, f"line {node.lineno} of env.py may decide what is done")
+            raise _cannot_compile(location, f"line {node.lineno} of env.py may decide what is done")
         calls.append(node.value)
     if [ast.unparse(call.func) for call in calls] != ["environment.run"] or (
         # Whether Alembic's own runs are compared changes nothing that a revision does.
         len(calls[0].args) != 2 or {keyword.arg for keyword in calls[0].keywords} - {"compare"}
     ):
-        raise CannotCompile(location, "env.py does more than to call environment.run(context, metadata)")
+        raise _cannot_compile(location, "env.py does more than to call environment.run(context, metadata)")
+
+
+def _cannot_compile(location: Path, reason: str) -> MigrationError:
+    """The environment of a folder does more than a compiled upgrade could repeat."""
+    return MigrationError(
+        f"The revisions in {location} cannot be compiled: {reason}",
+        "Let Alembic run them, as it does without compiled SQL",
+    )
 
 
 def _render(scripts: Scripts, reasons: dict[str, str | None]) -> dict[str, list[Statement]]:
@@ -124,7 +196,7 @@ def _render(scripts: Scripts, reasons: dict[str, str | None]) -> dict[str, list[
 
     def steps(_heads: Any, context: MigrationContext) -> Iterator[MigrationStep]:
         if context.version_table != VERSION_TABLE or context.version_table_schema is not None:
-            raise CannotCompile(scripts.location, "the version table has another name or schema")
+            raise _cannot_compile(scripts.location, "the version table has another name or schema")
         for revision in scripts.revisions:
             step = scripts.step("upgrade", revision)
             recorder = _Recorder(context)
@@ -199,4 +271,11 @@ class _Recorder:
             self.reason = "it executes with options or values"
         literal = {} if isinstance(clause, ExecutableDDLElement) else {"literal_binds": True}
         sql = str(clause.compile(dialect=self._impl.dialect, compile_kwargs=literal))
-        self.statements.append(Statement(sql, self._alone))
+        if self._alone:
+            # Several statements in one message are one transaction of the server's, here as by Alembic.
+            self.statements.append(Statement(sql, self._alone))
+        elif self.reason is None:
+            try:
+                self.statements += map(Statement, statements.split(sql))
+            except statements.NotParsed as error:
+                self.reason = f"PostgreSQL's parser rejects it: {error}"

@@ -2,6 +2,9 @@
 
 It lies beside the revisions, in `compiled/`, and counts only while the folder holds exactly the files that it was made
 of: whatever was added, changed or removed since, and everything goes by Alembic again. `compilation` writes it.
+
+`compiled/manifest.json` names everything in that folder with its hash: the SQL of each revision, and the snapshot of the
+catalog that the models want.
 """
 
 from __future__ import annotations
@@ -13,16 +16,20 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
 from dbschema.migrations.history import Revision
+from dbschema.migrations.location import script_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from dbschema.catalog.snapshot import Snapshot
+
 log: Final = logging.getLogger("dbschema.migrations")
 
 FOLDER: Final = "compiled"
-INDEX: Final = "history.json"
-FORMAT: Final = 1
+INDEX: Final = "manifest.json"
+SNAPSHOT: Final = "snapshot.json"
+FORMAT: Final = 2
 """Raised when the files are written or executed in another way: older ones then do not count any more."""
 
 MARK: Final = "-- dbschema: "
@@ -34,7 +41,11 @@ ALONE: Final = "statement outside of a transaction"
 
 @dataclass(frozen=True)
 class Statement:
-    """One statement; `alone` is outside of a transaction, after what came before it was committed."""
+    """One statement; `alone` is outside of a transaction, after what came before it was committed.
+
+    Within a transaction `sql` is exactly one statement, for executors that send one at a time. One that is `alone` is
+    sent as the revision has it.
+    """
 
     sql: str
     alone: bool = False
@@ -83,6 +94,61 @@ class Compiled:
         return found
 
 
+@dataclass(frozen=True)
+class StoredSnapshot:
+    """What the manifest says of the snapshot beside it.
+
+    Args:
+        path: its file.
+        sha256: of that file.
+        server: major version of the PostgreSQL server that it was made on.
+        models: digest of the models, see `dbschema.catalog.snapshot`.
+        sources: digest of the files of these models; None if the files are not known (models of an application).
+    """
+
+    path: Path
+    sha256: str
+    server: int
+    models: str
+    sources: str | None
+
+    def load(self) -> Snapshot | None:
+        """The snapshot; None if the file is not the one of the manifest."""
+        from dbschema.catalog import snapshot  # noqa: PLC0415  needed after a run that did something
+
+        found = _read(self.path)
+        if found is None or sha256(found).hexdigest() != self.sha256:
+            return None
+        return snapshot.parse(found.decode("utf-8"))
+
+
+def read_snapshot(location: Path) -> StoredSnapshot | None:
+    """The snapshot beside the scripts; None if there is none, or the manifest cannot be read.
+
+    Args:
+        location: the folder with `env.py` and `versions/`, or an application's `alembic.ini`.
+    """
+    folder = script_folder(location)
+    text = None if folder is None else _read(folder / FOLDER / INDEX)
+    if folder is None or text is None:
+        return None
+    try:
+        manifest = json.loads(text)
+        entry = manifest["snapshot"]
+        if manifest["format"] != FORMAT or entry is None:
+            return None
+        return StoredSnapshot(
+            folder / FOLDER / entry["file"],
+            str(entry["sha256"]),
+            int(entry["server"]),
+            str(entry["models"]),
+            entry["sources"],
+        )
+    except (ValueError, LookupError, TypeError):
+        log.warning("%s cannot be read: there is no snapshot", folder / FOLDER / INDEX)
+        return None
+
+
 def read(location: Path) -> Compiled | None:
     """The compiled history beside the scripts in `location`; None where there is none, or it is not that of these scripts."""
     text = _read(location / FOLDER / INDEX)
@@ -90,6 +156,8 @@ def read(location: Path) -> Compiled | None:
         return None
     try:
         index = json.loads(text)
+        if index["revisions"] is None:
+            return None
         if index["format"] != FORMAT or index["files"] != sources(location):
             log.info("The compiled revisions in %s are not those of its scripts: Alembic runs them", location)
             return None

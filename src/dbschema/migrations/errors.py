@@ -1,10 +1,18 @@
-"""What stops an upgrade or a downgrade, each as an error of its own with its facts as fields."""
+"""Errors that stop an upgrade, a downgrade or a baseline, with their facts as fields."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dbschema.errors import MigrationError
+from dbschema.connect.errors import DataApiUnsupported
+from dbschema.errors import (
+    BadSetting,
+    MigrationError,
+    MigrationIncomplete,
+    MissingPrivilege,
+    NotWritable,
+    UnknownRevision,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -13,8 +21,18 @@ if TYPE_CHECKING:
     from dbschema.migrations.blockers import Blocker
 
 
+_SHOWN = 5
+"""Names in a message; of the others, the number."""
+
+
 class BrokenScripts(MigrationError):
-    """The revision scripts do not form one line of history, or one of them cannot be loaded."""
+    """The revision scripts cannot be loaded, or do not form one history.
+
+    Changed: nothing.
+    Fix: correct the scripts, or name other ones with `DBSCHEMA_SCRIPT_LOCATION`.
+    """
+
+    code = "broken-scripts"
 
     def __init__(self, location: Path, reason: str) -> None:
         self.location, self.reason = location, reason
@@ -24,51 +42,78 @@ class BrokenScripts(MigrationError):
         )
 
 
-class AmbiguousRevision(MigrationError):
-    """The beginning of a revision's id fits several."""
-
-    def __init__(self, revision: str, matches: Sequence[str]) -> None:
-        self.revision, self.matches = revision, tuple(matches)
-        super().__init__(
-            f"{revision!r} is the beginning of several revisions: {', '.join(matches)}",
-            "Name one of them in full",
-        )
+def unknown_revision(revision: str, known: str) -> UnknownRevision:
+    """The scripts do not contain the revision; `known`: those that they contain, as text."""
+    return UnknownRevision(
+        revision,
+        f"There is no revision {revision!r} among the revision scripts",
+        f"Name one of them ({known}), 'head' or 'base'",
+    )
 
 
-class OutOfRange(MigrationError):
-    """A relative revision counts beyond the first or the last one."""
+class WrongTarget(MigrationError):
+    """The target of the run is ambiguous, out of range, or in the other direction.
 
-    def __init__(self, revision: str, start: str, possible: int) -> None:
-        self.revision, self.start, self.possible = revision, start, possible
-        super().__init__(
-            f"{revision!r} counts too far: from {start} there are {possible} steps in that direction",
-            "Count less, or name 'head' or 'base'",
-        )
+    Changed: nothing.
+    Fix: name another target, or the other command, as the message says.
 
+    Args:
+        revision: the target as it was written.
+        what: the cause and its place; no full stop at its end.
+        next_step: what the reader can do; no full stop at its end.
+    """
 
-class WrongDirection(MigrationError):
-    """An upgrade is asked to go down, or a downgrade to go up."""
+    code = "wrong-target"
 
-    def __init__(self, command: str, revision: str, current: str | None) -> None:
-        self.command, self.revision, self.current = command, revision, current
-        other = "downgrade" if command == "upgrade" else "upgrade"
-        at = "" if current is None else f" from {current}"
-        super().__init__(f"{revision!r} is no target for {command}{at}", f"Use 'dbschema {other} {revision}'")
-
-
-class NeedsDatabase(MigrationError):
-    """SQL for a database that is not asked cannot start at its present revision."""
-
-    def __init__(self, revision: str) -> None:
+    def __init__(self, revision: str, what: str, next_step: str) -> None:
         self.revision = revision
-        super().__init__(
-            f"{revision!r} counts from the revision of a database, and none is asked for SQL",
-            "Name both ends, such as base:head",
-        )
+        super().__init__(what, next_step)
+
+
+def ambiguous_revision(revision: str, matches: Sequence[str]) -> WrongTarget:
+    """The beginning of a revision's id fits several."""
+    return WrongTarget(
+        revision,
+        f"{revision!r} is the beginning of several revisions: {', '.join(matches)}",
+        "Name one of them in full",
+    )
+
+
+def out_of_range(revision: str, start: str, possible: int) -> WrongTarget:
+    """A relative revision counts beyond the first or the last one."""
+    return WrongTarget(
+        revision,
+        f"{revision!r} counts too far: from {start} there are {possible} steps in that direction",
+        "Count less, or name 'head' or 'base'",
+    )
+
+
+def wrong_direction(command: str, revision: str, current: str | None) -> WrongTarget:
+    """An upgrade has a target below the database, or a downgrade one above it."""
+    other = "downgrade" if command == "upgrade" else "upgrade"
+    at = "" if current is None else f" from {current}"
+    return WrongTarget(
+        revision, f"{revision!r} is no target for {command}{at}", f"Use 'dbschema {other} {revision}'"
+    )
+
+
+def needs_database(revision: str) -> WrongTarget:
+    """SQL that is written without a database cannot start at its present revision."""
+    return WrongTarget(
+        revision,
+        f"{revision!r} counts from the revision of a database, and none is asked for SQL",
+        "Name both ends, such as base:head",
+    )
 
 
 class DatabaseNewer(MigrationError):
-    """The database stands at a revision that the scripts do not hold."""
+    """The database has a revision that the scripts do not contain.
+
+    Changed: nothing.
+    Fix: install the version that made it; for revisions of an application, name its `alembic.ini` with `DBSCHEMA_SCRIPT_LOCATION`.
+    """
+
+    code = "database-newer"
 
     def __init__(self, place: str, unknown: Sequence[str]) -> None:
         self.place, self.unknown = place, tuple(unknown)
@@ -80,96 +125,90 @@ class DatabaseNewer(MigrationError):
         )
 
 
-class SeveralRevisions(MigrationError):
-    """The version table holds more than one revision: it has several lines of history, or was changed by hand."""
+class UnexpectedState(MigrationError):
+    """The database is not in a state that the run can start from: tables without a revision, or several revisions.
 
-    def __init__(self, place: str, current: Sequence[str]) -> None:
-        self.place, self.current = place, tuple(current)
-        super().__init__(
-            f"{place} stands at several revisions at once ({', '.join(sorted(current))})",
-            "Where an application has revisions of its own, name its alembic.ini with DBSCHEMA_SCRIPT_LOCATION; otherwise "
-            "correct the table alembic_version. Nothing was changed",
-        )
+    Changed: nothing.
+    Fix: name another database, run `dbschema baseline` or `dbschema upgrade`, or correct `alembic_version`, as the message says.
+    """
+
+    code = "unexpected-state"
 
 
-class ForeignTables(MigrationError):
-    """The database has no revision, but tables that none of our revisions made."""
-
-    SHOWN = 5
-
-    def __init__(self, place: str, schema: str, tables: Sequence[str]) -> None:
-        self.place, self.schema, self.tables = place, schema, tuple(tables)
-        shown = ", ".join(tables[: self.SHOWN])
-        more = f" and {len(tables) - self.SHOWN} more" if len(tables) > self.SHOWN else ""
-        super().__init__(
-            f"{place} holds tables in schema {schema!r} that no revision made ({shown}{more})",
-            "Name an empty database with --url, or move them to another schema; 'dbschema baseline' adopts them where they are "
-            "what the models declare; nothing was changed",
-        )
+def several_revisions(place: str, current: Sequence[str]) -> UnexpectedState:
+    """The version table holds more than one revision of a line: it was changed by hand, or an application has its own."""
+    return UnexpectedState(
+        f"{place} stands at several revisions at once ({', '.join(sorted(current))})",
+        "Where an application has revisions of its own, name its alembic.ini with DBSCHEMA_SCRIPT_LOCATION; otherwise "
+        "correct the table alembic_version. Nothing was changed",
+    )
 
 
-class NothingToAdopt(MigrationError):
-    """A database shall be recorded as upgraded that holds no table."""
-
-    def __init__(self, place: str) -> None:
-        self.place = place
-        super().__init__(
-            f"{place} holds no table that could be adopted", "Run 'dbschema upgrade', which makes them"
-        )
-
-
-class NotAtHead(MigrationError):
-    """A database shall be recorded as upgraded that has a revision, and not the newest one."""
-
-    def __init__(self, place: str, current: str, head: str) -> None:
-        self.place, self.current, self.head = place, current, head
-        super().__init__(
-            f"{place} has a revision already, {current}, and the newest one is {head}",
-            "Run 'dbschema upgrade'; nothing was changed",
-        )
+def foreign_tables(place: str, schema: str, tables: Sequence[str]) -> UnexpectedState:
+    """The database has no revision, but tables that no revision made."""
+    shown = ", ".join(tables[:_SHOWN])
+    more = f" and {len(tables) - _SHOWN} more" if len(tables) > _SHOWN else ""
+    return UnexpectedState(
+        f"{place} holds tables in schema {schema!r} that no revision made ({shown}{more})",
+        "Name an empty database with --url, or move them to another schema; 'dbschema baseline' adopts them where they are "
+        "what the models declare; nothing was changed",
+    )
 
 
-class MayNotCreate(MigrationError):
-    """The role may not create what the revisions create."""
-
-    def __init__(self, place: str, user: str, schema: str | None, statement: str) -> None:
-        self.place, self.user, self.schema, self.statement = place, user, schema, statement
-        what = (
-            "has no schema to create tables in" if schema is None else f"may not create in schema {schema!r}"
-        )
-        super().__init__(
-            f"The role {user!r} {what} on {place}",
-            f"Have an administrator run: {statement}; nothing was changed",
-        )
+def nothing_to_adopt(place: str) -> UnexpectedState:
+    """A baseline needs tables, and the database has none."""
+    return UnexpectedState(
+        f"{place} holds no table that could be adopted", "Run 'dbschema upgrade', which makes them"
+    )
 
 
-class WrongSchema(MigrationError):
-    """New tables would not come to stand where the revisions grant access."""
-
-    def __init__(self, place: str, user: str, schema: str, statement: str) -> None:
-        self.place, self.user, self.schema, self.statement = place, user, schema, statement
-        super().__init__(
-            f"New tables of the role {user!r} on {place} would stand in schema {schema!r}, and the revisions speak of 'public'",
-            f"Take {schema!r} off the search_path, with: {statement}; nothing was changed",
-        )
+def not_at_head(place: str, current: str, head: str) -> UnexpectedState:
+    """A baseline needs a database without a revision, or at the newest one."""
+    return UnexpectedState(
+        f"{place} has a revision already, {current}, and the newest one is {head}",
+        "Run 'dbschema upgrade'; nothing was changed",
+    )
 
 
-class NotWritable(MigrationError):
+def may_not_create(place: str, user: str, schema: str | None, statement: str) -> MissingPrivilege:
+    """The role may not create tables in its default schema, or has no such schema."""
+    what = "has no schema to create tables in" if schema is None else f"may not create in schema {schema!r}"
+    return MissingPrivilege(
+        f"The role {user!r} {what} on {place}",
+        f"Have an administrator run: {statement}; nothing was changed",
+        role=user,
+        statement=statement,
+    )
+
+
+def wrong_schema(place: str, user: str, schema: str, statement: str) -> MissingPrivilege:
+    """The default schema is not the one that the revisions grant access to."""
+    return MissingPrivilege(
+        f"New tables of the role {user!r} on {place} would stand in schema {schema!r}, and the revisions speak of 'public'",
+        f"Take {schema!r} off the search_path, with: {statement}; nothing was changed",
+        role=user,
+        statement=statement,
+    )
+
+
+def not_writable(place: str, *, recovery: bool) -> NotWritable:
     """The server accepts no changes."""
-
-    def __init__(self, place: str, *, recovery: bool) -> None:
-        self.place, self.recovery = place, recovery
-        why = (
-            "is a standby in recovery" if recovery else "is set to read-only (default_transaction_read_only)"
-        )
-        super().__init__(
-            f"{place} {why} and accepts no changes",
-            "Name the primary server (the writer endpoint)" if recovery else "Lift the setting for this role",
-        )
+    why = "is a standby in recovery" if recovery else "is set to read-only (default_transaction_read_only)"
+    return NotWritable(
+        f"{place} {why} and accepts no changes",
+        "Name the primary server (the writer endpoint)" if recovery else "Lift the setting for this role",
+        recovery=recovery,
+    )
 
 
 class RunnerBusy(MigrationError):
-    """Another run changes the same database, and did not come to an end in time."""
+    """Another run holds the migration lock until the deadline.
+
+    Changed: nothing.
+    Fix: wait for the run that the message names, or end it; then run the command again.
+    """
+
+    code = "lock-busy"
 
     def __init__(self, place: str, holder: str, waited: float) -> None:
         self.place, self.holder, self.waited = place, holder, waited
@@ -180,7 +219,10 @@ class RunnerBusy(MigrationError):
 
 
 class RevisionFailed(MigrationError):
-    """A revision failed; nothing of it was kept, and those before it were.
+    """A statement of a revision failed.
+
+    Changed: revisions before it stay; nothing of this one is kept.
+    Fix: correct the revision or the data that the message names; then run the command again.
 
     Args:
         place: the database.
@@ -191,6 +233,8 @@ class RevisionFailed(MigrationError):
         remedy: what can be done about it.
         sqlstate: PostgreSQL's code, where the server gave one.
     """
+
+    code = "revision-failed"
 
     def __init__(
         self,
@@ -214,7 +258,10 @@ class RevisionFailed(MigrationError):
 
 
 class LockNotGiven(RevisionFailed):
-    """A revision met the locks of others until its time was over; nothing of it was kept.
+    """A revision waited for locks of other sessions until the deadline.
+
+    Changed: revisions before it stay; nothing of this one is kept.
+    Fix: wait for the sessions that the message names, or end them; raise `DBSCHEMA_LOCK_RETRY` to wait longer.
 
     Args:
         place, direction, revision, doc, done, sqlstate: as for `RevisionFailed`.
@@ -222,6 +269,8 @@ class LockNotGiven(RevisionFailed):
         retries: how often it was tried again.
         waited: seconds from the first try to the last.
     """
+
+    code = "lock-not-given"
 
     def __init__(
         self,
@@ -251,7 +300,13 @@ class LockNotGiven(RevisionFailed):
 
 
 class LockLost(MigrationError):
-    """The lock of a run is no longer held: another run may begin, so this one stops between two steps."""
+    """The connection that holds the migration lock is lost.
+
+    Changed: revisions that the message names stay; the run stopped between two steps.
+    Fix: run the command again.
+    """
+
+    code = "lock-lost"
 
     def __init__(self, place: str, done: Sequence[str]) -> None:
         self.place, self.done = place, tuple(done)
@@ -262,40 +317,47 @@ class LockLost(MigrationError):
 
 
 class PooledConnection(MigrationError):
-    """Between us and the server is a pooler that gives each transaction another session."""
+    """A pooler in transaction mode or RDS Proxy is in the path, where a session cannot hold a lock.
 
-    def __init__(self, place: str) -> None:
-        self.place = place
-        super().__init__(
-            f"{place} is reached through a pooler in transaction mode, where a run cannot hold a lock",
-            "Name the server itself (the writer endpoint), or a pool in session mode; nothing was changed",
-        )
+    Changed: nothing.
+    Fix: connect to the server itself (the writer endpoint), or through a pool in session mode.
+    """
 
-
-class BehindProxy(MigrationError):
-    """Between us and the server is RDS Proxy, which gives each transaction another session until it has to keep one."""
-
-    def __init__(self, place: str) -> None:
-        self.place = place
-        super().__init__(
-            f"{place} is reached through RDS Proxy, where a run cannot hold a lock",
-            "Name the writer endpoint of the cluster (DB_SECRET_ARN with DB_HOST, or --url); nothing was changed",
-        )
+    code = "pooled-connection"
 
 
-class NeedsConnection(MigrationError):
+def pooled_connection(place: str) -> PooledConnection:
+    """A pooler gives each transaction another session."""
+    return PooledConnection(
+        f"{place} is reached through a pooler in transaction mode, where a run cannot hold a lock",
+        "Name the server itself (the writer endpoint), or a pool in session mode; nothing was changed",
+    )
+
+
+def behind_proxy(place: str) -> PooledConnection:
+    """RDS Proxy gives each transaction another session until it has to keep one."""
+    return PooledConnection(
+        f"{place} is reached through RDS Proxy, where a run cannot hold a lock",
+        "Name the writer endpoint of the cluster (DB_SECRET_ARN with DB_HOST, or --url); nothing was changed",
+    )
+
+
+def needs_connection(place: str, revision: str, why: str) -> DataApiUnsupported:
     """A revision cannot go through the RDS Data API."""
-
-    def __init__(self, place: str, revision: str, why: str) -> None:
-        self.place, self.revision, self.why = place, revision, why
-        super().__init__(
-            f"Revision {revision} cannot be applied to {place}, because it {why}",
-            "Run 'dbschema upgrade' where the cluster's port can be reached, with DB_SECRET_ARN and DB_HOST; nothing was changed",
-        )
+    return DataApiUnsupported(
+        f"Revision {revision} cannot be applied to {place}, because it {why}",
+        "Run 'dbschema upgrade' where the cluster's port can be reached, with DB_SECRET_ARN and DB_HOST; nothing was changed",
+    )
 
 
 class InvalidIndex(MigrationError):
-    """An index is there that was never built to its end: nothing uses it, every write pays for it."""
+    """An index was never built to its end: no query uses it, and every write maintains it.
+
+    Changed: earlier revisions stay; the revision that the message names is not recorded.
+    Fix: run the DROP INDEX that the message shows; then run the command again.
+    """
+
+    code = "invalid-index"
 
     def __init__(self, place: str, indexes: Sequence[str], revision: str | None = None) -> None:
         self.place, self.indexes, self.revision = place, tuple(indexes), revision
@@ -314,26 +376,29 @@ class InvalidIndex(MigrationError):
         )
 
 
-class OutOfTime(MigrationError):
-    """The time of a run was over before its last step; what is done stays."""
-
-    def __init__(self, place: str, done: Sequence[str], left: Sequence[str]) -> None:
-        self.place, self.done, self.left = place, tuple(done), tuple(left)
-        super().__init__(
-            f"The time of the run on {place} is over: {', '.join(done) or 'no revision'} done, {', '.join(left)} left",
-            "Repeat the command; it goes on from there",
-        )
+def out_of_time(place: str, done: Sequence[str], left: Sequence[str]) -> MigrationIncomplete:
+    """The time of a run of Alembic is over."""
+    return MigrationIncomplete(
+        f"The time of the run on {place} is over: {', '.join(done) or 'no revision'} done, {', '.join(left)} left",
+        "Repeat the command; it goes on from there",
+        done=done,
+        left=left,
+    )
 
 
 class DiffersFromModels(MigrationError):
-    """After an upgrade, which stays, the database is not what the models say."""
+    """After an upgrade, the database differs from the models.
 
-    SHOWN = 5
+    Changed: the upgrade stays.
+    Fix: see the differences with `dbschema check`, and write the missing revision with `alembic revision --autogenerate`.
+    """
+
+    code = "differs-from-models"
 
     def __init__(self, place: str, differences: Sequence[str]) -> None:
         self.place, self.differences = place, tuple(differences)
-        shown = "; ".join(differences[: self.SHOWN])
-        more = f"; and {len(differences) - self.SHOWN} more" if len(differences) > self.SHOWN else ""
+        shown = "; ".join(differences[:_SHOWN])
+        more = f"; and {len(differences) - _SHOWN} more" if len(differences) > _SHOWN else ""
         super().__init__(
             f"{place} was upgraded, and differs from the models: {shown}{more}",
             "See all with 'dbschema check'; write what is missing with 'alembic revision --autogenerate', or leave the comparison "
@@ -341,20 +406,15 @@ class DiffersFromModels(MigrationError):
         )
 
 
-class BadArgument(MigrationError):
+def bad_argument(name: str, value: str, wanted: str) -> BadSetting:
     """An argument of Alembic's -x has a value that means nothing."""
-
-    def __init__(self, name: str, value: str, wanted: str) -> None:
-        self.name, self.value = name, value
-        super().__init__(f"-x {name} is {value!r}", f"Give {wanted}; nothing was changed")
+    return BadSetting(name, f"is {value!r}", f"Give {wanted}; nothing was changed", subject=f"-x {name}")
 
 
-class BadTimeout(MigrationError):
-    """A limit of time is no number of seconds that PostgreSQL could keep."""
-
-    def __init__(self, name: str, value: str) -> None:
-        self.name, self.value = name, value
-        super().__init__(
-            f"{name} is {value!r}, which is no number of seconds from 0 to 2147483",
-            "Give a number such as 0.05 or 30",
-        )
+def bad_timeout(name: str, value: str) -> BadSetting:
+    """A timeout is no number of seconds that PostgreSQL could keep."""
+    return BadSetting(
+        name,
+        f"is {value!r}, which is no number of seconds from 0 to 2147483",
+        "Give a number such as 0.05 or 30",
+    )

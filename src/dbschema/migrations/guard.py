@@ -7,13 +7,13 @@ A revision that meets a lock is undone and tried again, as a whole. How a step i
 from __future__ import annotations
 
 import logging
-import random
 import re
 import time
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from dbschema._retry import Pauses, Retry
 from dbschema.connect.failure import sqlstate
 from dbschema.migrations import preflight
 from dbschema.migrations.blockers import Watch, end_autovacuum
@@ -37,8 +37,7 @@ log: Final = logging.getLogger("dbschema.migrations")
 NOT_GIVEN: Final = {"55P03", "40P01"}
 """A lock timeout, and a deadlock, which PostgreSQL solves by failing one of the two."""
 
-_FIRST_PAUSE: Final = 0.05
-_LONGEST_PAUSE: Final = 1.0
+_PAUSES: Final = Pauses(0.05, 1.0, least=0.5)
 _FOR_AUTOVACUUM: Final = 5.0
 _CONCURRENT: Final = re.compile(
     r"\s*(?:(?:CREATE\s+(?:UNIQUE\s+)?|DROP\s+)INDEX\s+CONCURRENTLY\b|REINDEX\b.{0,80}?\bCONCURRENTLY\b)",
@@ -131,7 +130,7 @@ class Guard:
         blockers: tuple[Blocker, ...] = ()
         while True:
             self.timeouts.apply(self.work)
-            watch = Watch(self.another, pid) if steps.retries else None
+            watch = Watch(self.another, pid) if steps.retry.attempt > 1 else None
             try:
                 with watch or nullcontext():
                     attempt(steps.hand_out)
@@ -148,8 +147,9 @@ class Guard:
 
     def _again(self, steps: _Steps, error: Exception, blockers: tuple[Blocker, ...]) -> bool:
         """Wait before the next attempt; False where the deadline comes first."""
-        waited = time.monotonic() - steps.began
-        if steps.retries and waited >= self.timeouts.retry:
+        retry = steps.retry
+        retries, waited = retry.attempt - 1, retry.waited
+        if retries and waited >= self.timeouts.retry:
             task = steps.tasks[steps.number]
             raise LockNotGiven(
                 self.held.place,
@@ -158,19 +158,17 @@ class Guard:
                 doc=task.doc,
                 done=self.done,
                 blockers=blockers,
-                retries=steps.retries,
+                retries=retries,
                 waited=waited,
                 sqlstate=sqlstate(error),
             ) from error
-        longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(steps.retries, 10))
-        pause = random.uniform(0.5, 1.0) * longest  # noqa: S311  runs shall not ask in step with others; nothing secret
+        pause = retry.draw()
         if not self.out_of_time(_FOR_AUTOVACUUM) and self._autovacuum_left(blockers):
             pause = 0.0  # before it comes back
         if self.out_of_time(pause):
             self.stopped = True
             return False
-        steps.retries += 1
-        time.sleep(pause)
+        retry.pause(pause)
         return True
 
     def _autovacuum_left(self, blockers: tuple[Blocker, ...]) -> bool:
@@ -193,8 +191,7 @@ class _Steps:
         self.tasks: list[Task] = []
         self.number = 0
         self.current: Task | None = None
-        self.retries = 0
-        self.began = 0.0
+        self.retry = Retry(_PAUSES)
 
     def hand_out(self, *arguments: Any) -> Iterator[Task]:
         """What is left to do; whoever executes it asks for a step when he has committed the one before."""
@@ -212,14 +209,15 @@ class _Steps:
                     _refuse_leftovers(guard, task)
                 if guard.on_begin is not None:
                     guard.on_begin(self.number)
-                self.current, self.retries, self.began = task, 0, time.monotonic()
+                self.current, self.retry = task, Retry(_PAUSES)
             tried = time.monotonic()
             yield task
             self._committed(task, tried)
 
     def _committed(self, task: Task, tried: float) -> None:
         guard = self._guard
-        tell_step(task.revision, task.direction, began=self.began, tried=tried, retries=self.retries)
+        retry = self.retry
+        tell_step(task.revision, task.direction, began=retry.began, tried=tried, retries=retry.attempt - 1)
         guard.done.append(task.revision)
         self.current = None
         self.number += 1

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Final, Literal
 
-from dbschema.errors import UnknownRevision
-from dbschema.migrations.errors import AmbiguousRevision, OutOfRange, WrongDirection
+from dbschema.migrations.errors import ambiguous_revision, out_of_range, unknown_revision, wrong_direction
 from dbschema.migrations.graph import Graph, line
 from dbschema.migrations.location import script_location
 
@@ -136,13 +135,13 @@ class History:
                 lines also 'label@head', 'label@base', and several of all these with commas between them.
 
         Raises:
-            UnknownRevision, AmbiguousRevision: there is none, or more than one.
-            OutOfRange: it counts beyond the first or the last revision.
+            UnknownRevision: there is none.
+            WrongTarget: there is more than one, or it counts beyond the first or the last revision.
         """
         if "," in text:
             parts = [self.target(part.strip()) for part in text.split(",")]
             if any(part.reached is None for part in parts):
-                raise UnknownRevision(text, self._listed())
+                raise unknown_revision(text, self._listed())
             reached = frozenset[str]().union(*(part.reached or () for part in parts))
             return Target(text, reached, self.everything - reached)
         relative = _RELATIVE.fullmatch(text)
@@ -157,7 +156,7 @@ class History:
         """`target`, for a run in one direction.
 
         Raises:
-            WrongDirection: it lies on the other side of every database.
+            WrongTarget: it lies on the other side of every database.
         """
         goal = self.target(text)
         if direction == "upgrade":
@@ -165,7 +164,7 @@ class History:
         else:
             wrong = goal.count > 0
         if wrong:
-            raise WrongDirection(direction, text, None)
+            raise wrong_direction(direction, text, None)
         return goal
 
     def plan(self, direction: Direction, current: Sequence[str], target: Target) -> tuple[Revision, ...]:
@@ -177,8 +176,7 @@ class History:
             target: where the run ends.
 
         Raises:
-            WrongDirection: the target lies on the other side of `current`.
-            OutOfRange: a relative target counts too far.
+            WrongTarget: the target lies on the other side of `current`, or counts too far.
         """
         applied = self.applied(current)
         pending = [one for one in self.revisions if one.id not in applied]
@@ -186,14 +184,14 @@ class History:
         if target.reached is None:
             possible, count = (pending, target.count) if target.count > 0 else (behind, -target.count)
             if count > len(possible):
-                raise OutOfRange(target.text, words(current) or BASE, len(possible))
+                raise out_of_range(target.text, words(current) or BASE, len(possible))
             if count and (direction == "upgrade") != (target.count > 0):
-                raise WrongDirection(direction, target.text, words(current))
+                raise wrong_direction(direction, target.text, words(current))
             return tuple(possible[:count])
         if direction == "upgrade":
             return tuple(one for one in pending if one.id in target.reached)
         if not target.reached <= applied:
-            raise WrongDirection(direction, target.text, words(current))
+            raise wrong_direction(direction, target.text, words(current))
         return tuple(one for one in behind if one.id in target.above)
 
     def _absolute(self, text: str) -> Target:
@@ -206,7 +204,7 @@ class History:
             return self._at(text, self._id(text))
         of_line = self.graph.labelled(labelled["label"])
         if not of_line:
-            raise UnknownRevision(text, self._listed())
+            raise unknown_revision(text, self._listed())
         if labelled["name"] in _HEADS:
             return self._at(text, of_line[-1])
         if labelled["name"] == BASE:
@@ -224,9 +222,9 @@ class History:
             return text
         matches = [one for one in known if one.startswith(text)] if len(text) >= _PREFIX else []
         if len(matches) > 1:
-            raise AmbiguousRevision(text, matches)
+            raise ambiguous_revision(text, matches)
         if not matches:
-            raise UnknownRevision(text, self._listed())
+            raise unknown_revision(text, self._listed())
         return matches[0]
 
     def _moved(self, text: str, start: str, count: int) -> Target:
@@ -234,7 +232,7 @@ class History:
         if start in _HEADS | {BASE}:
             ends = self.graph.heads if start in _HEADS else ()
             if not self.is_one_line:
-                raise AmbiguousRevision(text, self.graph.heads if ends else self.graph.bases)
+                raise ambiguous_revision(text, self.graph.heads if ends else self.graph.bases)
             here = ends[0] if ends else None
         else:
             here = self._id(start)
@@ -242,9 +240,9 @@ class History:
         while steps < abs(count):
             follow = self._beside(here, upwards=count > 0)
             if len(follow) > 1:
-                raise AmbiguousRevision(text, follow)
+                raise ambiguous_revision(text, follow)
             if not follow and (count > 0 or here is None):
-                raise OutOfRange(text, began or BASE, steps)
+                raise out_of_range(text, began or BASE, steps)
             here, steps = (follow[0] if follow else None), steps + 1
         return Target(text, frozenset(), self.everything) if here is None else self._at(text, here)
 

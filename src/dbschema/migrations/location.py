@@ -54,6 +54,23 @@ def application(location: Path) -> Path:
     raise BrokenScripts(location, "that is neither an alembic.ini nor a folder with env.py and versions/")
 
 
+def script_folder(location: Path) -> Path | None:
+    """The folder with `env.py` of `location`, which `alembic.ini` names as `script_location`; None if it names none."""
+    if not location.is_file():
+        return location
+    from configparser import ConfigParser, Error  # noqa: PLC0415  an upgrade by a folder does without
+
+    parser = ConfigParser({"here": str(location.resolve().parent)})
+    try:
+        parser.read(location, encoding="utf-8")
+        written = parser.get("alembic", "script_location")
+    except Error:
+        return None
+    if ":" in written:  # a folder inside of an installed package, which is not the application's to write
+        return None
+    return Path.cwd() / written
+
+
 def script_location() -> Path:
     """The folder with `env.py` and `versions/`, as Alembic's `script_location`.
 

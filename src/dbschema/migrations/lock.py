@@ -10,7 +10,6 @@ notice. So that session has a second lock, taken under the first: whoever comes 
 
 from __future__ import annotations
 
-import random
 import time
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -18,7 +17,8 @@ from typing import TYPE_CHECKING, Final
 
 import psycopg
 
-from dbschema.migrations.errors import LockLost, PooledConnection, RunnerBusy
+from dbschema._retry import Pauses, Retry
+from dbschema.migrations.errors import LockLost, RunnerBusy, pooled_connection
 from dbschema.migrations.query import scalar
 from dbschema.migrations.timeouts import KEEPALIVES, apply
 
@@ -36,7 +36,7 @@ KEY: Final = 0x6462_7363_6865_6D61
 WORK_KEY: Final = KEY + 1
 """The key of the second lock, that of the session which works."""
 
-_PAUSE: Final = (0.1, 0.4)
+_PAUSES: Final = Pauses(0.4, least=0.25)
 _LOOKS: Final = 4
 _TRY: Final = "SELECT pg_try_advisory_lock(%s)"
 _HOLDER: Final = """
@@ -147,7 +147,7 @@ def check_session(another: Open, connection: psycopg.Connection, place: str) -> 
             # Asked twice in a row: a pool that goes round shows another session the second time.
             ours |= {scalar(connection, _PID) for _ in range(2)}
             if theirs == first or ours != {first}:
-                raise PooledConnection(place)
+                raise pooled_connection(place)
 
 
 def _take(
@@ -159,6 +159,7 @@ def _take(
     seconds: float,
     on_wait: Callable[[str], None] | None,
 ) -> None:
+    retry = Retry(_PAUSES, deadline - time.monotonic())
     while True:
         taken = scalar(connection, _TRY, (key,))
         connection.rollback()
@@ -167,9 +168,8 @@ def _take(
         if on_wait is not None:
             on_wait(_holder(connection, key))
             on_wait = None
-        if time.monotonic() >= deadline:
+        if not retry.again():
             raise RunnerBusy(place, _holder(connection, key), seconds)
-        time.sleep(random.uniform(*_PAUSE))  # noqa: S311  runners shall not ask in step; nothing secret
 
 
 def _parts(key: int) -> tuple[int, int]:

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dbschema.migrations.contents import VERSION_TABLE, relations
 from dbschema.migrations.errors import (
-    BehindProxy,
     DatabaseNewer,
-    ForeignTables,
     InvalidIndex,
-    MayNotCreate,
-    NotWritable,
-    SeveralRevisions,
-    WrongSchema,
+    behind_proxy,
+    foreign_tables,
+    may_not_create,
+    not_writable,
+    several_revisions,
+    wrong_schema,
 )
 from dbschema.migrations.query import scalar
 
@@ -89,7 +89,7 @@ def known_current(connection: psycopg.Connection, history: History, place: str) 
     """The revisions at which the database stands, one of each line; none: base.
 
     Raises:
-        SeveralRevisions: it stands at more than one of a line.
+        UnexpectedState: it stands at more than one of a line.
         DatabaseNewer: `history` does not hold one.
     """
     return judge_current(read_current(connection), history, place)
@@ -99,11 +99,11 @@ def judge_current(current: Sequence[str], history: History, place: str) -> tuple
     """`known_current` by what the version table holds, however it was read."""
     if len(current) > 1 and history.is_one_line:
         # One line of history has one revision, also where newer code has made it longer.
-        raise SeveralRevisions(place, current)
+        raise several_revisions(place, current)
     if unknown := history.unknown(current):
         raise DatabaseNewer(place, unknown)
     if history.graph.share_a_line(current):
-        raise SeveralRevisions(place, current)
+        raise several_revisions(place, current)
     return history.standing(history.applied(current))
 
 
@@ -111,10 +111,10 @@ def check_direct(settings: Settings) -> None:
     """Raise where RDS Proxy stands between: a pooler that cannot be told by its sessions, because it keeps one when it must.
 
     Raises:
-        BehindProxy: names the place.
+        PooledConnection: names the place.
     """
     if settings.proxy:
-        raise BehindProxy(settings.place)
+        raise behind_proxy(settings.place)
 
 
 def check_rights(connection: psycopg.Connection, place: str) -> None:
@@ -122,8 +122,8 @@ def check_rights(connection: psycopg.Connection, place: str) -> None:
 
     Raises:
         NotWritable: a standby, or a database that is set to read-only.
-        WrongSchema: the default schema is another than the one that the revisions grant access to.
-        MayNotCreate: the role has no CREATE on the default schema, or there is no such schema.
+        MissingPrivilege: the role has no CREATE on the default schema, there is no such schema, or it is not the one that the
+            revisions grant access to.
     """
     found = connection.execute(FACTS).fetchone()
     connection.rollback()
@@ -136,34 +136,34 @@ def judge_rights(place: str, facts: Sequence[Any]) -> None:
     """`check_rights` by the answer to `FACTS`, however it was asked for."""
     recovery, read_only, role, database, schema, may_create = facts
     if recovery or read_only:
-        raise NotWritable(place, recovery=recovery)
+        raise not_writable(place, recovery=recovery)
     if schema == DEFAULT_SCHEMA and may_create:
         return
     from dbschema.ddl.objects import quote  # noqa: PLC0415  imports SQLAlchemy, for an error only
 
     if schema is None:
         statement = f"ALTER ROLE {quote(role)} SET search_path = public"
-        raise MayNotCreate(place, role, None, statement)
+        raise may_not_create(place, role, None, statement)
     if schema != DEFAULT_SCHEMA:
         statement = (
             f"ALTER ROLE {quote(role)} IN DATABASE {quote(database)} SET search_path = {DEFAULT_SCHEMA}"
         )
-        raise WrongSchema(place, role, schema, statement)
+        raise wrong_schema(place, role, schema, statement)
     statement = f"GRANT CREATE ON SCHEMA {quote(schema)} TO {quote(role)}"
-    raise MayNotCreate(place, role, schema, statement)
+    raise may_not_create(place, role, schema, statement)
 
 
 def check_empty(connection: psycopg.Connection, place: str) -> None:
     """Raise where a database without a revision holds tables or views already, other than those of extensions.
 
     Raises:
-        ForeignTables: names some of them.
+        UnexpectedState: names some of them.
     """
     tables = relations(connection)
     schema = scalar(connection, "SELECT current_schema()")
     connection.rollback()
     if tables:
-        raise ForeignTables(place, schema, tables)
+        raise foreign_tables(place, schema, tables)
 
 
 def remove_empty_version_table(connection: psycopg.Connection) -> None:

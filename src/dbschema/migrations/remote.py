@@ -9,34 +9,32 @@ whoever gets the lock next can read what became of it.
 from __future__ import annotations
 
 import math
-import random
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from dbschema.connect.data_api import DataApi, StatementTimedOut, Unanswered
-from dbschema.connect.errors import DataApiUnsupported, Refusal
+from dbschema._retry import Pauses, Retry
+from dbschema.connect.errors import Cancelled, Refusal, Unanswered, data_api_unsupported
 from dbschema.errors import ConnectError
 from dbschema.migrations import preflight
 from dbschema.migrations.contents import STRANGERS, VERSION_TABLE
 from dbschema.migrations.errors import (
-    ForeignTables,
     InvalidIndex,
     LockNotGiven,
-    NeedsConnection,
     RevisionFailed,
     RunnerBusy,
+    foreign_tables,
+    needs_connection,
 )
 from dbschema.migrations.guard import NOT_GIVEN, log, tell_step
 from dbschema.migrations.history import words
 from dbschema.migrations.lock import KEY, WORK_KEY
 from dbschema.migrations.runner import Run, Step
-from dbschema.migrations.statements import split
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from dbschema.connect.data_api import Transaction
+    from dbschema.connect.data_api import DataApi, Transaction
     from dbschema.migrations.history import History, Revision, Target
     from dbschema.migrations.timeouts import Timeouts
 
@@ -48,12 +46,11 @@ LONGEST_IDLE: Final = 60.0
 LONGEST_STATEMENT: Final = 45.0
 """Seconds after which the API itself ends a statement."""
 
-_CANCELLED: Final = "57014"
 _LEAST: Final = 1.0
 """Seconds that a statement gets at least, and by which it may outlast the run."""
 
 _LOST_ANSWERS: Final = 3
-_PAUSE: Final = (0.3, 0.9)
+_PAUSES: Final = Pauses(0.9, least=1 / 3)
 _HIGH, _LOW, _LOW_OF_WORK = KEY >> 32, KEY & 0xFFFF_FFFF, WORK_KEY & 0xFFFF_FFFF
 # The API carries texts, numbers and truth values: what is of another type is made text.
 _TRY: Final = f"SELECT pg_try_advisory_xact_lock({KEY}) AND pg_try_advisory_xact_lock({WORK_KEY})"
@@ -92,7 +89,7 @@ def upgrade(
         DataApiUnsupported: a comparison is wanted.
     """
     if compare is not None:
-        raise DataApiUnsupported(api.cluster, "a comparison with the models")
+        raise data_api_unsupported(api.cluster, "a comparison with the models")
 
     def tell(revision: Revision, number: int, total: int, *, done: bool = False) -> None:
         if on_step is not None:
@@ -155,7 +152,7 @@ class Upgrade:
         """Go to `goal`; where the database stood, where it stands, and the revisions of the plan.
 
         Raises:
-            MigrationError: as of `runner.upgrade`, and `NeedsConnection` before anything is changed.
+            MigrationError: as of `runner.upgrade`, and `DataApiUnsupported` before anything is changed.
             ConnectError: the API refuses, or gives no answer.
         """
         before = self._current(self.api.execute)
@@ -178,8 +175,7 @@ class Upgrade:
 
     def _advance(self, plan: Sequence[Revision], steps: dict[str, list[str]]) -> tuple[str, ...]:
         """Apply what is left of `plan`; where the database stands then."""
-        met: float | None = None
-        retries = 0
+        retry: Retry | None = None
         while True:
             left: list[Revision] = []
             transaction = self._locked()
@@ -205,14 +201,13 @@ class Upgrade:
                     or isinstance(error, RevisionFailed)
                 ):
                     raise
-                met = began if met is None else met
-                self._pause(error, left[0], plan, retries, met)
-                retries += 1
+                retry = retry or Retry(_PAUSES, began=began)
+                self._pause(error, left[0], plan, retry)
             else:
-                first = began if met is None else met
+                first, retries = (began, 0) if retry is None else (retry.began, retry.attempt - 1)
                 tell_step(left[0].id, "upgrade", began=first, tried=began, retries=retries)
                 self._tell_done(left[0], plan)
-                met, retries = None, 0
+                retry = None
 
     def _apply(
         self,
@@ -288,13 +283,13 @@ class Upgrade:
         Raises:
             RunnerBusy: another run has it for longer than `timeouts.wait`.
         """
-        began = time.monotonic()
+        retry = Retry(_PAUSES)
         while True:
             transaction = self.api.begin()
             try:
                 transaction.execute(self._settings())
                 if transaction.execute(_TRY)[0][0]:
-                    self.waited += time.monotonic() - began
+                    self.waited += retry.waited
                     return transaction
                 found = transaction.execute(_HOLDER)
             except BaseException:
@@ -305,10 +300,9 @@ class Upgrade:
             if self.on_wait is not None:
                 self.on_wait(holder)
                 self.on_wait = None
-            waited = time.monotonic() - began
-            if waited >= self._patience():
-                raise RunnerBusy(self.api.place, holder, waited)
-            time.sleep(random.uniform(*_PAUSE))  # noqa: S311  runs shall not ask in step; nothing secret
+            if retry.waited >= self._patience():
+                raise RunnerBusy(self.api.place, holder, retry.waited)
+            retry.pause()
 
     def _patience(self) -> float:
         if self.stop_at is None:
@@ -334,17 +328,17 @@ class Upgrade:
     def _check_empty(self, execute: Execute) -> None:
         found = execute(STRANGERS)
         if found:
-            raise ForeignTables(self.api.place, preflight.DEFAULT_SCHEMA, [row[0] for row in found])
+            raise foreign_tables(self.api.place, preflight.DEFAULT_SCHEMA, [row[0] for row in found])
 
     def _check_valid(self, execute: Execute, revision: str | None = None) -> None:
         if found := execute(_INVALID):
             raise InvalidIndex(self.api.place, [row[0] for row in found], revision)
 
     def _pause(
-        self, error: BaseException, revision: Revision, plan: Sequence[Revision], retries: int, since: float
+        self, error: BaseException, revision: Revision, plan: Sequence[Revision], retry: Retry
     ) -> None:
         """Wait before the next attempt at a revision that has met a lock."""
-        waited = time.monotonic() - since
+        retries, waited = retry.attempt - 1, retry.waited
         if retries and waited >= self.timeouts.retry:
             raise LockNotGiven(
                 self.api.place,
@@ -357,7 +351,7 @@ class Upgrade:
                 waited=waited,
                 sqlstate=getattr(error, "sqlstate", None),
             ) from error
-        time.sleep(random.uniform(*_PAUSE))  # noqa: S311  as above
+        retry.pause()
 
     def _failed(self, revision: Revision, plan: Sequence[Revision], error: ConnectError) -> RevisionFailed:
         return RevisionFailed(
@@ -379,21 +373,21 @@ def compiled(history: History, plan: Sequence[Revision], place: str) -> dict[str
     """The single statements of each revision of `plan`.
 
     Raises:
-        NeedsConnection: one of them was not compiled, or holds a step outside of a transaction.
+        DataApiUnsupported: one of them was not compiled, or holds a step outside of a transaction.
     """
     found: dict[str, list[str]] = {}
     for revision in plan:
         ready = None if history.compiled is None else history.compiled.statements([revision.id])
         if ready is None:
-            raise NeedsConnection(place, revision.id, "is no plain SQL that was compiled beforehand")
+            raise needs_connection(place, revision.id, "is no plain SQL that was compiled beforehand")
         ((_, statements),) = ready
         if any(one.alone for one in statements):
-            raise NeedsConnection(
+            raise needs_connection(
                 place,
                 revision.id,
                 "holds a step outside of a transaction (CONCURRENTLY), where no lock could be held",
             )
-        found[revision.id] = [single for one in statements for single in split(one.sql)]
+        found[revision.id] = [one.sql for one in statements]
     return found
 
 
@@ -413,7 +407,7 @@ def state(api: DataApi) -> tuple[tuple[str, ...], str, str | None, bool]:
 
 def _is_cancelled(error: ConnectError) -> bool:
     """Whether a statement was ended by a limit: by PostgreSQL's, or by the API's own."""
-    return isinstance(error, StatementTimedOut) or getattr(error, "sqlstate", None) == _CANCELLED
+    return isinstance(error, Cancelled)
 
 
 def _version(current: str | None, revision: str) -> list[str]:

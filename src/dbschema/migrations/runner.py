@@ -18,9 +18,9 @@ from io import StringIO
 from typing import TYPE_CHECKING, Any, Final
 
 from dbschema import connect
-from dbschema.connect.errors import DataApiUnsupported
+from dbschema.connect.errors import data_api_unsupported
 from dbschema.migrations import preflight
-from dbschema.migrations.errors import DatabaseNewer, NeedsDatabase
+from dbschema.migrations.errors import DatabaseNewer, needs_database
 from dbschema.migrations.history import BASE, HEAD, Direction, History, Revision, words
 from dbschema.migrations.query import scalar
 from dbschema.migrations.timeouts import Timeouts
@@ -140,12 +140,12 @@ def upgrade(
         known: asked before it; True: nothing would be found. `dbschema.application.is_known_to_hold` is one.
 
     Raises:
-        UnknownRevision, AmbiguousRevision, OutOfRange, WrongDirection: before a connection is made.
-        DatabaseNewer, SeveralRevisions, ForeignTables, MayNotCreate, NotWritable, RunnerBusy, PooledConnection, BehindProxy, InvalidIndex:
+        UnknownRevision, WrongTarget: before a connection is made.
+        DatabaseNewer, UnexpectedState, MissingPrivilege, NotWritable, RunnerBusy, PooledConnection, InvalidIndex:
             before anything is changed. InvalidIndex also where a revision would leave one; it then is not recorded as applied.
         RevisionFailed: nothing of that revision was kept. LockNotGiven, its child: because of the locks of others.
         LockLost: the run stopped between two revisions.
-        NeedsConnection: a revision cannot go through the RDS Data API.
+        DataApiUnsupported: a revision cannot go through the RDS Data API.
         ConnectError: the database cannot be reached.
     """
     stop_at = None if within is None else time.monotonic() + within
@@ -201,7 +201,7 @@ def downgrade(
     goal = history.goal("downgrade", revision)
     limits = timeouts if wait is None else timeouts.changed(wait=wait)
     if data_api := _data_api(target):
-        raise DataApiUnsupported(data_api.cluster, "a downgrade")
+        raise data_api_unsupported(data_api.cluster, "a downgrade")
     return _run(
         "downgrade",
         target,
@@ -272,8 +272,8 @@ def sql(span: str | None = None, *, location: Path | None = None) -> str:
         location: as `upgrade`.
 
     Raises:
-        UnknownRevision, AmbiguousRevision, OutOfRange: one of the two is not there.
-        NeedsDatabase: one of the two counts from where a database stands.
+        UnknownRevision: one of the two is not there.
+        WrongTarget: one of the two is ambiguous, or counts from where a database stands.
     """
     history = History(location)
     first, colon, last = (span or "").partition(":")
@@ -283,7 +283,7 @@ def sql(span: str | None = None, *, location: Path | None = None) -> str:
     reached = []
     for end in ends:
         if end.reached is None:
-            raise NeedsDatabase(end.text)
+            raise needs_database(end.text)
         reached.append(end.reached)
     start = history.standing(reached[0])
     direction: Direction = "upgrade" if reached[0] <= reached[1] else "downgrade"

@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 from dbschema import connect
 from dbschema.connect import errors
 from dbschema.connect.failure import is_of_the_database
-from dbschema.errors import DbSchemaError
+from dbschema.errors import DbSchemaError, NotWritable
 from dbschema.migrations import preflight
-from dbschema.migrations.errors import NotWritable
 from dbschema.migrations.guard import log
 from dbschema.migrations.history import Target, words
 
@@ -33,10 +32,9 @@ ATTEMPTS: Final = 4
 
 _GONE: Final = (
     errors.ConnectionLost,
-    errors.NothingListens,
     errors.NotReady,
     errors.ReadOnly,
-    errors.TimedOut,
+    errors.Unreachable,
 )
 _ENDED_BY_SOMEBODY: Final = "57P01"
 _SERVER: Final = "SELECT concat_ws(' ', inet_server_addr(), inet_server_port(), pg_postmaster_start_time())"
@@ -69,7 +67,7 @@ class Journey:
         """One that begins where the database stands now.
 
         Raises:
-            DatabaseNewer, WrongDirection, OutOfRange: as the run itself.
+            DatabaseNewer, WrongTarget: as the run itself.
             ConnectError: the database cannot be reached.
         """
         with connect.translating(settings), closing(connect.open(settings)) as connection:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from dbschema.environment import Variable
-from dbschema.migrations.errors import BadTimeout
+from dbschema.errors import BadSetting
+from dbschema.migrations.errors import bad_timeout
 from dbschema.secrecy import Variables
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ class Timeouts:
         wait: how long to wait for another run on the same database.
 
     Raises:
-        BadTimeout: a value is negative, no number, or too large.
+        BadSetting: a value is negative, no number, or too large.
     """
 
     lock: float = 0.05
@@ -89,14 +90,14 @@ class Timeouts:
         for field in fields(self):
             value = getattr(self, field.name)
             if value is not None and not (math.isfinite(value) and 0 <= value <= _LARGEST):
-                raise BadTimeout(field.name, str(value))
+                raise bad_timeout(field.name, str(value))
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Self:
         """The defaults, or what the variables in `ENVIRONMENT` say; an empty one says nothing.
 
         Raises:
-            BadTimeout: one is no number of seconds; names the variable.
+            BadSetting: one is no number of seconds; names the variable.
         """
         values: dict[str, float] = {}
         for field, variable in ENVIRONMENT.items():
@@ -105,8 +106,8 @@ class Timeouts:
                 try:
                     values[field] = float(written)
                     cls(**{field: values[field]})
-                except (ValueError, BadTimeout) as error:
-                    raise BadTimeout(variable, written) from error
+                except (ValueError, BadSetting) as error:
+                    raise bad_timeout(variable, written) from error
         return cls(**values)
 
     def changed(self, **values: float | None) -> Self:

@@ -21,5 +21,4 @@ class OfTenant(TenantScoped):
             "Tenant",
             primaryjoin=f"foreign({owner.__name__}.tenant_id) == Tenant.id",
             lazy="raise",
-            overlaps="conversation,events,fulfillments,images,incident,messages,order,session,teams,user,users",
         )

@@ -102,7 +102,9 @@ class Project(OfTenant, Timestamped, Base):
         ProjectStatus, default=ProjectStatus.ACTIVE, comment="Whether it is worked on"
     )
     s3_uri: Mapped[str | None] = pattern(
-        "^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?$", comment="Where its files are"
+        "^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?$",
+        comment="Where its files are",
+        sample="s3://bucket/key",
     )
     metadata_: Mapped[dict[str, Any]] = json_object("metadata", comment="What else is known of it")
 

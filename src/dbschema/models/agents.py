@@ -4,7 +4,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Index, UniqueConstraint, desc, false, text, true
+from sqlalchemy import Index, UniqueConstraint, desc, false, text, true
 from sqlalchemy.orm import Mapped, mapped_column
 
 from dbschema.base import Base
@@ -12,7 +12,7 @@ from dbschema.mixins import Timestamped, Versioned, foreign_key
 from dbschema.models._tenant import OfTenant
 from dbschema.models.identity import User
 from dbschema.relations import belongs_to
-from dbschema.types import checked_text, json_array, json_object
+from dbschema.types import checked, checked_text, json_array, json_object
 
 
 class AgentClass(StrEnum):
@@ -30,9 +30,13 @@ class AgentDefinition(Versioned, OfTenant, Timestamped, Base):
     __table_args__ = (
         foreign_key("created_by", "users"),
         UniqueConstraint("tenant_id", "agent_id"),
-        CheckConstraint("NOT agent_dependencies ? agent_id", name="no_self_dependency"),
-        CheckConstraint("max_output_keys > 0", name="max_output_keys"),
-        CheckConstraint("version >= 1", name="version"),
+        checked(
+            "NOT agent_dependencies ? agent_id",
+            name="no_self_dependency",
+            rejects={"agent_id": "a", "agent_dependencies": ["a"]},
+        ),
+        checked("max_output_keys > 0", name="max_output_keys", rejects={"max_output_keys": 0}),
+        checked("version >= 1", name="version", rejects={"version": 0}),
         Index("idx_agents_tenant_class", "tenant_id", "agent_class"),
         Index("idx_agents_enabled", "tenant_id", "agent_class", "agent_id", postgresql_where=text("enabled")),
         Index("idx_agents_tenant", "tenant_id", desc("created_at")),

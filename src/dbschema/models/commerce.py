@@ -4,14 +4,15 @@ from datetime import date, datetime
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, Index, UniqueConstraint, desc, func, text
+from sqlalchemy import BigInteger, Index, UniqueConstraint, desc, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from dbschema.base import Base
 from dbschema.mixins import Timestamped, foreign_key
+from dbschema.models._email import email
 from dbschema.models._tenant import OfTenant
 from dbschema.relations import belongs_to, owns
-from dbschema.types import LowerText, Money, checked_text, currency
+from dbschema.types import Money, checked, checked_text, currency
 
 
 class OrderStatus(StrEnum):
@@ -51,7 +52,7 @@ class Order(OfTenant, Timestamped, Base):
     __tablename__ = "orders"
     __table_args__ = (
         UniqueConstraint("tenant_id", "order_number"),
-        CheckConstraint("total_amount >= 0", name="total_amount"),
+        checked("total_amount >= 0", name="total_amount", rejects={"total_amount": -1}),
         Index("idx_orders_ordered_at", "tenant_id", desc("ordered_at")),
         Index("idx_orders_status", "tenant_id", "status", desc("ordered_at")),
         {"comment": "What customers bought"},
@@ -60,7 +61,7 @@ class Order(OfTenant, Timestamped, Base):
     order_number: Mapped[str] = mapped_column(
         comment="Number that the customer knows, unique within the tenant"
     )
-    customer_email: Mapped[str] = mapped_column(LowerText(), comment="Who bought, in lower case")
+    customer_email: Mapped[str] = email(comment="Who bought, in lower case")
     status: Mapped[OrderStatus] = checked_text(
         OrderStatus, default=OrderStatus.PENDING, comment="How far it is"
     )
@@ -81,7 +82,11 @@ class Fulfillment(OfTenant, Timestamped, Base):
     __tablename__ = "fulfillment"
     __table_args__ = (
         foreign_key("order_id", "orders", cascade=True),
-        CheckConstraint("delivered_at >= shipped_at", name="delivered_after_shipped"),
+        checked(
+            "delivered_at >= shipped_at",
+            name="delivered_after_shipped",
+            rejects={"shipped_at": "2001-01-02 00:00Z", "delivered_at": "2001-01-01 00:00Z"},
+        ),
         Index("idx_fulfillment_order", "tenant_id", "order_id"),
         Index("idx_fulfillment_status", "tenant_id", "status"),
         {"comment": "Shipments of orders"},
@@ -106,14 +111,25 @@ class MarketingCampaign(OfTenant, Timestamped, Base):
     __tablename__ = "marketing_campaigns"
     __table_args__ = (
         UniqueConstraint("tenant_id", "campaign_name"),
-        CheckConstraint("budget >= 0", name="budget"),
-        CheckConstraint("spend >= 0", name="spend"),
-        CheckConstraint("impressions >= 0", name="impressions"),
-        CheckConstraint("clicks >= 0", name="clicks"),
-        CheckConstraint("clicks <= impressions", name="clicks_within_impressions"),
-        CheckConstraint("conversions >= 0", name="conversions"),
-        CheckConstraint("revenue >= 0", name="revenue"),
-        CheckConstraint("ends_on >= starts_on", name="ends_after_starts"),
+        checked("budget >= 0", name="budget", rejects={"budget": -1}),
+        checked("spend >= 0", name="spend", rejects={"spend": -1}),
+        checked(
+            "impressions >= 0",
+            name="impressions",
+            rejects={"impressions": -1},
+            implied_by="clicks_within_impressions",
+        ),
+        checked("clicks >= 0", name="clicks", rejects={"clicks": -1}),
+        checked(
+            "clicks <= impressions", name="clicks_within_impressions", rejects={"clicks": 2, "impressions": 1}
+        ),
+        checked("conversions >= 0", name="conversions", rejects={"conversions": -1}),
+        checked("revenue >= 0", name="revenue", rejects={"revenue": -1}),
+        checked(
+            "ends_on >= starts_on",
+            name="ends_after_starts",
+            rejects={"starts_on": "2001-01-02", "ends_on": "2001-01-01"},
+        ),
         Index("idx_marketing_campaigns_starts_on", "tenant_id", desc("starts_on")),
         {"comment": "Campaigns: what they cost and what they bring"},
     )

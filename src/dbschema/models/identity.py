@@ -9,9 +9,10 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from dbschema.base import Base
 from dbschema.mixins import TenantRoot, Timestamped, foreign_key
+from dbschema.models._email import email
 from dbschema.models._tenant import OfTenant
 from dbschema.relations import belongs_to
-from dbschema.types import LowerText, checked_text, json_array, pattern
+from dbschema.types import checked_text, json_array, pattern
 
 
 class TenantStatus(StrEnum):
@@ -60,14 +61,12 @@ class Tenant(TenantRoot, Timestamped, Base):
         back_populates="tenant",
         lazy="raise",
         passive_deletes="all",
-        overlaps="tenant,user",
     )
     teams: Mapped[list["Team"]] = relationship(
         primaryjoin="Tenant.id == foreign(Team.tenant_id)",
         back_populates="tenant",
         lazy="raise",
         passive_deletes="all",
-        overlaps="tenant",
     )
 
 
@@ -83,7 +82,7 @@ class User(OfTenant, Timestamped, Base):
     )
 
     username: Mapped[str] = mapped_column(comment="Name to sign in with, unique within the tenant")
-    email: Mapped[str] = mapped_column(LowerText(), comment="In lower case, unique within the tenant")
+    email: Mapped[str] = email(comment="In lower case, unique within the tenant")
     cognito_sub: Mapped[str | None] = mapped_column(comment="Subject of the Cognito user pool")
     display_name: Mapped[str | None] = mapped_column(comment="Name as others see it")
     role: Mapped[UserRole] = checked_text(

@@ -5,19 +5,19 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, Computed, ForeignKeyConstraint, Index, SmallInteger, desc
+from sqlalchemy import BigInteger, Computed, ForeignKeyConstraint, Index, SmallInteger, desc
 from sqlalchemy.orm import Mapped, mapped_column
 
 from dbschema.base import Base
-from dbschema.ddl.incident_searches import INCIDENT_SEARCHES
 from dbschema.ddl.registry import declare_for
 from dbschema.ddl.search import searchable
 from dbschema.geography import GeoPoint, geography_point
 from dbschema.mixins import Created, Timestamped, foreign_key
 from dbschema.models._tenant import OfTenant
 from dbschema.models.identity import User
+from dbschema.models.incident_searches import INCIDENT_SEARCHES
 from dbschema.relations import belongs_to, owns
-from dbschema.types import checked_text, json_object
+from dbschema.types import checked, checked_text, json_object
 
 
 class IncidentStatus(StrEnum):
@@ -35,7 +35,7 @@ class Incident(OfTenant, Timestamped, Base):
     __tablename__ = "incidents"
     __table_args__ = (
         foreign_key("created_by", "users"),
-        CheckConstraint("severity BETWEEN 1 AND 5", name="severity"),
+        checked("severity BETWEEN 1 AND 5", name="severity", rejects={"severity": 6}),
         Index("idx_incidents_tenant_domain", "tenant_id", "domain_id", desc("created_at")),
         Index("idx_incidents_created_at", "tenant_id", desc("created_at"), "id"),
         Index(
@@ -90,7 +90,7 @@ class ImageEvidence(OfTenant, Created, Base):
     __table_args__ = (
         foreign_key("incident_id", "incidents", cascade=True),
         ForeignKeyConstraint(["tenant_id"], ["tenants.id"], ondelete="CASCADE"),
-        CheckConstraint("byte_size >= 0", name="byte_size"),
+        checked("byte_size >= 0", name="byte_size", rejects={"byte_size": -1}),
         Index("idx_image_evidence_incident", "tenant_id", "incident_id"),
         Index("idx_image_evidence_tenant", "tenant_id", desc("created_at")),
         {"comment": "Pictures of incidents; the files are in S3"},

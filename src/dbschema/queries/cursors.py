@@ -29,10 +29,12 @@ class Dated(Protocol):
     """A row that is put in order by its time: of any model with `created_at` and `id`."""
 
     @property
-    def created_at(self) -> datetime: ...
+    def created_at(self) -> datetime:
+        """The time of the row."""
 
     @property
-    def id(self) -> UUID: ...
+    def id(self) -> UUID:
+        """The id of the row."""
 
 
 @dataclass(frozen=True)

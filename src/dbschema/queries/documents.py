@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import select
 
-from dbschema.ddl.document_searches import DOCUMENTS_BY_WORDS
 from dbschema.models import Document
+from dbschema.models.document_searches import DOCUMENTS_BY_WORDS
 from dbschema.queries.cursors import TimeCursor
 from dbschema.queries.paging import cursor, newest_first, page_size
 from dbschema.queries.searching import rows_of

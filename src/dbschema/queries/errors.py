@@ -1,4 +1,4 @@
-"""What can be wrong with the question, told before the database is asked."""
+"""Errors of the arguments of a query, raised before the query is sent."""
 
 from __future__ import annotations
 
@@ -6,11 +6,26 @@ from dbschema.errors import DbSchemaError
 
 
 class QueryError(DbSchemaError):
-    """A query cannot be asked like that."""
+    """An argument of a query is not valid.
+
+    Changed: nothing; the query was not sent.
+    Fix: correct the argument that the message names.
+    """
+
+    code = "query"
 
 
 class BadCursor(QueryError):
-    """A text is no cursor, was cut or changed, or belongs to pages in another order."""
+    """A text is not a cursor, was cut or changed, or belongs to pages in another order.
+
+    Changed: nothing; the query was not sent.
+    Fix: pass the cursor of the page before as it was returned, or begin with the first page.
+
+    Args:
+        reason: what is wrong with it, as the end of a sentence.
+    """
+
+    code = "bad-cursor"
 
     def __init__(self, reason: str) -> None:
         self.reason = reason
@@ -21,7 +36,18 @@ class BadCursor(QueryError):
 
 
 class BadSearch(QueryError):
-    """An argument of a search has no meaning, or goes beyond its bound."""
+    """An argument of a search is not valid, or exceeds its limit.
+
+    Changed: nothing; the query was not sent.
+    Fix: correct the argument that the message names.
+
+    Args:
+        argument: its name.
+        reason: what is wrong with it, as the end of a sentence.
+        next_step: what is valid; no full stop at its end.
+    """
+
+    code = "bad-search"
 
     def __init__(self, argument: str, reason: str, next_step: str) -> None:
         self.argument, self.reason = argument, reason

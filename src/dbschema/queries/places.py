@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from math import inf
 from typing import Any
 
-from dbschema.ddl.incident_searches import MOST_CORNERS
 from dbschema.geography import GeoPoint, as_point
+from dbschema.models.incident_searches import MOST_CORNERS
 from dbschema.queries.errors import BadSearch
 
 FARTHEST = 20_037_508.0

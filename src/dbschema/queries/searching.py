@@ -30,6 +30,7 @@ class Geography(UserDefinedType[str]):
     cache_ok = True
 
     def get_col_spec(self, **_options: object) -> str:
+        """Return the name of the type in SQL."""
         return "geography"
 
 

@@ -15,7 +15,7 @@ from sqlalchemy import func, select, text
 
 from dbschema.models import metadata
 from dbschema.seeds import agents, visibility
-from dbschema.seeds.errors import NoSuchTenant, TenantsHidden, translating
+from dbschema.seeds.errors import no_such_tenant, tenants_hidden, translating
 from dbschema.seeds.identifiers import SAMPLE_SLUGS
 from dbschema.seeds.identifiers import tenant_id as sample_tenant_id
 from dbschema.seeds.writing import acting_for, all_or_nothing, exists, totals, write
@@ -47,7 +47,8 @@ def apply(connection: Connection, tenant_ids: Iterable[UUID] | None = None) -> d
     Raises:
         NoSuchTenant: one of the ids names none.
         TenantsHidden: there may be tenants, and none of them can be seen.
-        SeedError: the tables are not there, or may not be written.
+        NoTransaction, NotMigrated, MissingPrivilege: the tables are not there, or may not be written.
+        SeedError: rows that are there contradict the data.
     """
     with all_or_nothing(connection):
         if tenant_ids is None:
@@ -77,7 +78,7 @@ def rows_for(tenant: UUID, at: datetime | None = None) -> Rows:
 def _write_for(connection: Connection, tenant: UUID) -> Counter[str]:
     with acting_for(connection, tenant):
         if not exists(connection, tenant):
-            raise NoSuchTenant(tenant)
+            raise no_such_tenant(tenant)
         return write(connection, rows_for(tenant))
 
 
@@ -97,5 +98,5 @@ def _tenants(connection: Connection) -> list[UUID]:
                 if exists(connection, tenant) and tenant not in found:
                     found.append(tenant)
         if not found:
-            raise TenantsHidden(str(connection.scalar(select(func.current_user()))))
+            raise tenants_hidden(str(connection.scalar(select(func.current_user()))))
     return found

@@ -17,7 +17,7 @@ from dbschema.ddl import tenancy
 from dbschema.ddl.registry import executable
 from dbschema.ddl.tenancy import TENANT_SETTING
 from dbschema.models import metadata
-from dbschema.seeds.errors import NoTransaction, translating
+from dbschema.seeds.errors import no_transaction, translating
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -40,7 +40,7 @@ def all_or_nothing(connection: Connection) -> Iterator[None]:
         NoTransaction: the connection is in autocommit mode.
     """
     if getattr(connection.connection.driver_connection, "autocommit", False):
-        raise NoTransaction
+        raise no_transaction()
     with connection.begin_nested() if connection.in_transaction() else connection.begin():
         yield
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from dbschema.errors import ServerError
-from dbschema.server.errors import NoAccount, StartFailed
+from dbschema.server.errors import no_account, start_failed
 from dbschema.server.translate import cause_in, last_complaint
 
 if TYPE_CHECKING:
@@ -132,21 +132,21 @@ class Account:
         result = self.run(args, stdin=stdin)
         if result.returncode != 0:
             output = os.fsdecode(result.stderr)
-            raise cause_in(output, path) or StartFailed(path, path, last_complaint(output))
+            raise cause_in(output, path) or start_failed(path, path, last_complaint(output))
 
-    def _refused(self, program: str) -> NoAccount:
-        return NoAccount(
+    def _refused(self, program: str) -> ServerError:
+        return no_account(
             f"{self.name!r} may not run {program}",
             "Make the folder readable for that user, or call as a user that is not root",
         )
 
 
 def account_of(uid: int) -> Account:
-    """The account with that id; `NoAccount` where the machine has no name for it, which PostgreSQL insists on."""
+    """The account with that id; `ServerError` where the machine has no name for it, which PostgreSQL insists on."""
     try:
         entry = pwd.getpwuid(uid)
     except KeyError as error:
-        raise NoAccount(
+        raise no_account(
             f"the user id {uid} has no name on this machine", "Give it an entry in /etc/passwd"
         ) from error
     return Account(entry.pw_name, entry.pw_uid, entry.pw_gid, switch=os.geteuid() == 0)
@@ -161,7 +161,7 @@ def default_account() -> Account:
             return account_of(pwd.getpwnam(name).pw_uid)
         except KeyError:
             continue
-    raise NoAccount(
+    raise no_account(
         f"root may not, and none of the users {', '.join(STAND_INS)} exists",
         "Create the user 'postgres', or call as a user that is not root",
     )

@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, Final
 
 from dbschema.environment import Variable
 from dbschema.server.account import server_environment
-from dbschema.server.errors import BadBinaries, OtherMajor, PostgisMissing, PostgresMissing, PostgresTooOld
+from dbschema.server.errors import (
+    OtherMajor,
+    bad_binaries,
+    postgis_missing,
+    postgres_missing,
+    postgres_too_old,
+)
 from dbschema.server.install import how_to_install
 
 if TYPE_CHECKING:
@@ -61,8 +67,8 @@ def find_binaries(*, major: int | None = None, data: Path | None = None) -> Bina
         data: the folder of those data, for the message.
 
     Raises:
-        PostgresMissing, PostgresTooOld, PostgisMissing, OtherMajor: with what to install.
-        BadBinaries: `DBSCHEMA_PG_BIN` names no server.
+        PostgresMissing: with what to install; or `DBSCHEMA_PG_BIN` names no server.
+        OtherMajor: the version of the data is not installed.
     """
     named = os.environ.get(SETTING, "")
     if named:
@@ -77,7 +83,7 @@ def choose(found: Iterable[Binaries], *, major: int | None = None, data: Path | 
     """The best of `found`: the version that is asked for, with PostGIS, the newest; the first of equals."""
     newest_first = sorted(found, key=lambda binaries: (-binaries.major, -binaries.minor))
     if not newest_first:
-        raise PostgresMissing(how_to_install(major))
+        raise postgres_missing(how_to_install(major))
     if major is not None:
         fitting = [binaries for binaries in newest_first if binaries.major == major]
         if not fitting:
@@ -87,12 +93,12 @@ def choose(found: Iterable[Binaries], *, major: int | None = None, data: Path | 
     new_enough = [binaries for binaries in newest_first if binaries.major >= OLDEST]
     if not new_enough:
         best = newest_first[0]
-        raise PostgresTooOld(best.version, best.bin_dir, OLDEST, how_to_install())
+        raise postgres_too_old(best.version, best.bin_dir, OLDEST, how_to_install())
     for binaries in new_enough:
         if binaries.postgis:
             return binaries
     best = new_enough[0]
-    raise PostgisMissing(best.version, best.bin_dir, how_to_install(best.major))
+    raise postgis_missing(best.version, best.bin_dir, how_to_install(best.major))
 
 
 def candidate_folders() -> list[Path]:
@@ -119,11 +125,11 @@ def _inspect_named(folder: Path) -> Binaries:
     if binaries is not None:
         return binaries
     if not folder.is_dir():
-        raise BadBinaries(folder, "there is no folder")
+        raise bad_binaries(folder, "there is no folder")
     for program in ("initdb", "postgres"):
         if not os.access(folder / program, os.X_OK):
-            raise BadBinaries(folder, f"no program {program!r} can be run")
-    raise BadBinaries(folder, "'postgres --version' tells no version")
+            raise bad_binaries(folder, f"no program {program!r} can be run")
+    raise bad_binaries(folder, "'postgres --version' tells no version")
 
 
 def _has_postgis(bin_dir: Path, major: int) -> bool:

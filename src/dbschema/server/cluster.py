@@ -8,7 +8,7 @@ import shutil
 from typing import TYPE_CHECKING, Final
 
 from dbschema.server.address import USER
-from dbschema.server.errors import BadSetting, DiskFull, InitFailed
+from dbschema.server.errors import bad_setting, disk_full, init_failed
 from dbschema.server.translate import cause_in, last_complaint, os_errors
 
 if TYPE_CHECKING:
@@ -75,9 +75,9 @@ def check_options(options: Mapping[str, str]) -> dict[str, str]:
     """Give back a copy of the caller's settings, or raise `BadSetting` for one that is not the caller's to give."""
     for name in options:
         if _SETTING_NAME.fullmatch(name) is None:
-            raise BadSetting(name, "it is no name of a setting")
+            raise bad_setting(name, "it is no name of a setting")
         if name.lower() in DECIDED:
-            raise BadSetting(name, "the private server decides it")
+            raise bad_setting(name, "the private server decides it")
     return dict(options)
 
 
@@ -94,7 +94,7 @@ def initialise(store: Store, binaries: Binaries, password: str, *, sync: bool = 
     account = store.account
     data = store.folder / str(binaries.major)
     if os.path.lexists(data):
-        raise InitFailed(store.folder, f"{data} exists and holds no data that can be read; move it away")
+        raise init_failed(store.folder, f"{data} exists and holds no data that can be read; move it away")
     remove_unfinished(store)
     _check_room(store.folder)
     unfinished = store.folder / f"{_UNFINISHED}{os.urandom(4).hex()}"
@@ -180,7 +180,7 @@ def _run_initdb(store: Store, binaries: Binaries, folder: Path, password_file: P
         if "locale" not in output:
             break
         store.account.remove_tree(folder)
-    raise cause_in(output, store.folder) or InitFailed(store.folder, last_complaint(output))
+    raise cause_in(output, store.folder) or init_failed(store.folder, last_complaint(output))
 
 
 def _locales(major: int) -> list[list[str]]:
@@ -198,7 +198,7 @@ def _check_room(folder: Path) -> None:
     with os_errors(folder):
         free = shutil.disk_usage(folder).free
     if free < NEEDED_BYTES:
-        raise DiskFull(folder, f"{free >> 20} MB are free, a new cluster needs {NEEDED_BYTES >> 20}")
+        raise disk_full(folder, f"{free >> 20} MB are free, a new cluster needs {NEEDED_BYTES >> 20}")
 
 
 def _quoted(value: str) -> str:

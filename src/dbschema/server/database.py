@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
+from dbschema._retry import Pauses, Retry
 from dbschema.server.address import DATABASE, USER
 from dbschema.server.errors import NoConnection
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _MAINTENANCE = "postgres"
 _SECONDS = 10
 _RECOVERY_SECONDS = 60.0
-_PAUSE = 0.05
+_PAUSES = Pauses(0.05, least=1)
 # What the server says, in English as we start it, while it repairs itself after one of its processes was killed.
 _NOT_READY = (
     "starting up",
@@ -35,14 +35,13 @@ def ensure_database(address: Address, password_file: Path) -> None:
     Raises:
         NoConnection: the server refuses us, or has not recovered from a crash within a minute.
     """
-    deadline = time.monotonic() + _RECOVERY_SECONDS
+    retry = Retry(_PAUSES, _RECOVERY_SECONDS)
     while True:
         try:
             _ensure(address, password_file)
         except NoConnection as error:
-            if time.monotonic() >= deadline or not any(words in error.reason for words in _NOT_READY):
+            if not any(words in error.reason for words in _NOT_READY) or not retry.again():
                 raise
-            time.sleep(_PAUSE)
         else:
             return
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from dbschema.environment import Variable
-from dbschema.server.errors import BadHome, BelongsToOther
+from dbschema.server.errors import bad_home, belongs_to_other
 from dbschema.server.translate import os_errors
 
 SETTING: Final = Variable(
@@ -40,7 +40,7 @@ def default_home() -> Path:
     try:
         here = Path.cwd()
     except FileNotFoundError as error:
-        raise BadHome(Path(FOLDER), "the current folder does not exist any more") from error
+        raise bad_home(Path(FOLDER), "the current folder does not exist any more") from error
     for folder in (here, *here.parents):
         if any(os.path.lexists(folder / mark) for mark in _PROJECT_MARKS):
             return folder / FOLDER
@@ -65,7 +65,7 @@ class Home:
 
     def __post_init__(self) -> None:
         if "\n" in str(self.path) or "\r" in str(self.path):
-            raise BadHome(self.path, "PostgreSQL cannot work in a path with a line break")
+            raise bad_home(self.path, "PostgreSQL cannot work in a path with a line break")
 
     @property
     def lock(self) -> Path:
@@ -127,14 +127,14 @@ class Home:
         """The password; None where there is no file with one.
 
         Raises:
-            BelongsToOther: the file is another user's.
+            NotOurs: the file is another user's.
         """
         try:
             text = self.password_file.read_text(encoding="ascii").strip()
         except (FileNotFoundError, NotADirectoryError, UnicodeDecodeError):
             return None
         except PermissionError as error:
-            raise BelongsToOther(self.password_file, owner_name(self.password_file)) from error
+            raise belongs_to_other(self.password_file, owner_name(self.password_file)) from error
         return text or None
 
     def write_password(self, password: str) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import platform
 import sys
-from pathlib import Path
 from typing import Final, Literal
 
 System = Literal["debian", "fedora", "macos", "other"]
@@ -17,16 +17,15 @@ _FAMILIES: Final[dict[str, System]] = {
 }
 
 
-def this_system(os_release: Path = Path("/etc/os-release"), platform: str = sys.platform) -> System:
-    """The family of this operating system, "other" where it is not one that we have words for."""
-    if platform == "darwin":
+def this_system() -> System:
+    """Return the family of this operating system; "other" if there are no instructions for it."""
+    if sys.platform == "darwin":
         return "macos"
     try:
-        lines = os_release.read_text(encoding="utf-8", errors="replace").splitlines()
+        release = platform.freedesktop_os_release()
     except OSError:
         return "other"
-    facts = {key: value.strip("\"' ") for key, _, value in (line.partition("=") for line in lines)}
-    for name in (facts.get("ID", ""), *facts.get("ID_LIKE", "").split()):
+    for name in (release["ID"], *release.get("ID_LIKE", "").split()):
         if name in _FAMILIES:
             return _FAMILIES[name]
     return "other"

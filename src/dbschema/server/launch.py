@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from dbschema.server import cluster, postmaster
-from dbschema.server.errors import DiskFull, StartFailed
+from dbschema.server.errors import disk_full, start_failed
 from dbschema.server.home import path_hash
 from dbschema.server.ports import choose_port
 from dbschema.server.translate import cause_in, last_complaint, os_errors
@@ -51,7 +51,7 @@ class Launch:
         A port that another program takes between our look and the server's is given up for the next one.
 
         Raises:
-            StartFailed, DiskFull, NotWritable: with what the server's log says.
+            StartFailed, BadHome: with what the server's log says.
         """
         self._clear_away()
         failed: set[int] = set()
@@ -100,7 +100,7 @@ class Launch:
     def _wait_for(self, pid: int) -> None:
         if postmaster.wait_for_state(self.data, pid, seconds=READY_SECONDS) == "late":
             reason = f"process {pid} is not ready after {READY_SECONDS:.0f} s and works on, call again later"
-            raise StartFailed(self.data, self.home.log, reason)
+            raise start_failed(self.data, self.home.log, reason)
 
     def _clear_away(self) -> None:
         """Remove what a crash left behind and what would keep the server from starting."""
@@ -141,7 +141,7 @@ class Launch:
             ["/bin/sh", "-c", 'mktemp -d -- "$1"', "sh", SOCKETS / f"{_SOCKET_PREFIX}XXXXXXXXXX"]
         )
         if made.returncode != 0:
-            raise cause_in(os.fsdecode(made.stderr), SOCKETS) or StartFailed(
+            raise cause_in(os.fsdecode(made.stderr), SOCKETS) or start_failed(
                 self.data, self.home.log, f"no folder for its socket could be made in {SOCKETS}"
             )
         return Path(os.fsdecode(made.stdout).strip())
@@ -153,8 +153,8 @@ class Launch:
         for folder in (self.data, self.home.path):
             # In a full disk the log itself has no room for the reason.
             if shutil.disk_usage(folder).free < _NO_ROOM_BYTES:
-                return DiskFull(folder, "less than 1 MB is free")
-        return StartFailed(self.data, self.home.log, last_complaint(output))
+                return disk_full(folder, "less than 1 MB is free")
+        return start_failed(self.data, self.home.log, last_complaint(output))
 
 
 def remove_socket_folder(store: Store, folder: Path | None) -> None:

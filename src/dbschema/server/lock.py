@@ -1,13 +1,11 @@
-"""One caller at a time: a lock on a file, with a deadline and the holder's name."""
+"""One caller at a time: a lock on a file, with a deadline and the holder's process id."""
 
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
-import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from dbschema.server.errors import ServerBusy
 
@@ -18,74 +16,58 @@ if TYPE_CHECKING:
 LOCK_SECONDS = 180.0
 """How long a caller waits for another one: longer than any start or stop may take."""
 
-_PAUSE = 0.05
+_POLL_SECONDS: Final = 0.05
 
 
 @contextmanager
 def exclusive(path: Path, *, seconds: float | None = None) -> Iterator[None]:
     """Hold the lock file `path` alone, across processes and threads of this machine.
 
-    The kernel gives the lock back when its holder dies, so nothing stale is ever left behind. The holder may remove
-    the file: whoever waited for the removed one notices and takes the new one.
+    The kernel releases the lock when its holder dies. The holder may remove the file: a caller that waited for the
+    removed file locks the new one. On a read-only file system there is no lock: no server can start or be made there.
 
     Args:
         path: the file; its folder exists.
         seconds: how long to wait; None: `LOCK_SECONDS`.
 
     Raises:
-        ServerBusy: another one held it all that time.
+        ServerBusy: another caller held it all that time.
         OSError: the file cannot be opened.
     """
+    from filelock import FileLock, Timeout  # noqa: PLC0415  10 ms, and a server that runs needs no lock
+
     patience = LOCK_SECONDS if seconds is None else seconds
-    deadline = time.monotonic() + patience
-    while True:
-        descriptor = _open(path)
-        try:
-            if _try_lock(descriptor) and _is_still(path, descriptor):
-                _sign(descriptor)
-                yield
-                return
-            if time.monotonic() >= deadline:
-                raise ServerBusy(path, _holder(descriptor), patience)
-        finally:
-            os.close(descriptor)
-        time.sleep(_PAUSE)
-
-
-def _open(path: Path) -> int:
+    lock = FileLock(
+        path,
+        timeout=patience,
+        mode=0o644,
+        poll_interval=_POLL_SECONDS,
+        fallback_to_soft=False,
+        preserve_lock_file=True,
+        on_acquired=_sign,
+    )
     try:
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+        lock.acquire()
+    except Timeout as error:
+        raise ServerBusy(path, _holder(path), patience) from error
     except OSError as error:
-        if error.errno not in (errno.EACCES, errno.EROFS):
+        if error.errno != errno.EROFS:
             raise
-        # The file of another user, or on a disk that has become read-only: it can be locked all the same.
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-
-
-def _try_lock(descriptor: int) -> bool:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _is_still(path: Path, descriptor: int) -> bool:
-    try:
-        return os.path.samestat(path.stat(), os.fstat(descriptor))
-    except FileNotFoundError:
-        return False
+        yield
+    finally:
+        lock.release()
 
 
 def _sign(descriptor: int) -> None:
-    """Write our process id into the file; it is only for the message, so a file we may not write is no matter."""
+    """Write our process id into the file, for the error of a caller that waits."""
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+
+
+def _holder(path: Path) -> int | None:
     try:
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-    except OSError:
-        return
-
-
-def _holder(descriptor: int) -> int | None:
-    text = os.pread(descriptor, 32, 0).strip()
+        text = path.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return None
     return int(text) if text.isdigit() else None

@@ -9,22 +9,20 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
+from dbschema._retry import Pauses, Retry, wait_until
 from dbschema.server.account import server_environment
-from dbschema.server.errors import BelongsToOther, StopFailed
+from dbschema.server.errors import belongs_to_other, stop_failed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from dbschema.server.account import Account
 
 PID_FILE: Final = "postmaster.pid"
 STOP_SECONDS: Final = 60.0
-_PAUSE: Final = 0.02
+_PAUSES: Final = Pauses(0.02, least=1)
 _GRACE_SECONDS: Final = 0.5
 _END_SECONDS: Final = 3.0
 _SIGNALS: Final = {"fast": signal.SIGINT, "immediate": signal.SIGQUIT}
@@ -128,7 +126,7 @@ def end_left_behind(data: Path, account: Account) -> None:
         if sent is not None:
             for pid in rest:
                 _signal(pid, sent, data)
-        if not rest or _wait_until(lambda: _nothing_left(data, account), seconds):
+        if not rest or wait_until(lambda: _nothing_left(data, account), _PAUSES, seconds):
             return
 
 
@@ -149,21 +147,21 @@ def stop(
         False where it was not running.
 
     Raises:
-        StopFailed: it is still there after `seconds`.
-        BelongsToOther: we may not send it a signal.
+        ServerError: it is still there after `seconds`.
+        NotOurs: we may not send it a signal.
     """
     noted = running(data, account)
     if noted is None:
         return False
     _signal(noted.pid, _SIGNALS[mode], data)
-    if not _wait_until(lambda: not works_in(noted.pid, data, account), seconds):
-        raise StopFailed(noted.pid, log, seconds)
+    if not wait_until(lambda: not works_in(noted.pid, data, account), _PAUSES, seconds):
+        raise stop_failed(noted.pid, log, seconds)
     return True
 
 
 def wait_for_state(data: Path, pid: int, *, seconds: float) -> Literal["ready", "gone", "late"]:
     """Wait until the server that runs as `pid` accepts connections, ends, or the time is over."""
-    deadline = time.monotonic() + seconds
+    retry = Retry(_PAUSES, seconds)
     while True:
         # Read after the question: a server that is gone by now has told its last state before.
         alive = is_alive(pid)
@@ -173,9 +171,8 @@ def wait_for_state(data: Path, pid: int, *, seconds: float) -> Literal["ready", 
                 return "ready"
         elif not alive:
             return "gone"
-        if time.monotonic() >= deadline:
+        if not retry.again():
             return "late"
-        time.sleep(_PAUSE)
 
 
 def _signal(pid: int, number: signal.Signals, data: Path) -> None:
@@ -186,16 +183,7 @@ def _signal(pid: int, number: signal.Signals, data: Path) -> None:
     except PermissionError as error:
         from dbschema.server.home import owner_name  # noqa: PLC0415  needed for a message only
 
-        raise BelongsToOther(data, owner_name(data)) from error
-
-
-def _wait_until(done: Callable[[], bool], seconds: float) -> bool:
-    deadline = time.monotonic() + seconds
-    while not done():
-        if time.monotonic() >= deadline:
-            return False
-        time.sleep(_PAUSE)
-    return True
+        raise belongs_to_other(data, owner_name(data)) from error
 
 
 def _nothing_left(data: Path, account: Account) -> bool:

@@ -11,7 +11,7 @@ from dbschema.server import cluster, postmaster
 from dbschema.server.address import DATABASE, HOST, USER, Address, Status
 from dbschema.server.binaries import find_binaries
 from dbschema.server.database import ensure_database, set_password
-from dbschema.server.errors import BadHome, NoConnection, NotRunning, PasswordLost, StartFailed
+from dbschema.server.errors import NoConnection, NotRunning, bad_home, password_lost, start_failed
 from dbschema.server.home import Home, State, default_home, new_password
 from dbschema.server.launch import READY_SECONDS, Launch, remove_socket_folder
 from dbschema.server.lock import exclusive
@@ -30,14 +30,17 @@ _TRIES = 4
 class PrivateServer:
     """A PostgreSQL of the caller's own, reachable from this machine only.
 
-    Every method can be called at any time, by several processes at once, and after any crash; each raises a child of
-    `dbschema.errors.ServerError` that says what to do. An object keeps nothing but its arguments: the truth is in the
+    Every method can be called at any time, by several processes at once, and after any crash; each raises
+    `dbschema.errors.ServerError` or a child of it. An object keeps nothing but its arguments: the truth is in the
     home and in the running process.
 
     Args:
         home: the folder for everything about the server; None: `default_home()`. Made when it is first started.
         options: settings of postgresql.conf for the next start, as texts (``{"fsync": "off"}``). Where the server runs
             already they do nothing, and they are not remembered.
+
+    Raises:
+        BadSetting: `options` names no setting, or one that the private server decides.
     """
 
     def __init__(self, home: Path | None = None, *, options: Mapping[str, str] | None = None) -> None:
@@ -55,7 +58,7 @@ class PrivateServer:
         unless another program has taken it.
 
         Raises:
-            ServerError: one of the children in `dbschema.server.errors`.
+            ServerError: it cannot run; the children in `dbschema.server.errors` tell the situations apart.
         """
         for attempt in range(1, _TRIES + 1):
             address = self._ready_address() or self._start_alone()
@@ -130,14 +133,14 @@ class PrivateServer:
 
         Raises:
             NotRunning: it does not run, or does not accept connections yet.
-            PasswordLost: the file with its password is gone.
+            ServerError: the file with its password is gone.
         """
         address = self._ready_address()
         if address is not None:
             return address
         store = self._find_store()
         if store is not None and self._alive(store) is not None and self._home.read_password() is None:
-            raise PasswordLost(self._home.password_file)
+            raise password_lost(self._home.password_file)
         raise NotRunning(self.home)
 
     def _start_alone(self) -> Address:
@@ -152,7 +155,7 @@ class PrivateServer:
             if noted is None:
                 noted = self._launch(store, password)
             if noted.port is None or noted.socket_dir is None:
-                raise BadHome(self.home, f"{postmaster.PID_FILE} does not tell where the server listens")
+                raise bad_home(self.home, f"{postmaster.PID_FILE} does not tell where the server listens")
             if known is None:
                 # Kept only when the server has it: broken off before, the next start finds none and sets another.
                 if has_data:
@@ -184,7 +187,7 @@ class PrivateServer:
                 continue
             if postmaster.wait_for_state(data, noted.pid, seconds=READY_SECONDS) == "late":
                 reason = f"process {noted.pid} is in the state {noted.state!r} for {READY_SECONDS:.0f} s"
-                raise StartFailed(data, self._home.log, reason)
+                raise start_failed(data, self._home.log, reason)
         return self._alive(store)
 
     def _ready_address(self) -> Address | None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from dbschema.server.account import Account, account_of, default_account
-from dbschema.server.errors import BelongsToOther, NotOurs, NotWritable
+from dbschema.server.errors import belongs_to_other, not_ours, not_writable
 from dbschema.server.home import owner_name, path_hash
 from dbschema.server.translate import os_errors
 
@@ -68,12 +68,12 @@ def find_store(home: Path, remembered: str | None) -> Store | None:
 
     Raises:
         NotOurs: something stands in its place that this package did not make for this home.
-        BelongsToOther: it is another user's.
+        NotOurs: it is another user's.
     """
     inside = home / INSIDE
     if os.path.lexists(inside):
         if _marked_home(inside) is None:
-            raise NotOurs(inside, f"it has no file {MARKER}")
+            raise not_ours(inside, f"it has no file {MARKER}")
         return _taken(inside)
     for folder in _elsewhere(home, remembered):
         if not os.path.lexists(folder):
@@ -103,7 +103,7 @@ def make_store(home: Path) -> Store:
                 return _make(base / name, home, account)
         except OSError:
             continue
-    raise NotWritable(
+    raise not_writable(
         home, f"the user {account.name!r}, as whom PostgreSQL runs, cannot enter it, nor {ELSEWHERE[0]}"
     )
 
@@ -156,7 +156,7 @@ def _marked_home(folder: Path) -> Path | None:
     try:
         return Path(os.fsdecode((folder / MARKER).read_bytes().removesuffix(b"\n")))
     except PermissionError as error:
-        raise BelongsToOther(folder, owner_name(folder)) from error
+        raise belongs_to_other(folder, owner_name(folder)) from error
     except OSError:
         return None
 
@@ -164,7 +164,7 @@ def _marked_home(folder: Path) -> Path | None:
 def _taken(folder: Path) -> Store:
     uid = folder.lstat().st_uid
     if uid == 0:
-        raise NotOurs(folder, "it belongs to root, as after a copy, and PostgreSQL does not run as root")
+        raise not_ours(folder, "it belongs to root, as after a copy, and PostgreSQL does not run as root")
     if os.geteuid() not in (0, uid):
-        raise BelongsToOther(folder, owner_name(folder))
+        raise belongs_to_other(folder, owner_name(folder))
     return Store(folder, account_of(uid))

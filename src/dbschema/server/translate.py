@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from dbschema.server.errors import BadHome, DiskFull, NotWritable
+from dbschema.server.errors import bad_home, disk_full, not_writable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +26,7 @@ _PREFIX: Final = re.compile(r"^.*?\b(?:FATAL|PANIC|ERROR|LOG|initdb: error|initd
 
 @contextmanager
 def os_errors(home: Path) -> Iterator[None]:
-    """Turn the `OSError` of a step on the files of `home` into `DiskFull`, `NotWritable` or `BadHome`."""
+    """Turn the `OSError` of a step on the files of `home` into `BadHome`."""
     try:
         yield
     except OSError as error:
@@ -34,20 +34,20 @@ def os_errors(home: Path) -> Iterator[None]:
         path = Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else home
         reason = error.strerror or str(error)
         if error.errno in _FULL:
-            raise DiskFull(path, reason) from error
+            raise disk_full(path, reason) from error
         if error.errno in _REFUSED:
-            raise NotWritable(path, reason) from error
-        raise BadHome(home, f"{path}: {reason}") from error
+            raise not_writable(path, reason) from error
+        raise bad_home(home, f"{path}: {reason}") from error
 
 
 def cause_in(output: str, path: Path) -> ServerError | None:
     """What the output of a program tells of a full disk or a refused write at `path`; None: neither."""
     for number in _FULL:
         if os.strerror(number) in output:
-            return DiskFull(path, os.strerror(number))
+            return disk_full(path, os.strerror(number))
     for number in _REFUSED:
         if os.strerror(number) in output:
-            return NotWritable(path, last_complaint(output))
+            return not_writable(path, last_complaint(output))
     return None
 
 

@@ -19,7 +19,7 @@ from dbschema.ddl.audit import ADDRESS_SETTING, USER_SETTING
 from dbschema.ddl.objects import quote
 from dbschema.ddl.tenancy import TENANT_SETTING
 from dbschema.identity import sql_string
-from dbschema.sessions.errors import NoTransaction, RoleNotTaken
+from dbschema.sessions.errors import RoleNotTaken, no_transaction
 from dbschema.sessions.literals import exact_address, exact_user
 
 if TYPE_CHECKING:
@@ -45,8 +45,7 @@ class ActingSession(Session):
         options: of `sqlalchemy.orm.Session`.
 
     Raises:
-        NotAUser: `user_id` is no UUID.
-        NotAnAddress: `ip_address` is no address.
+        BadIdentity: `user_id` is no UUID, or `ip_address` is no address.
     """
 
     def __init__(
@@ -155,7 +154,7 @@ def _execute(session: Session, connection: Connection, statements: str) -> None:
     proxied: Any = connection.connection
     driver = proxied.driver_connection
     if driver.autocommit:
-        raise NoTransaction(type(session).__name__)
+        raise no_transaction(type(session).__name__)
     try:
         if isinstance(driver, psycopg.Connection):
             driver.execute(statements, prepare=False)

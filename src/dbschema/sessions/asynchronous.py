@@ -27,10 +27,8 @@ class AsyncTenantSession(AsyncSession):
         options: of `sqlalchemy.ext.asyncio.AsyncSession`.
 
     Raises:
-        NotATenant: `tenant_id` is no UUID.
-        OperatorRole: `role` is the operators'.
-        NotAUser: `user_id` is no UUID.
-        NotAnAddress: `ip_address` is no address.
+        BadIdentity: `tenant_id` or `user_id` is no UUID, or `ip_address` is no address.
+        SessionError: `role` is the operators'.
     """
 
     sync_session_class = TenantSession
@@ -81,9 +79,8 @@ class AsyncOperatorSession(AsyncSession):
         options: of `sqlalchemy.ext.asyncio.AsyncSession`.
 
     Raises:
-        NoReason: `reason` is empty.
-        NotAUser: `user_id` is no UUID.
-        NotAnAddress: `ip_address` is no address.
+        SessionError: `reason` is empty.
+        BadIdentity: `user_id` is no UUID, or `ip_address` is no address.
     """
 
     sync_session_class = OperatorSession

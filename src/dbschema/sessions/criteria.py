@@ -30,6 +30,19 @@ from sqlalchemy import (
 from sqlalchemy.orm import LoaderCriteriaOption
 from sqlalchemy.orm.interfaces import CriteriaOption
 
+from dbschema._sqlalchemy import (
+    ParameterCacheKey,
+    ResolvedCriterion,
+    conditions_of,
+    entity_of,
+    is_extended,
+    is_key_lookup,
+    options_of,
+    replace_element,
+    replace_options,
+    resolve_lambda,
+    values_of,
+)
 from dbschema.mixins import TenantScoped
 from dbschema.sessions import control, models, rows
 from dbschema.sessions.objects import attribute
@@ -41,7 +54,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import ORMExecuteState
 
 
-class _Criterion(LoaderCriteriaOption):
+class _Criterion(ResolvedCriterion, LoaderCriteriaOption):
     """What `with_loader_criteria` would add to each table: to its aliases too, and to the condition where it is joined."""
 
     inherit_cache = False  # it stands in no statement: what does is the option
@@ -53,23 +66,18 @@ class _Criterion(LoaderCriteriaOption):
         # Every UPDATE and DELETE asks again, compiled before or not; most of a tenant are of few models.
         self._last: tuple[Any, ColumnElement[bool] | None] = (None, None)
 
-    def _resolve_where_criteria(self, ext_info: Any) -> ColumnElement[bool]:
-        """The condition on a model or an alias, given as what `inspect` says of it.
-
-        SQLAlchemy would annotate the whole of it. The parameter stays as it is: each execution compares one that was annotated
-        with the one of the cache key, by making an expression of both.
-        """
+    def condition(self, entity: Any) -> ColumnElement[bool]:
+        """Make the condition on a model or an alias of a tenant."""
         of, condition = self._last
-        if of is not ext_info or condition is None:
-            # Asked of the models of tenants alone.
-            column = getattr(ext_info.entity, cast("str", attribute(ext_info.mapper.class_)))
+        if of is not entity or condition is None:
+            column = getattr(entity.entity, cast("str", attribute(entity.mapper.class_)))
             condition = cast("ColumnElement[bool]", column == self.tenant)
-            if ext_info.is_mapper:
-                self._last = ext_info, condition
+            if entity.is_mapper:
+                self._last = entity, condition
         return condition
 
 
-class OfTenant(CriteriaOption):
+class OfTenant(ParameterCacheKey, CriteriaOption):
     """The option that adds a tenant to a statement, for each of its models, aliases and subqueries included.
 
     Args:
@@ -78,13 +86,8 @@ class OfTenant(CriteriaOption):
 
     def __init__(self, tenant_id: UUID) -> None:
         self.tenant_id = tenant_id
-        self._tenant = bindparam("tenant_id", tenant_id, Uuid(), unique=True)
-        self._criterion = _Criterion(self._tenant)
-
-    def _gen_cache_key(self, anon_map: Any, bindparams: list[BindParameter[Any]]) -> tuple[Any, ...]:
-        # As if the parameter stood in the statement: an execution finds its value at the same place of the key.
-        tenant: Any = self._tenant
-        return OfTenant, tenant._gen_cache_key(anon_map, bindparams)  # noqa: SLF001  as traversals do
+        self.parameter = bindparam("tenant_id", tenant_id, Uuid(), unique=True)
+        self._criterion = _Criterion(self.parameter)
 
     def process_compile_state(self, compile_state: Any) -> None:
         """Called by SQLAlchemy when it compiles a statement."""
@@ -108,45 +111,43 @@ class OfTenant(CriteriaOption):
 
         Such a statement needs no option, which SQLAlchemy would ask several times.
         """
-        entity = statement.table._annotations.get("parententity")  # noqa: SLF001  only there does it stand
+        entity = entity_of(statement.table)
         if (
             entity is None
             or not entity.is_mapper
-            or statement._with_options  # noqa: SLF001  as above
-            or statement._returning  # noqa: SLF001  as above
-            or statement._independent_ctes  # noqa: SLF001  as above
+            or is_extended(statement)
             or attribute(entity.class_) is None
         ):
             return None
-        left = [*statement._where_criteria, *(getattr(statement, "_values", None) or {}).values()]  # noqa: SLF001
+        left = [*conditions_of(statement), *values_of(statement).values()]
         while left:
             element = left.pop()
             if isinstance(element, BindParameter):
                 continue
             if not isinstance(element, ColumnElement):
                 return None
-            if element._annotations.get("parententity", entity) is not entity:  # noqa: SLF001  as above
+            if entity_of(element, entity) is not entity:
                 return None
             if not isinstance(element, ColumnClause):
                 left += element.get_children()
-            elif "parententity" not in element._annotations:  # noqa: SLF001  a column of a table that Core names
+            elif entity_of(element) is None:  # a column of a table that Core names
                 return None
-        return self._criterion._resolve_where_criteria(entity)  # noqa: SLF001  its own
+        return self._criterion.condition(entity)
 
     def beside(self, statement: Any) -> Iterator[ColumnElement[bool]]:
         """The conditions on the models that an UPDATE or DELETE reads beside the table it writes.
 
         SQLAlchemy adds criteria to the table that is written alone.
         """
-        seen = {None, statement.table._annotations.get("parententity")}  # noqa: SLF001  only there does it stand
-        left = [*statement._where_criteria, *(getattr(statement, "_values", None) or {}).values()]  # noqa: SLF001
+        seen = {None, entity_of(statement.table)}
+        left = [*conditions_of(statement), *values_of(statement).values()]
         while left:
             element = left.pop()
-            found = element._annotations.get("parententity")  # noqa: SLF001  as above
+            found = entity_of(element)
             if found not in seen:
                 seen.add(found)
                 if attribute(found.mapper.class_) is not None:
-                    yield self._criterion._resolve_where_criteria(found)  # noqa: SLF001  its own
+                    yield self._criterion.condition(found)
             # Subqueries are no expressions of columns: they get the criteria of their own models.
             if isinstance(element, ColumnElement) and not isinstance(element, (ColumnClause, BindParameter)):
                 left += element.get_children()
@@ -170,7 +171,7 @@ def keep(state: ORMExecuteState, option: OfTenant) -> None:
         control.check(statement.text, tenant=True)
         return
     if isinstance(statement, LambdaElement):
-        statement = statement._resolved  # noqa: SLF001  a lambda takes no options, what it makes does
+        statement = resolve_lambda(statement)
     if not state.is_orm_statement:
         # The models of a subquery take the option from the statement around it.
         if not isinstance(statement, (SelectBase, UpdateBase)):
@@ -193,9 +194,7 @@ def keep(state: ORMExecuteState, option: OfTenant) -> None:
 def _written(state: ORMExecuteState, statement: Any, option: OfTenant) -> Any:
     """An INSERT with the tenant in its rows, an UPDATE or DELETE with the conditions on what it reads beside its table."""
     if statement.is_from_statement:  # select(Model).from_statement(insert(Model)…)
-        around = statement._generate()  # noqa: SLF001  SQLAlchemy replaces what stands in it in no other way
-        around.element = _written(state, statement.element, option)
-        return around
+        return replace_element(statement, _written(state, statement.element, option))
     if state.is_insert:
         return rows.keep(state, statement, option.tenant_id)
     beside = tuple(option.beside(statement))
@@ -204,30 +203,30 @@ def _written(state: ORMExecuteState, statement: Any, option: OfTenant) -> Any:
 
 def _looks_up(state: ORMExecuteState, statement: Any, tenant_id: UUID) -> bool:
     """Whether a statement looks up one row by its whole key, with this tenant in it: `get()` and lazy loads."""
-    conditions: Any = getattr(statement, "_where_criteria", ())
-    mapper: Any = state.bind_mapper
+    conditions = conditions_of(statement)
+    mapper = state.bind_mapper
     return (
         len(conditions) == 1
         and mapper is not None
-        and conditions[0] is mapper._get_clause[0]  # noqa: SLF001  the mapper has one, which nothing else does
+        and is_key_lookup(mapper, conditions[0])
         and isinstance(state.parameters, dict)
         and tenant_id in state.parameters.values()
         # Which may join other tables to the row.
-        and not statement._with_options  # noqa: SLF001  as below
+        and not options_of(statement)
     )
 
 
 def _with(statement: Any, option: OfTenant) -> Any:
     """`statement` with the option of this tenant, and with that of no other."""
-    given = statement._with_options  # noqa: SLF001  SQLAlchemy shows those of users alone
-    if not given:
+    present = options_of(statement)
+    if not present:
         return statement.options(option)
     # Loaders of relationships take over what the statement had that loaded their objects.
-    if option in given:
+    if option in present:
         return statement
-    if any(isinstance(one, OfTenant) for one in given):
-        statement = statement._generate()  # noqa: SLF001  `options()` would append, not replace
-        statement._with_options = tuple(one for one in given if not isinstance(one, OfTenant))  # noqa: SLF001  as above
+    others = [other for other in present if not isinstance(other, OfTenant)]
+    if len(others) < len(present):
+        statement = replace_options(statement, others)
     return statement.options(option)
 
 

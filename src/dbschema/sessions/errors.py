@@ -1,111 +1,108 @@
-"""What a session refuses, each as an error of its own with its facts as fields."""
+"""Errors of sessions: the classes that an application tells apart, and functions for the texts of the rest."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dbschema.errors import SessionError
+from dbschema.errors import NoTransaction, SessionError
 
 if TYPE_CHECKING:
     from uuid import UUID
 
 
+class BadIdentity(SessionError):
+    """The id of a tenant, the id of a user or the address of a request is not valid.
+
+    Changed: nothing.
+    Fix: check the token or the request that the value comes from; leave out a user or an address that is not known.
+
+    Args:
+        given: the rejected value; the message shows its first characters.
+        kind: what it should be, as in 'the id of a tenant'.
+        next_step: which forms are valid; no full stop at its end.
+    """
+
+    code = "bad-identity"
+
+    def __init__(self, given: object, kind: str, next_step: str) -> None:
+        self.given, self.kind = given, kind
+        super().__init__(f"{_shown(given)} is not {kind}", next_step)
+
+
 _UUID_STEP = "Give a UUID, or its text as in '0192d4e0-7b1a-7000-8000-000000000000'"
 
 
-class NotATenant(SessionError):
-    """What was given as a tenant's id is none.
-
-    Args:
-        given: what was given; of a text that is no UUID, the first characters.
-    """
-
-    def __init__(self, given: object) -> None:
-        self.given = given
-        super().__init__(f"{_shown(given)} is not the id of a tenant", _UUID_STEP)
+def not_a_tenant(given: object) -> BadIdentity:
+    """The value is not the id of a tenant."""
+    return BadIdentity(given, "the id of a tenant", _UUID_STEP)
 
 
-class NotAUser(SessionError):
-    """What was given as a user's id is none.
-
-    Args:
-        given: what was given.
-    """
-
-    def __init__(self, given: object) -> None:
-        self.given = given
-        super().__init__(f"{_shown(given)} is not the id of a user", _UUID_STEP)
+def not_a_user(given: object) -> BadIdentity:
+    """The value is not the id of a user."""
+    return BadIdentity(given, "the id of a user", _UUID_STEP)
 
 
-class NotAnAddress(SessionError):
-    """What was given as the address of a request is none.
-
-    Args:
-        given: what was given.
-    """
-
-    def __init__(self, given: object) -> None:
-        self.given = given
-        super().__init__(
-            f"{_shown(given)} is not an address of IPv4 or IPv6",
-            "Give one address, as in '192.0.2.7' or '2001:db8::1', without port; leave it out where there is none",
-        )
+def not_an_address(given: object) -> BadIdentity:
+    """The value is not an address of IPv4 or IPv6."""
+    return BadIdentity(
+        given,
+        "an address of IPv4 or IPv6",
+        "Give one address, as in '192.0.2.7' or '2001:db8::1', without port; leave it out where there is none",
+    )
 
 
 class ForeignTenant(SessionError):
-    """An object or a row of another tenant was handed to a session.
+    """An object or a row of another tenant was passed to a session, or the tenant of a stored object was changed.
+
+    Changed: nothing.
+    Fix: open a session of the other tenant, or leave `tenant_id` to the session; a stored row stays with its tenant.
 
     Args:
-        entity: its class.
-        tenant_id: whose it is.
-        session_tenant_id: whose the session is.
+        entity: the class of the object.
+        tenant_id: the tenant of the object.
+        session_tenant_id: the tenant of the session.
+        what: the situation, if it is another one; no full stop at its end.
+        next_step: what the caller can do in that situation; no full stop at its end.
     """
 
-    def __init__(self, entity: str, tenant_id: object, session_tenant_id: UUID) -> None:
+    code = "foreign-tenant"
+
+    def __init__(
+        self, entity: str, tenant_id: object, session_tenant_id: UUID, what: str = "", next_step: str = ""
+    ) -> None:
         self.entity, self.tenant_id, self.session_tenant_id = entity, tenant_id, session_tenant_id
         super().__init__(
-            f"The {entity} belongs to tenant {tenant_id}, and this session works for tenant {session_tenant_id}",
-            "Open a session of its own tenant for it, or leave tenant_id to the session",
+            what
+            or f"The {entity} belongs to tenant {tenant_id}, and this session works for tenant {session_tenant_id}",
+            next_step or "Open a session of its own tenant for it, or leave tenant_id to the session",
         )
 
 
-class TenantChanged(SessionError):
-    """The tenant of a stored object was changed; rows stay with their tenant.
-
-    Args:
-        entity: its class.
-        tenant_id: whom it was to be given to.
-        session_tenant_id: whose it is.
-    """
-
-    def __init__(self, entity: str, tenant_id: object, session_tenant_id: UUID) -> None:
-        self.entity, self.tenant_id, self.session_tenant_id = entity, tenant_id, session_tenant_id
-        super().__init__(
-            f"The tenant of a stored {entity} was changed from {session_tenant_id} to {tenant_id}",
-            "Make a new object in a session of the other tenant; a stored row stays with its own",
-        )
-
-
-class NoTransaction(SessionError):
-    """The connection commits each statement by itself, so that a tenant would hold for no statement at all."""
-
-    def __init__(self, session: str) -> None:
-        self.session = session
-        super().__init__(
-            f"A {session} needs transactions, and its connection is in AUTOCOMMIT",
-            "Take an engine and execution options without isolation_level='AUTOCOMMIT'",
-        )
+def tenant_changed(entity: str, tenant_id: object, session_tenant_id: UUID) -> ForeignTenant:
+    """The tenant of a stored object was changed."""
+    return ForeignTenant(
+        entity,
+        tenant_id,
+        session_tenant_id,
+        f"The tenant of a stored {entity} was changed from {session_tenant_id} to {tenant_id}",
+        "Make a new object in a session of the other tenant; a stored row stays with its own",
+    )
 
 
 class RoleNotTaken(SessionError):
-    """The login may not act as the role that the session wants.
+    """The login cannot act as the role of the session.
+
+    Changed: nothing; the transaction did not begin, and the connection is discarded.
+    Fix: run the GRANT that the message names; if the role does not exist, run `dbschema upgrade`.
 
     Args:
         role: the role.
         user: the login.
-        reason: what the server said.
+        reason: what the server answered.
         exists: whether the server knows the role.
     """
+
+    code = "role-not-taken"
 
     def __init__(self, role: str, user: str, reason: str, *, exists: bool) -> None:
         self.role, self.user, self.reason, self.exists = role, user, reason, exists
@@ -118,11 +115,16 @@ class RoleNotTaken(SessionError):
 
 
 class TransactionControl(SessionError):
-    """A statement in text would end the transaction, or change role, tenant or user, behind the session's back.
+    """A textual statement would end the transaction, or change the role, tenant or user of the session.
+
+    Changed: nothing; the statement was not sent.
+    Fix: call `commit()`, `rollback()` or `begin_nested()` of the session, or open another session.
 
     Args:
         statement: its beginning.
     """
+
+    code = "transaction-control"
 
     def __init__(self, statement: str) -> None:
         self.statement = statement
@@ -132,25 +134,28 @@ class TransactionControl(SessionError):
         )
 
 
-class NoReason(SessionError):
-    """Work across tenants was asked for without a reason."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "A session across tenants needs a reason, which is logged",
-            "Give it in words, such as reason='ticket 4711: restore order 12 of tenant …'",
-        )
+def no_transaction(session: str) -> NoTransaction:
+    """The connection of a session is in autocommit mode, where SET LOCAL has no effect."""
+    return NoTransaction(
+        f"A {session} needs transactions, and its connection is in AUTOCOMMIT",
+        "Take an engine and execution options without isolation_level='AUTOCOMMIT'",
+    )
 
 
-class OperatorRole(SessionError):
-    """A session of one tenant was to take the operators' role, which sees all tenants, without a reason or a log."""
+def no_reason() -> SessionError:
+    """A session across tenants was opened without a reason."""
+    return SessionError(
+        "A session across tenants needs a reason, which is logged",
+        "Give it in words, such as reason='ticket 4711: restore order 12 of tenant …'",
+    )
 
-    def __init__(self, role: str) -> None:
-        self.role = role
-        super().__init__(
-            f"A session of one tenant does not take the role {role!r}, to which row security shows all tenants",
-            "Use operator_session(engine, reason='…'), which logs its use, or leave the role out",
-        )
+
+def operator_role(role: str) -> SessionError:
+    """A session of one tenant asked for the role of the operators, which sees all tenants."""
+    return SessionError(
+        f"A session of one tenant does not take the role {role!r}, to which row security shows all tenants",
+        "Use operator_session(engine, reason='…'), which logs its use, or leave the role out",
+    )
 
 
 def _shown(given: object) -> str:

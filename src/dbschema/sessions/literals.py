@@ -8,7 +8,7 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Final
 from uuid import UUID
 
-from dbschema.sessions.errors import NotAnAddress, NotATenant, NotAUser
+from dbschema.sessions.errors import not_a_tenant, not_a_user, not_an_address
 
 _TEXT: Final = re.compile(
     r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII
@@ -22,11 +22,11 @@ def exact(given: UUID | str) -> UUID:
         given: a UUID, or its text with hyphens and without anything around it.
 
     Raises:
-        NotATenant: it is neither.
+        BadIdentity: it is neither.
     """
     found = _uuid(given)
     if found is None:
-        raise NotATenant(given)
+        raise not_a_tenant(given)
     return found
 
 
@@ -37,11 +37,11 @@ def exact_user(given: UUID | str) -> UUID:
         given: as for a tenant.
 
     Raises:
-        NotAUser: it is neither.
+        BadIdentity: it is neither.
     """
     found = _uuid(given)
     if found is None:
-        raise NotAUser(given)
+        raise not_a_user(given)
     return found
 
 
@@ -52,19 +52,19 @@ def exact_address(given: IPv4Address | IPv6Address | str) -> IPv4Address | IPv6A
         given: an address, or its text without anything around it.
 
     Raises:
-        NotAnAddress: it is neither.
+        BadIdentity: it is neither.
     """
     try:
         # A number would be taken for an address of IPv4, bytes for a packed one.
         found = ipaddress.ip_address(given) if isinstance(given, str) else given
     except ValueError:
-        raise NotAnAddress(given) from None
+        raise not_an_address(given) from None
     # A subclass may print itself as it likes, and a zone is any text.
     if isinstance(found, IPv4Address):
         return IPv4Address(int(found))
     if isinstance(found, IPv6Address):
         return IPv6Address(int(found))
-    raise NotAnAddress(given)
+    raise not_an_address(given)
 
 
 def _uuid(given: object) -> UUID | None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import event, inspect
 
+from dbschema._sqlalchemy import criteria_key
 from dbschema.mixins import TenantRoot, TenantScoped
 
 if TYPE_CHECKING:
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Mapper
 
     Key = tuple[str, Mapper[Any]]
-
-_CRITERIA: Final = "additional_entity_criteria"
 
 
 class _Known:
@@ -30,7 +29,7 @@ def of_tenants() -> frozenset[Key]:
     mapped, (known, found) = _Known.mapped, _Known.found
     if known != mapped:
         found = frozenset(
-            (_CRITERIA, mapper) for mixin in (TenantScoped, TenantRoot) for mapper in _below(mixin)
+            criteria_key(mapper) for mixin in (TenantScoped, TenantRoot) for mapper in _below(mixin)
         )
         # With the number from before the search: a model that was mapped meanwhile has it done again.
         _Known.found = mapped, found

@@ -10,7 +10,7 @@ from sqlalchemy import inspect
 from sqlalchemy.orm.attributes import instance_state
 
 from dbschema.mixins import TenantRoot, TenantScoped
-from dbschema.sessions.errors import ForeignTenant, TenantChanged
+from dbschema.sessions.errors import ForeignTenant, tenant_changed
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import InstanceState
@@ -45,12 +45,12 @@ def check_stored(instance: object, tenant_id: UUID) -> None:
     """See that a stored object still has its tenant.
 
     Raises:
-        TenantChanged: it has another.
+        ForeignTenant: it has another.
     """
     name = attribute(type(instance))
     stored = tenant_id if name is None else instance_state(instance).dict.get(name, tenant_id)
     if not same(stored, tenant_id):
-        raise TenantChanged(type(instance).__name__, stored, tenant_id)
+        raise tenant_changed(type(instance).__name__, stored, tenant_id)
 
 
 def check_merge(instance: object, tenant_id: UUID) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy import TextClause, event
 from dbschema.ddl.tenancy import OPERATOR_ROLE
 from dbschema.sessions import control
 from dbschema.sessions.acting import ActingSession
-from dbschema.sessions.errors import NoReason
+from dbschema.sessions.errors import no_reason
 
 if TYPE_CHECKING:
     from ipaddress import IPv4Address, IPv6Address
@@ -35,9 +35,8 @@ class OperatorSession(ActingSession):
         options: of `sqlalchemy.orm.Session`.
 
     Raises:
-        NoReason: `reason` is empty.
-        NotAUser: `user_id` is no UUID.
-        NotAnAddress: `ip_address` is no address.
+        SessionError: `reason` is empty.
+        BadIdentity: `user_id` is no UUID, or `ip_address` is no address.
     """
 
     def __init__(
@@ -51,7 +50,7 @@ class OperatorSession(ActingSession):
     ) -> None:
         self._reason = " ".join(reason.split())
         if not self._reason:
-            raise NoReason
+            raise no_reason()
         super().__init__(
             bind,
             role=OPERATOR_ROLE.name,

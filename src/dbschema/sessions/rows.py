@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import BindParameter, ClauseElement
 
+from dbschema._sqlalchemy import replace_rows, rows_of_values, values_of
 from dbschema.sessions.errors import ForeignTenant
 from dbschema.sessions.objects import attribute, same
 
@@ -37,10 +38,10 @@ def keep(state: ORMExecuteState, statement: Any, tenant_id: UUID) -> Any:
         state.parameters = filled(parameters)
     elif statement.select is not None:
         return statement
-    elif statement._multi_values:  # noqa: SLF001  SQLAlchemy shows what VALUES holds in no other way
+    elif rows_of_values(statement):
         return _with_rows(statement, filled)
     else:
-        row = statement._values or {}  # noqa: SLF001  as above
+        row = values_of(statement)
         filled(row)  # raises where it must
         if _given(row, name) is None:
             return statement.values({name: tenant_id})
@@ -67,10 +68,7 @@ def complete(row: Mapping[Any, Any], entity: type[object], tenant_id: UUID) -> d
 
 def _with_rows(statement: Any, complete: Callable[[Any], dict[Any, Any]]) -> Any:
     """`statement` with several rows after VALUES, each completed."""
-    changed = statement._generate()  # noqa: SLF001  `values()` would append, not replace
-    several = statement._multi_values  # noqa: SLF001  as above
-    changed._multi_values = tuple([complete(row) for row in rows] for rows in several)  # noqa: SLF001  as above
-    return changed
+    return replace_rows(statement, ([complete(row) for row in rows] for rows in rows_of_values(statement)))
 
 
 def _given(row: Mapping[Any, Any], name: str) -> object:

@@ -9,7 +9,7 @@ from sqlalchemy import event, inspect
 from dbschema.ddl.tenancy import APP_ROLE, OPERATOR_ROLE
 from dbschema.sessions import criteria, objects, rows
 from dbschema.sessions.acting import ActingSession
-from dbschema.sessions.errors import OperatorRole
+from dbschema.sessions.errors import operator_role
 from dbschema.sessions.literals import exact
 from dbschema.sessions.objects import identity, take_in
 
@@ -36,10 +36,8 @@ class TenantSession(ActingSession):
         options: of `sqlalchemy.orm.Session`.
 
     Raises:
-        NotATenant: `tenant_id` is no UUID.
-        OperatorRole: `role` is the operators'.
-        NotAUser: `user_id` is no UUID.
-        NotAnAddress: `ip_address` is no address.
+        BadIdentity: `tenant_id` or `user_id` is no UUID, or `ip_address` is no address.
+        SessionError: `role` is the operators'.
     """
 
     def __init__(
@@ -53,7 +51,7 @@ class TenantSession(ActingSession):
         **options: Any,
     ) -> None:
         if role == OPERATOR_ROLE.name:
-            raise OperatorRole(role)
+            raise operator_role(role)
         self._tenant_id = exact(tenant_id)
         self._option = criteria.of(self._tenant_id)
         super().__init__(
@@ -149,10 +147,8 @@ def tenant_session(
         options: of `sqlalchemy.orm.Session`.
 
     Raises:
-        NotATenant: `tenant_id` is no UUID.
-        OperatorRole: `role` is the operators'.
-        NotAUser: `user_id` is no UUID.
-        NotAnAddress: `ip_address` is no address.
+        BadIdentity: `tenant_id` or `user_id` is no UUID, or `ip_address` is no address.
+        SessionError: `role` is the operators'.
     """
     return TenantSession(
         engine, tenant_id=tenant_id, role=role, user_id=user_id, ip_address=ip_address, **options

@@ -7,7 +7,6 @@ while the others wait. With `--dbschema-url` the server is the one that is named
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -17,7 +16,7 @@ from psycopg import sql
 
 from dbschema import connect
 from dbschema.connect.sources import written
-from dbschema.testing.errors import CannotBeCopied, MayNotCreateDatabases
+from dbschema.testing.errors import cannot_be_copied, may_not_create_databases
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -143,9 +142,9 @@ class Databases:
         except _NOT_COPIED as error:
             reason = str(error).strip().partition("\n")[0]
             if template == self.source:
-                raise CannotBeCopied(template, settings.place, reason) from error
+                raise cannot_be_copied(template, settings.place, reason) from error
             if isinstance(error, psycopg.errors.InsufficientPrivilege):
-                raise MayNotCreateDatabases(settings.place, reason) from error
+                raise may_not_create_databases(settings.place, reason) from error
             raise
 
     @contextlib.contextmanager
@@ -160,11 +159,12 @@ class Databases:
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
+        from filelock import FileLock  # noqa: PLC0415  costs time, and most runs need no database
+
         # The server of a run that root began runs as another user, who has to get through the folder.
         self.folder.mkdir(exist_ok=True)
         self.folder.chmod(0o755)
-        with (self.folder / "lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with FileLock(self.folder / "lock"):
             yield
 
 

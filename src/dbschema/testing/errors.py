@@ -1,4 +1,4 @@
-"""What keeps a test from getting its database or its rows."""
+"""Errors of the pytest plugin and its factory."""
 
 from __future__ import annotations
 
@@ -7,37 +7,29 @@ from dbschema.errors import DbSchemaError
 
 
 class TestingError(DbSchemaError):
-    """A fixture or a factory cannot give what it promises."""
+    """The databases of the tests cannot be created, or the factory cannot make a row.
+
+    Changed: nothing.
+    Fix: follow the message: name another role or template, or correct the arguments of the factory.
+    """
 
     __test__ = False
-
-
-class MayNotCreateDatabases(TestingError):
-    """The role of `--dbschema-url` may not make the databases of the tests."""
-
-    def __init__(self, place: str, reason: str) -> None:
-        self.place, self.reason = place, reason
-        super().__init__(
-            f"No database for the tests can be made beside {place}: {reason}",
-            "Name a superuser in --dbschema-url, or a role with CREATEDB and CREATEROLE that may CREATE EXTENSION postgis,"
-            " or leave it out for a private server",
-        )
-
-
-class CannotBeCopied(TestingError):
-    """The database of `--dbschema-template` cannot be the template of another one."""
-
-    def __init__(self, database: str, place: str, reason: str) -> None:
-        self.database, self.place, self.reason = database, place, reason
-        super().__init__(
-            f"No database for the tests can be made from {database}, beside {place}: {reason}",
-            "The role needs CREATEDB and the database itself, or a database that its owner has marked with"
-            f" ALTER DATABASE {quote(database)} IS_TEMPLATE true; and nobody may be connected to it",
-        )
+    code = "testing"
 
 
 class NoValue(TestingError):
-    """A factory knows no value for a column."""
+    """The factory knows no valid value for a column.
+
+    Changed: nothing; no row was written.
+    Fix: pass a value for the column to `make`.
+
+    Args:
+        model: the name of the model.
+        column: the name of the column.
+        reason: why no value is known.
+    """
+
+    code = "no-value"
 
     def __init__(self, model: str, column: str, reason: str) -> None:
         self.model, self.column, self.reason = model, column, reason
@@ -47,9 +39,24 @@ class NoValue(TestingError):
         )
 
 
-class UnknownAttribute(TestingError):
-    """A factory is given a value for something that the model does not have."""
+def unknown_attribute(model: str, name: str) -> TestingError:
+    """The factory got a value for an attribute that the model does not have."""
+    return TestingError(f"{model} has no attribute {name!r}", "Name a column or a relationship of the model")
 
-    def __init__(self, model: str, name: str) -> None:
-        self.model, self.name = model, name
-        super().__init__(f"{model} has no attribute {name!r}", "Name a column or a relationship of the model")
+
+def may_not_create_databases(place: str, reason: str) -> TestingError:
+    """The role of `--dbschema-url` may not create the databases of the tests."""
+    return TestingError(
+        f"No database for the tests can be made beside {place}: {reason}",
+        "Name a superuser in --dbschema-url, or a role with CREATEDB and CREATEROLE that may CREATE EXTENSION postgis,"
+        " or leave it out for a private server",
+    )
+
+
+def cannot_be_copied(database: str, place: str, reason: str) -> TestingError:
+    """The database of `--dbschema-template` cannot be the template of another one."""
+    return TestingError(
+        f"No database for the tests can be made from {database}, beside {place}: {reason}",
+        "The role needs CREATEDB and the database itself, or a database that its owner has marked with"
+        f" ALTER DATABASE {quote(database)} IS_TEMPLATE true; and nobody may be connected to it",
+    )

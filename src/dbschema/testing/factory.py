@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import inspect
 
-from dbschema.testing.errors import NoValue, UnknownAttribute
+from dbschema.testing.errors import NoValue, unknown_attribute
 from dbschema.testing.values import example
 from dbschema.verify.behaviour.specimens import is_needed
 from dbschema.verify.errors import Unmet
@@ -44,12 +44,12 @@ class Factory:
 
         Raises:
             NoValue: none is known for a column; it has to be given.
-            UnknownAttribute: the model has no such attribute.
+            TestingError: the model has no such attribute.
         """
         mapper: Mapper[M] = inspect(model)
         for name in values:
             if name not in mapper.attrs:
-                raise UnknownAttribute(model.__name__, name)
+                raise unknown_attribute(model.__name__, name)
         item = model(**self._complete(mapper, values))
         self.session.add(item)
         self.session.flush()

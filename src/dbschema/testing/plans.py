@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Executable, text
+from sqlalchemy import ClauseElement, Executable, text
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
-from sqlalchemy.sql import ClauseElement
 
+from dbschema._sqlalchemy import has_order_by
 from dbschema.ddl.objects import quote
 
 if TYPE_CHECKING:
@@ -79,9 +79,7 @@ def assert_uses_index(
     shown = "\n".join(f"  {line}" for line in _lines(plan["Plan"]))
     through = [node["Relation Name"] for node in nodes if node["Node Type"] == "Seq Scan"]
     assert not through, f"{', '.join(through)} is read through:\n{shown}"  # noqa: S101  what it is for
-    ordered = bool(getattr(query, "_order_by_clauses", ())) and not any(
-        "Sort" in node["Node Type"] for node in nodes
-    )
+    ordered = has_order_by(query) and not any("Sort" in node["Node Type"] for node in nodes)
     serving = {node["Index Name"] for node in nodes if "Index Name" in node and serves(node, ordered=ordered)}
     assert name in serving, f"the index {name} does not serve the query:\n{shown}"  # noqa: S101  as above
 

@@ -19,6 +19,7 @@ __all__ = [
 
 
 def test_each_folder_of_revisions_has_one_head(db_alembic_config: Config) -> None:
+    """Each folder of revisions has one head."""
     several = {
         folder: heads for folder, heads in revisions.heads(db_alembic_config).items() if len(heads) > 1
     }
@@ -27,6 +28,7 @@ def test_each_folder_of_revisions_has_one_head(db_alembic_config: Config) -> Non
 
 
 def test_the_models_are_what_the_revisions_build(db_url: str, db_metadata: MetaData) -> None:
+    """The revisions build what the models declare."""
     differences = revisions.differences(db_url, db_metadata)
 
     assert not differences, (  # noqa: S101  a test

@@ -24,8 +24,8 @@ from sqlalchemy import (
 )
 
 from dbschema.geography import GeographyPoint, GeoPoint
-from dbschema.types import CheckedText, JsonShape, LowerText
-from dbschema.verify.behaviour.specimens import token, value_for
+from dbschema.types import CheckedText, JsonShape
+from dbschema.verify.behaviour.specimens import value_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,8 +59,6 @@ def example(column: Column[Any]) -> Any:
         Unmet: nothing is known about its type.
     """
     kind = column.type
-    if isinstance(kind, LowerText):
-        return f"{token()}@example.com" if "email" in column.name else token()
     written = value_for(column)
     if isinstance(kind, CheckedText):
         return kind.python_value(written)

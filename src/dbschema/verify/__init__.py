@@ -1,7 +1,6 @@
 """What an operator runs against a deployed database: is it what the models say, and does it keep what they promise?"""
 
-from dbschema.verify.errors import VerifyError
 from dbschema.verify.report import GROUPS, Check, Report
 from dbschema.verify.running import run
 
-__all__ = ["GROUPS", "Check", "Report", "VerifyError", "run"]
+__all__ = ["GROUPS", "Check", "Report", "run"]

@@ -1,23 +1,17 @@
-"""Why a verification cannot begin, and how a single check says that something is not so."""
+"""Errors of a verification, and the private exception by which a check reports a finding."""
 
 from __future__ import annotations
 
-from dbschema.errors import DbSchemaError
+from dbschema.errors import NoTransaction
 
 
-class VerifyError(DbSchemaError):
-    """The verification cannot begin."""
-
-
-class NothingWouldBeRolledBack(VerifyError):
-    """The connection commits each statement by itself, so that what the checks write would stay."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "The connection is in autocommit mode, and what the checks write must be rolled back",
-            "Give a connection with transactions",
-        )
+def no_transaction() -> NoTransaction:
+    """The connection commits each statement, so that the rows of the checks would stay."""
+    return NoTransaction(
+        "The connection is in autocommit mode, and what the checks write must be rolled back",
+        "Give a connection with transactions",
+    )
 
 
 class Unmet(Exception):
-    """What a check asks for is not so; the message is its line in the report."""
+    """A check failed; the message is its line in the report. Private: it does not leave a verification or a factory."""

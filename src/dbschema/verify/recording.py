@@ -35,10 +35,16 @@ class Recorder:
 
     def note(self, group: str, name: str, passed: bool, detail: str = "") -> None:
         """Add a line that is known already."""
-        check = Check(group, name, passed, detail)
+        self._add(Check(group, name, passed, detail))
+
+    def _add(self, check: Check) -> None:
         self.checks.append(check)
         if self._on_check is not None:
             self._on_check(check)
+
+    def note_untried(self, group: str, name: str, reason: str) -> None:
+        """Add a line for what could not be checked; it counts neither as passed nor as failed."""
+        self._add(Check(group, name, True, reason, tried=False))
 
     def ask(self, group: str, name: str, question: Callable[[], str]) -> None:
         """Ask `question` in a savepoint and roll it back.
@@ -115,6 +121,7 @@ class Answer:
 
     @property
     def refused(self) -> bool:
+        """Whether the database raised an error."""
         return bool(self.state)
 
 

@@ -39,19 +39,23 @@ class Check:
 
     Args:
         group: one of `GROUPS`.
-        name: what was asked, such as "incidents" or "users.username is unique within a tenant".
+        name: what was asked, such as "things" or "things.code is unique within a tenant".
         passed: whether it is so.
         detail: one line: what was found, or what is wrong and what to do about it.
+        tried: False if it could not be checked; the line then counts neither as passed nor as failed.
     """
 
     group: str
     name: str
     passed: bool
     detail: str = ""
+    tried: bool = True
 
     @property
     def mark(self) -> str:
-        """✓ or ✗."""
+        """✓ or ✗, and - if it was not tried."""
+        if not self.tried:
+            return "-"
         return "✓" if self.passed else "✗"
 
     def __str__(self) -> str:
@@ -75,17 +79,22 @@ class Report:
     @property
     def total(self) -> int:
         """How many checks were made."""
-        return len(self.checks)
+        return len(self.checks) - len(self.untried)
 
     @property
     def passed(self) -> int:
         """How many of them are ✓."""
-        return sum(check.passed for check in self.checks)
+        return sum(check.passed and check.tried for check in self.checks)
 
     @property
     def failed(self) -> int:
         """How many of them are ✗; the command line ends with exit code 1 where there is one."""
         return self.total - self.passed
+
+    @property
+    def untried(self) -> tuple[Check, ...]:
+        """Those that could not be checked, such as a CHECK constraint without an example."""
+        return tuple(check for check in self.checks if not check.tried)
 
     @property
     def failures(self) -> tuple[Check, ...]:
@@ -100,7 +109,7 @@ class Report:
     @property
     def ok(self) -> bool:
         """Whether something was checked and all of it is ✓."""
-        return bool(self.checks) and not self.failed
+        return bool(self.total) and not self.failed
 
     def of(self, group: str) -> tuple[Check, ...]:
         """The checks of one group."""
@@ -114,6 +123,7 @@ class Report:
             "total": self.total,
             "passed": self.passed,
             "failed": self.failed,
+            "untried": len(self.untried),
             "rate": self.rate,
             "checks": [asdict(check) for check in self.checks],
         }

@@ -5,9 +5,9 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from dbschema.models import metadata as models
+from dbschema.application import load_models, load_snapshot
 from dbschema.verify import behaviour, deployment, roles, structure
-from dbschema.verify.errors import NothingWouldBeRolledBack
+from dbschema.verify.errors import no_transaction
 from dbschema.verify.recording import Recorder, execute
 from dbschema.verify.report import Report
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, MetaData
 
+    from dbschema.catalog.snapshot import Snapshot
     from dbschema.verify.report import Check
 
 LIMITS = (
@@ -31,6 +32,7 @@ def run(
     connection: Connection,
     *,
     metadata: MetaData | None = None,
+    snapshot: Snapshot | None = None,
     on_check: Callable[[Check], object] | None = None,
 ) -> Report:
     """Check a database: what its catalog holds against the models, and then how it behaves.
@@ -42,21 +44,24 @@ def run(
     Args:
         connection: to the database; its role need not be a superuser. Behaviour is checked as the application's role
             where the session may take it on, else as the session's own role if that is bound by row security.
-        metadata: the models that the database should hold; None: those of this package.
+        metadata: the models that the database should hold; None: those of this package, with their snapshot.
+        snapshot: of `metadata`, for a role without CREATE; see `dbschema.application.load_snapshot`.
         on_check: called with each check as soon as it is made.
 
     Raises:
-        VerifyError: the connection is in autocommit mode.
+        NoTransaction: the connection is in autocommit mode.
         sqlalchemy.exc.OperationalError: the connection was lost.
     """
-    metadata = models if metadata is None else metadata
+    if metadata is None:
+        metadata = load_models(None)
+        snapshot = load_snapshot(None, metadata)
     with _rolled_back(connection):
         for limit in LIMITS:
             execute(connection, limit)
         database, role = execute(connection, "SELECT current_database(), current_user").one()
         recorder = Recorder(connection, on_check)
         deployment.check(recorder, metadata)
-        structure.check(recorder, metadata)
+        structure.check(recorder, metadata, snapshot)
         roles.check(recorder, metadata)
         behaviour.check(recorder, metadata)
         return Report(database, role, tuple(recorder.checks))
@@ -65,7 +70,7 @@ def run(
 @contextmanager
 def _rolled_back(connection: Connection) -> Iterator[None]:
     if getattr(connection.connection.driver_connection, "autocommit", False):
-        raise NothingWouldBeRolledBack
+        raise no_transaction()
     transaction = connection.begin_nested() if connection.in_transaction() else connection.begin()
     try:
         yield

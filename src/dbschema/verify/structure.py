@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, TypeAlias
 from sqlalchemy.exc import DBAPIError
 
 from dbschema.ddl import Function, Grant, Policy, RowSecurity, Trigger, declared
+from dbschema.errors import CatalogError
 from dbschema.verify.comparing import compare
+from dbschema.verify.errors import Unmet
 from dbschema.verify.recording import one_line, savepoint
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from sqlalchemy import MetaData, Table
 
     from dbschema.catalog import Difference
+    from dbschema.catalog.snapshot import Snapshot
     from dbschema.ddl import DatabaseObject
     from dbschema.verify.recording import Recorder
 
@@ -37,13 +40,13 @@ _ELSEWHERE = frozenset({"extension", "role"})
 """Kinds that have groups of their own, asked for directly."""
 
 
-def check(recorder: Recorder, metadata: MetaData) -> None:
-    """Make the checks of these groups."""
+def check(recorder: Recorder, metadata: MetaData, snapshot: Snapshot | None = None) -> None:
+    """Make the checks of these groups; `snapshot` is for a role that may not build the models."""
     connection = recorder.connection
     try:
         with savepoint(connection):
-            comparison = compare(connection, metadata)
-    except DBAPIError as error:
+            comparison = compare(connection, metadata, snapshot)
+    except (DBAPIError, CatalogError, Unmet) as error:
         if connection.invalidated:
             raise
         recorder.note(

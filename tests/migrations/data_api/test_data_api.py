@@ -20,16 +20,14 @@ from stand_in import Refused
 from clock import FastForward
 from dbschema import catalog, connect, models
 from dbschema.connect import errors
-from dbschema.connect.data_api import StatementTimedOut, StatementTooLong, Unanswered
+from dbschema.errors import BadSetting, MissingPrivilege
 from dbschema.migrations import lock, remote, runner
 from dbschema.migrations.errors import (
     DatabaseNewer,
-    ForeignTables,
     LockNotGiven,
-    MayNotCreate,
-    NeedsConnection,
     RevisionFailed,
     RunnerBusy,
+    UnexpectedState,
 )
 from dbschema.migrations.timeouts import Timeouts
 
@@ -93,8 +91,11 @@ def test_our_own_schema_is_made_as_on_a_connection(
     assert run.after == status.head
     assert status.up_to_date
     assert (status.source, status.in_recovery) == ("AURORA_CLUSTER_ARN", False)
-    assert status.server_version.startswith("15.")
     with connect.create_engine(connect.resolve(fresh_database)).connect() as connection:
+        # Debian prints the version of its package behind that of PostgreSQL.
+        assert (
+            status.server_version == connection.exec_driver_sql("SHOW server_version").scalar_one().split()[0]
+        )
         assert not catalog.check(connection, models.metadata)
     assert service.open_transactions == 0
 
@@ -177,7 +178,7 @@ def test_the_first_revision_that_fails_leaves_an_empty_database(
 ) -> None:
     with pytest.raises(RevisionFailed):
         runner.upgrade(
-            api, location=compiled_history(one='op.execute("CREATE TABLE t ()")\nop.execute("oops")')
+            api, location=compiled_history(one='op.execute("CREATE TABLE t ()")\nop.execute("TABLE oops")')
         )
 
     assert tables(ask) is None
@@ -190,7 +191,7 @@ def test_a_step_outside_of_a_transaction_is_refused_before_anything_is_changed(
         'with op.get_context().autocommit_block():\n    op.execute("CREATE INDEX CONCURRENTLY i ON t (n)")'
     )
 
-    with pytest.raises(NeedsConnection, match=r"two.*CONCURRENTLY.*DB_SECRET_ARN"):
+    with pytest.raises(errors.DataApiUnsupported, match=r"two.*CONCURRENTLY.*DB_SECRET_ARN"):
         runner.upgrade(api, location=compiled_history(one=THREE["one"], two=concurrent))
 
     assert tables(ask) is None
@@ -202,7 +203,7 @@ def test_a_revision_that_is_no_plain_sql_is_refused(
 ) -> None:
     python = 'for row in op.get_bind().exec_driver_sql("SELECT 1"):\n    print(row)'
 
-    with pytest.raises(NeedsConnection, match=r"one.*compiled"):
+    with pytest.raises(errors.DataApiUnsupported, match=r"one.*compiled"):
         runner.upgrade(api, location=compiled_history(one=python))
 
     assert tables(ask) is None
@@ -398,7 +399,7 @@ def test_an_api_that_never_answers_ends_the_run(
 ) -> None:
     service.refuse["CommitTransaction"] = Refused("ServiceUnavailableError", status=503)
 
-    with pytest.raises(Unanswered, match="Repeat the command"):
+    with pytest.raises(errors.Unanswered, match="Repeat the command"):
         runner.upgrade(api, location=compiled_history(**THREE))
 
 
@@ -418,7 +419,7 @@ def test_tables_of_others_are_not_touched(
 ) -> None:
     ask("CREATE TABLE theirs ()")
 
-    with pytest.raises(ForeignTables, match="theirs"):
+    with pytest.raises(UnexpectedState, match="theirs"):
         runner.upgrade(api, location=compiled_history(**THREE))
 
     assert tables(ask) == "theirs"
@@ -429,7 +430,7 @@ def test_a_role_without_the_right_to_create_is_refused(
 ) -> None:
     ask("DROP SCHEMA public")
 
-    with pytest.raises(MayNotCreate):
+    with pytest.raises(MissingPrivilege, match="has no schema to create tables in"):
         runner.upgrade(api, location=compiled_history(**THREE))
 
 
@@ -554,7 +555,7 @@ def test_a_statement_that_takes_too_long_names_the_way_out(
     with pytest.raises(RevisionFailed, match=r"45 s.*DB_SECRET_ARN") as caught:
         runner.upgrade(api, location=compiled_history(one='op.execute("SELECT pg_sleep(30)")'))
 
-    assert isinstance(caught.value.__cause__, StatementTimedOut)
+    assert isinstance(caught.value.__cause__, errors.Cancelled)
     assert tables(ask) is None
 
 
@@ -564,7 +565,7 @@ def test_a_statement_that_is_too_long_is_not_sent(api: connect.DataApi, compiled
     with pytest.raises(RevisionFailed, match=r"65,536.*DB_SECRET_ARN") as caught:
         runner.upgrade(api, location=compiled_history(one=long))
 
-    assert isinstance(caught.value.__cause__, StatementTooLong)
+    assert isinstance(caught.value.__cause__, errors.DataApiUnsupported)
 
 
 @pytest.mark.parametrize(
@@ -575,7 +576,7 @@ def test_a_statement_that_is_too_long_is_not_sent(api: connect.DataApi, compiled
         (Refused("AccessDeniedException", status=403), errors.AwsRefused, "rds-data:ExecuteStatement"),
         (Refused("HttpEndpointNotEnabledException"), errors.AwsRefused, "enable-http-endpoint"),
         (Refused("DatabaseNotFoundException", status=404), errors.AwsRefused, "instance"),
-        (Refused("InternalServerErrorException", status=500), Unanswered, "Repeat"),
+        (Refused("InternalServerErrorException", status=500), errors.Unanswered, "Repeat"),
     ],
     ids=lambda value: getattr(value, "code", ""),
 )
@@ -644,7 +645,7 @@ def test_a_part_of_the_address_that_is_not_set_is_named(
 ) -> None:
     monkeypatch.delenv(missing)
 
-    with pytest.raises(errors.BadSetting, match=missing):
+    with pytest.raises(BadSetting, match=missing):
         connect.behind_data_api()
 
 

@@ -9,9 +9,8 @@ import psycopg
 import pytest
 
 from dbschema import catalog, connect, models, verify
-from dbschema.catalog.errors import ReadOnly
+from dbschema.errors import NotWritable
 from dbschema.migrations import runner
-from dbschema.migrations.errors import NotWritable
 
 if TYPE_CHECKING:
     import subprocess
@@ -83,7 +82,7 @@ def test_an_upgrade_of_a_standby_that_has_nothing_to_do_is_none(migrated: Pair) 
 def test_a_comparison_on_a_standby_is_refused_by_name(migrated: Pair, program: Program) -> None:
     settings = connect.resolve(migrated.url("2"))
 
-    with connect.create_engine(settings).connect() as connection, pytest.raises(ReadOnly) as caught:
+    with connect.create_engine(settings).connect() as connection, pytest.raises(NotWritable) as caught:
         catalog.check(connection, models.metadata)
     done = program("check", "--url", migrated.url("2"))
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from alembic.operations import ops
 from sqlalchemy import text
-from sqlalchemy.sql.elements import conv
+from sqlalchemy.schema import conv
 
 from dbschema.autogenerate.text import escaped
 

@@ -53,6 +53,7 @@ def dollar_quoted(body: str) -> str:
 
 
 def commented(kind: str, name: str, comment: str | None) -> tuple[str, ...]:
+    """Return the statement that comments an object; none without a comment."""
     return () if comment is None else (f"COMMENT ON {kind} {name} IS {sql_string(comment)}",)
 
 
@@ -117,15 +118,19 @@ class OnTable(DatabaseObject):
 
     @property
     def identity(self) -> Identity:
+        """The identity of the object, by which two declarations are compared."""
         return Identity(self.kind, self.schema, self.table, self.name)
 
     @property
     def table_key(self) -> tuple[str | None, str] | None:
+        """Schema and name of the table that the object belongs to."""
         return self.schema, self.table
 
     @property
     def on(self) -> str:
+        """The table or object that it is declared on, as SQL."""
         return qualified(self.schema, self.table)
 
     def in_schemas(self, schemas: Mapping[str | None, str]) -> Self:
+        """Return a copy with the schemas replaced."""
         return replace(self, schema=schemas.get(self.schema, self.schema))

@@ -20,12 +20,15 @@ class Extension(DatabaseObject):
 
     @property
     def identity(self) -> Identity:
+        """The identity of the object, by which two declarations are compared."""
         return Identity(self.kind, None, "", self.name)
 
     def create(self) -> tuple[str, ...]:
+        """Return the statements that create the object."""
         return (f"CREATE EXTENSION IF NOT EXISTS {quote(self.name)}",)
 
     def drop(self) -> tuple[str, ...]:
+        """Return the statements that drop the object."""
         return (
             guarded(
                 f"DROP EXTENSION IF EXISTS {quote(self.name)}",

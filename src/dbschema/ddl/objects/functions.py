@@ -33,6 +33,7 @@ class Argument:
     default: str | None = None
 
     def declaration(self) -> str:
+        """Return the argument as SQL."""
         default = "" if self.default is None else f" DEFAULT {self.default}"
         return f"{quote(self.name)} {self.type}{default}"
 
@@ -99,18 +100,22 @@ class Function(DatabaseObject):
 
     @property
     def identity(self) -> Identity:
+        """The identity of the function: schema, name and the types of its arguments."""
         types = ", ".join(argument.type for argument in self.arguments)
         return Identity(self.kind, self.schema, "", f"{self.name}({types})")
 
     @property
     def table_key(self) -> tuple[str | None, str] | None:
+        """Schema and name of the table that the object belongs to."""
         return None if self.table is None else (self.schema, self.table)
 
     @property
     def order(self) -> Phase:
+        """The phase in which the object is created."""
         return Phase.TABLE_FUNCTION if self.needs_tables or self.table is not None else Phase.FUNCTION
 
     def create(self) -> tuple[str, ...]:
+        """Return the statements that create the object."""
         statements = [*self.definition()]
         statements += commented("FUNCTION", self.signature, self.comment)
         statements.append(f"REVOKE ALL ON FUNCTION {self.signature} FROM PUBLIC")
@@ -169,8 +174,10 @@ class Function(DatabaseObject):
         )
 
     def drop(self) -> tuple[str, ...]:
+        """Return the statements that drop the object."""
         back = () if self.owner is None else (take(self.signature, self.owner),)
         return (*back, f"DROP FUNCTION {self.signature}")
 
     def in_schemas(self, schemas: Mapping[str | None, str]) -> Self:
+        """Return a copy with the schemas replaced."""
         return replace(self, schema=schemas.get(self.schema, self.schema))

@@ -38,15 +38,18 @@ class Grant(DatabaseObject):
 
     @property
     def identity(self) -> Identity:
+        """The identity of the object, by which two declarations are compared."""
         table = self.name if self.target == "TABLE" and self.name is not None else ""
         return Identity(self.kind, self.schema, table, f"{self.target} {self.name or ''} TO {self.role}")
 
     @property
     def table_key(self) -> tuple[str | None, str] | None:
+        """Schema and name of the table that the object belongs to."""
         return (self.schema, self.name) if self.target == "TABLE" and self.name is not None else None
 
     @property
     def on(self) -> str:
+        """The table or object that it is declared on, as SQL."""
         if self.target == "SCHEMA":
             return f"SCHEMA {quote(self.schema or 'public')}"
         name = self.name or ""
@@ -55,11 +58,14 @@ class Grant(DatabaseObject):
         return f"{self.target} {qualified(self.schema, name)}"
 
     def create(self) -> tuple[str, ...]:
+        """Return the statements that create the object."""
         option = " WITH GRANT OPTION" if self.grantable else ""
         return (f"GRANT {', '.join(self.privileges)} ON {self.on} TO {quote(self.role)}{option}",)
 
     def drop(self) -> tuple[str, ...]:
+        """Return the statements that drop the object."""
         return (f"REVOKE {', '.join(self.privileges)} ON {self.on} FROM {quote(self.role)}",)
 
     def in_schemas(self, schemas: Mapping[str | None, str]) -> Self:
+        """Return a copy with the schemas replaced."""
         return replace(self, schema=schemas.get(self.schema, self.schema))

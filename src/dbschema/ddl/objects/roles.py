@@ -29,9 +29,11 @@ class Role(DatabaseObject):
 
     @property
     def identity(self) -> Identity:
+        """The identity of the object, by which two declarations are compared."""
         return Identity(self.kind, None, "", self.name)
 
     def create(self) -> tuple[str, ...]:
+        """Return the statements that create the object."""
         name = quote(self.name)
         statements = [f"CREATE ROLE {name} NOLOGIN"]
         statements += [
@@ -72,6 +74,7 @@ class Role(DatabaseObject):
         return ("\n".join(lines),)
 
     def drop(self) -> tuple[str, ...]:
+        """Return the statements that drop the object."""
         name = sql_string(self.name)
         kept = f"role {self.name} stays: it has members, or something still depends on it"
         return (

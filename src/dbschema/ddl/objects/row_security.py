@@ -26,23 +26,28 @@ class RowSecurity(DatabaseObject):
 
     @property
     def identity(self) -> Identity:
+        """The identity of the object, by which two declarations are compared."""
         return Identity(self.kind, self.schema, self.table, self.table)
 
     @property
     def table_key(self) -> tuple[str | None, str] | None:
+        """Schema and name of the table that the object belongs to."""
         return self.schema, self.table
 
     def create(self) -> tuple[str, ...]:
+        """Return the statements that create the object."""
         on = qualified(self.schema, self.table)
         force = (f"ALTER TABLE {on} FORCE ROW LEVEL SECURITY",) if self.forced else ()
         return (f"ALTER TABLE {on} ENABLE ROW LEVEL SECURITY", *force)
 
     def drop(self) -> tuple[str, ...]:
+        """Return the statements that drop the object."""
         on = qualified(self.schema, self.table)
         force = (f"ALTER TABLE {on} NO FORCE ROW LEVEL SECURITY",) if self.forced else ()
         return (*force, f"ALTER TABLE {on} DISABLE ROW LEVEL SECURITY")
 
     def in_schemas(self, schemas: Mapping[str | None, str]) -> Self:
+        """Return a copy with the schemas replaced."""
         return replace(self, schema=schemas.get(self.schema, self.schema))
 
 
@@ -70,6 +75,7 @@ class Policy(OnTable):
     comment: str | None = None
 
     def create(self) -> tuple[str, ...]:
+        """Return the statements that create the object."""
         parts = [f"CREATE POLICY {quote(self.name)} ON {self.on}"]
         if not self.permissive:
             parts.append("AS RESTRICTIVE")
@@ -84,4 +90,5 @@ class Policy(OnTable):
         return (" ".join(parts), *commented("POLICY", f"{quote(self.name)} ON {self.on}", self.comment))
 
     def drop(self) -> tuple[str, ...]:
+        """Return the statements that drop the object."""
         return (f"DROP POLICY {quote(self.name)} ON {self.on}",)

@@ -43,6 +43,7 @@ class Trigger(OnTable):
     comment: str | None = None
 
     def create(self) -> tuple[str, ...]:
+        """Return the statements that create the object."""
         events = " OR ".join(
             f"{event} OF {', '.join(map(quote, self.columns))}"
             if event == "UPDATE" and self.columns
@@ -62,9 +63,11 @@ class Trigger(OnTable):
         )
 
     def drop(self) -> tuple[str, ...]:
+        """Return the statements that drop the object."""
         return (f"DROP TRIGGER {quote(self.name)} ON {self.on}",)
 
     def in_schemas(self, schemas: Mapping[str | None, str]) -> Self:
+        """Return a copy with the schemas replaced."""
         function_schema = self.function_schema
         if function_schema is not None:
             function_schema = schemas.get(function_schema, function_schema)

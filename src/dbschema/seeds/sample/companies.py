@@ -43,6 +43,7 @@ class Place:
 
     @property
     def point(self) -> GeoPoint:
+        """The position, as a model takes it."""
         return GeoPoint(self.longitude, self.latitude)
 
 
@@ -82,6 +83,7 @@ class Company:
 
     @cached_property
     def tenant_id(self) -> UUID:
+        """The id of the tenant, which is computed from its slug."""
         return tenant_id(self.slug)
 
     def key(self, table: str, name: str) -> dict[str, Any]:

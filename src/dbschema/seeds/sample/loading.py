@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dbschema.seeds import reference
-from dbschema.seeds.errors import SlugTaken
+from dbschema.seeds.errors import slug_taken
 from dbschema.seeds.identifiers import SAMPLE_SLUGS
 from dbschema.seeds.sample import (
     activity,
@@ -52,8 +52,9 @@ def apply(connection: Connection) -> dict[str, int]:
         How many rows were written, by table; 0 for a table where nothing was missing.
 
     Raises:
-        SlugTaken: another tenant has the slug of a sample tenant.
-        SeedError: the tables are not there, may not be written, or hold rows that contradict the sample.
+        TenantExists: another tenant has the slug of a sample tenant.
+        NoTransaction, NotMigrated, MissingPrivilege: the tables are not there, or may not be written.
+        SeedError: the tables hold rows that contradict the sample.
     """
     with all_or_nothing(connection):
         return totals(*[_write(connection, Company.read(slug)) for slug in SAMPLE_SLUGS])
@@ -73,5 +74,5 @@ def _write(connection: Connection, company: Company) -> Counter[str]:
     with acting_for(connection, company.tenant_id):
         written = write(connection, {"tenants": rows.pop("tenants")})
         if not exists(connection, company.tenant_id):
-            raise SlugTaken(company.slug)
+            raise slug_taken(company.slug)
         return written + write(connection, rows)

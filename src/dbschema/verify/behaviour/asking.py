@@ -57,7 +57,7 @@ def check(recorder: Recorder, metadata: MetaData) -> None:
     removal.check(recorder, stage)
     references.check(recorder, stage)
     uniqueness.check(recorder, stage)
-    checks.check(recorder, stage)
+    checks.check(recorder, stage, metadata)
     nearest.check(recorder, stage)
 
 

@@ -1,97 +1,108 @@
-"""The group `values`: each CHECK refuses a value that it should."""
+"""The group `values`: each CHECK rejects the example that its model declares."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from types import MappingProxyType
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from sqlalchemy import CheckConstraint
 
-from dbschema.types import Checked
-from dbschema.verify.behaviour.specimens import wrong_value_for
+from dbschema.types import IMPLIED_BY, REJECTS
+from dbschema.verify.behaviour.specimens import as_text
 from dbschema.verify.errors import Unmet
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
-    from sqlalchemy import Table
+    from sqlalchemy import MetaData, Table
 
     from dbschema.verify.behaviour.stage import Stage
     from dbschema.verify.recording import Recorder
 
 CHECK_VIOLATION = "23514"
-
-WRONG_VALUES: Mapping[str, Mapping[str, str]] = MappingProxyType(
-    {
-        "ck_agent_definitions_max_output_keys": {"max_output_keys": "0"},
-        "ck_agent_definitions_no_self_dependency": {"agent_id": "verify", "agent_dependencies": '["verify"]'},
-        "ck_agent_definitions_version": {"version": "0"},
-        "ck_fulfillment_delivered_after_shipped": {
-            "shipped_at": "2001-01-02 00:00:00+00",
-            "delivered_at": "2001-01-01 00:00:00+00",
-        },
-        "ck_image_evidence_byte_size": {"byte_size": "-1"},
-        "ck_incidents_severity": {"severity": "6"},
-        "ck_marketing_campaigns_budget": {"budget": "-1"},
-        "ck_marketing_campaigns_clicks": {"clicks": "-1"},
-        "ck_marketing_campaigns_clicks_within_impressions": {"clicks": "2", "impressions": "1"},
-        "ck_marketing_campaigns_conversions": {"conversions": "-1"},
-        "ck_marketing_campaigns_ends_after_starts": {"starts_on": "2001-01-02", "ends_on": "2001-01-01"},
-        "ck_marketing_campaigns_revenue": {"revenue": "-1"},
-        "ck_marketing_campaigns_spend": {"spend": "-1"},
-        "ck_orders_total_amount": {"total_amount": "-1"},
-    }
-)
-"""Values that the constraints of our models must refuse; those that come with a type are found out from the type."""
-
-IMPLIED = frozenset({"ck_marketing_campaigns_impressions"})
-"""Follow from others (clicks are not negative, and not more than impressions), so that those refuse first."""
+NO_EXAMPLE = "not tried: declare a value that it rejects, with dbschema.checked(…, rejects={…})"
+NO_TENANTS = "not tried: rows are written only into tables that keep tenants apart"
 
 
-def check(recorder: Recorder, stage: Stage) -> None:
-    """Make a check for each table that has CHECK constraints with a known wrong value."""
+@dataclass(frozen=True)
+class Example:
+    """Values that a CHECK constraint rejects.
+
+    Args:
+        constraint: its name.
+        values: by column; whatever else the row needs is made up.
+        rejected_by: names of the constraints that may reject them: this one, and those that imply it.
+    """
+
+    constraint: str
+    values: Mapping[str, Any]
+    rejected_by: frozenset[str]
+
+
+def check(recorder: Recorder, stage: Stage, metadata: MetaData) -> None:
+    """Check each table that has examples; note each CHECK constraint that cannot be tried, by name."""
     for table in stage.tables:
-        wrong = dict(wrong_values(table))
-        if wrong:
-            recorder.ask("values", table.fullname, _question(stage, table, wrong))
+        constraints = check_constraints(table)
+        examples = [item for item in map(example, constraints) if item is not None]
+        if examples:
+            recorder.ask("values", table.fullname, _question(stage, table, examples))
+        for constraint in constraints:
+            if example(constraint) is None:
+                recorder.note_untried("values", f"{table.fullname}.{_name(constraint)}", NO_EXAMPLE)
+    for table in metadata.sorted_tables:
+        if table not in stage.tables:
+            for constraint in check_constraints(table):
+                recorder.note_untried("values", f"{table.fullname}.{_name(constraint)}", NO_TENANTS)
 
 
-def wrong_values(table: Table) -> Iterator[tuple[str, Mapping[str, str]]]:
-    """For each CHECK of `table` whose wrong value is known: its name, and values that it must refuse."""
-    carried = {
-        f"ck_{table.name}_{column.name}": column
-        for column in table.columns
-        if isinstance(column.type, Checked)
-    }
-    for constraint in sorted(table.constraints, key=lambda item: str(item.name)):
-        name = str(constraint.name)
-        if not isinstance(constraint, CheckConstraint):
-            continue
-        if name in WRONG_VALUES:
-            yield name, WRONG_VALUES[name]
-        elif name in carried and (value := wrong_value_for(carried[name])) is not None:
-            yield name, {carried[name].name: value}
+def check_constraints(table: Table) -> list[CheckConstraint]:
+    """The CHECK constraints of `table`, by name."""
+    found = [item for item in table.constraints if isinstance(item, CheckConstraint)]
+    return sorted(found, key=_name)
 
 
-def _question(stage: Stage, table: Table, wrong: Mapping[str, Mapping[str, str]]) -> Callable[[], str]:
+def example(constraint: CheckConstraint) -> Example | None:
+    """What the model declares that `constraint` rejects; None if it declares nothing, or the constraint has no name."""
+    values = constraint.info.get(REJECTS)
+    if not values or constraint.name is None:
+        return None
+    return Example(str(constraint.name), values, frozenset({str(constraint.name), *_implying(constraint)}))
+
+
+def _implying(constraint: CheckConstraint) -> list[str]:
+    """The full names of the constraints that imply `constraint`, which its model names without the prefix."""
+    table: Any = constraint.table
+    convention = table.metadata.naming_convention.get("ck", "%(constraint_name)s")
+    return [
+        convention % {"table_name": table.name, "constraint_name": name}
+        for name in constraint.info.get(IMPLIED_BY, ())
+    ]
+
+
+def _name(constraint: CheckConstraint) -> str:
+    return f"CHECK ({constraint.sqltext})" if constraint.name is None else str(constraint.name)
+
+
+def _question(stage: Stage, table: Table, examples: Sequence[Example]) -> Callable[[], str]:
     def ask() -> str:
         tenant = stage.mine if "tenant_id" in table.columns else uuid4()
         stage.become(tenant)
-        # A right row can be written: what is refused then is the value, and not the row.
+        # A valid row can be written: what is rejected then is the value, and not the row.
         answer = stage.try_insert(table, tenant)
         if answer.refused:
             raise Unmet(f"a row without any wrong value is refused: {answer.message}")
         failed: dict[str, list[str]] = defaultdict(list)
-        for name, values in wrong.items():
+        for item in examples:
+            values = {column: as_text(value) for column, value in item.values.items()}
             answer = stage.try_insert(table, tenant, **values)
             if not answer.refused:
-                failed["does not refuse a wrong value"].append(name)
-            elif (answer.state, answer.constraint) != (CHECK_VIOLATION, name):
-                failed[f"does not come to refuse a wrong value: {answer.message}"].append(name)
+                failed["does not refuse a wrong value"].append(item.constraint)
+            elif answer.state != CHECK_VIOLATION or answer.constraint not in item.rejected_by:
+                failed[f"does not come to refuse a wrong value: {answer.message}"].append(item.constraint)
         if failed:
             raise Unmet("; ".join(f"{', '.join(names)} {what}" for what, names in failed.items()))
-        return f"wrong values refused by {len(wrong)} check{'' if len(wrong) == 1 else 's'}"
+        return f"wrong values refused by {len(examples)} check{'' if len(examples) == 1 else 's'}"
 
     return ask
