@@ -14,7 +14,6 @@ Tree (written by scripts/error_docs.py):
             AwsRefused              dbschema.connect.errors
             BadAddress              dbschema.errors
             DataApiUnsupported      dbschema.connect.errors
-            ExtraMissing            dbschema.connect.errors
             NoAddress               dbschema.connect.errors
             Refusal                 dbschema.connect.errors
                 Cancelled           dbschema.connect.errors
@@ -35,10 +34,12 @@ Tree (written by scripts/error_docs.py):
             ServerTooOld            dbschema.connect.errors
             Unanswered              dbschema.connect.errors
         DeclarationError            dbschema.errors
+            BadRelationship         dbschema.errors
         DeployError                 dbschema.deploy.errors
             BadEvent                dbschema.deploy.errors
             NotDelivered            dbschema.deploy.errors
             StepTooLong             dbschema.deploy.errors
+        ExtraMissing                dbschema.errors
         LifecycleError              dbschema.lifecycle.errors
             BadExport               dbschema.lifecycle.errors
             OtherSchema             dbschema.lifecycle.errors
@@ -186,13 +187,40 @@ class DeclarationError(DbSchemaError):
 
 
 class BadRelationship(DeclarationError):
-    """A relationship of a model names a class or a column that does not fit."""
+    """A relationship of a model names a class or a column that does not fit.
+
+    Changed: nothing.
+    Fix: name the class that has the key, and a column of it, in `belongs_to` or `owns`.
+
+    Args:
+        relationship: its class and attribute.
+        problem: what does not fit; no full stop at its end.
+        next_step: what to write instead.
+    """
 
     code = "bad-relationship"
 
     def __init__(self, relationship: str, problem: str, next_step: str) -> None:
         self.relationship = relationship
         super().__init__(f"The relationship {relationship} cannot be joined: {problem}", next_step)
+
+
+class ExtraMissing(DbSchemaError):
+    """A setting or a command needs a library that is not installed.
+
+    Changed: nothing.
+    Fix: install the extra that the message names, such as `pip install 'dbschema[aws]'`.
+
+    Args:
+        what: the cause and its place; no full stop at its end.
+        extra: the extra of this package that brings the library.
+    """
+
+    code = "extra-missing"
+
+    def __init__(self, what: str, extra: str) -> None:
+        self.extra = extra
+        super().__init__(what, f"Run: pip install 'dbschema[{extra}]'")
 
 
 class ConnectError(DbSchemaError):

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dbschema import connect
-from dbschema.connect import aws, errors, failover, opening, resolve
-from dbschema.errors import BadSetting
+from dbschema.connect import aws, failover, opening, resolve
+from dbschema.errors import BadSetting, ExtraMissing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,7 +91,7 @@ def test_the_private_server_has_none() -> None:
 def test_without_the_extra_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "aws_advanced_python_wrapper", None)
 
-    with pytest.raises(errors.ExtraMissing, match=r"pip install 'dbschema\[failover\]'"):
+    with pytest.raises(ExtraMissing, match=r"pip install 'dbschema\[failover\]'"):
         connect.open(resolve(RDS, environ=ON))
 
 

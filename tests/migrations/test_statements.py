@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dbschema.connect import opener, resolve
-from dbschema.errors import DbSchemaError
+from dbschema.errors import DbSchemaError, ExtraMissing
 from dbschema.migrations import compilation, compiled, runner
-from dbschema.migrations.statements import CompileExtraMissing, NotParsed, split
+from dbschema.migrations.statements import NotParsed, split
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -114,7 +114,7 @@ def test_without_pglast_compiling_names_the_extra(
     folder = write_history(one="op.execute('SELECT 1')")
     monkeypatch.setitem(sys.modules, "pglast", None)
 
-    with pytest.raises(CompileExtraMissing, match=r"pip install 'dbschema\[compile\]'") as caught:
+    with pytest.raises(ExtraMissing, match=r"pip install 'dbschema\[compile\]'") as caught:
         compilation.write(folder)
 
     assert isinstance(caught.value, DbSchemaError)

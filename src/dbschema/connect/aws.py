@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from dbschema.connect.errors import AwsRefused, ExtraMissing, bad_secret
+from dbschema.connect.errors import AwsRefused, bad_secret
+from dbschema.errors import ExtraMissing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

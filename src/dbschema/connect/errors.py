@@ -68,24 +68,6 @@ def data_api_unsupported(cluster: str, what: str = "what was asked for") -> Data
     )
 
 
-class ExtraMissing(ConnectError):
-    """A setting needs a library that is not installed.
-
-    Changed: nothing.
-    Fix: install the extra that the message names, such as `pip install 'dbschema[aws]'`.
-
-    Args:
-        what: the cause and its place; no full stop at its end.
-        extra: the extra of this package that brings the library.
-    """
-
-    code = "extra-missing"
-
-    def __init__(self, what: str, extra: str) -> None:
-        self.extra = extra
-        super().__init__(what, f"Run: pip install 'dbschema[{extra}]'")
-
-
 class AwsRefused(ConnectError):
     """AWS denies access to a secret, a parameter or the Data API, or cannot be reached.
 

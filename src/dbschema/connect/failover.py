@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Final
 import psycopg
 
 from dbschema.connect import errors
-from dbschema.connect.errors import ExtraMissing, NoWriter
+from dbschema.connect.errors import NoWriter
 from dbschema.connect.sources import FAILOVER, FAILOVER_HOSTS
 from dbschema.connect.translation import translate
-from dbschema.errors import BadSetting
+from dbschema.errors import BadSetting, ExtraMissing
 from dbschema.secrecy import Parameters
 
 if TYPE_CHECKING:

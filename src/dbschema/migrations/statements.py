@@ -6,20 +6,7 @@ end where the server ends them. Only compiling needs it: compiled files hold sin
 
 from __future__ import annotations
 
-from typing import ClassVar
-
-from dbschema.errors import MigrationError
-
-
-class CompileExtraMissing(MigrationError):
-    """pglast, by which compiled SQL is split, is not installed."""
-
-    code: ClassVar[str] = "compile-extra-missing"
-
-    def __init__(self) -> None:
-        super().__init__(
-            "Compiling revisions needs pglast, which is not installed", "Run: pip install 'dbschema[compile]'"
-        )
+from dbschema.errors import ExtraMissing
 
 
 class NotParsed(ValueError):
@@ -30,19 +17,19 @@ def require() -> None:
     """Raise if statements cannot be split here.
 
     Raises:
-        CompileExtraMissing: pglast is not installed.
+        ExtraMissing: pglast is not installed.
     """
     try:
         import pglast  # noqa: F401, PLC0415  an extra
     except ImportError as error:
-        raise CompileExtraMissing from error
+        raise ExtraMissing("Compiling revisions needs pglast, which is not installed", "compile") from error
 
 
 def split(sql: str) -> list[str]:
     """Split `sql` into its statements, without the semicolons; comments and blanks between them are left out.
 
     Raises:
-        CompileExtraMissing: pglast is not installed.
+        ExtraMissing: pglast is not installed.
         NotParsed: the parser rejects it, as it does with commands of psql.
     """
     require()
