@@ -51,7 +51,7 @@ def test_the_files_of_the_package_are_fresh(run: Run, database: str) -> None:
     done = run("compile", "--check", "--url", database)
 
     assert done.returncode == 0, done
-    assert "Everything is fresh." in done
+    assert "Everything is fresh." in done.stdout
 
 
 def test_the_manifest_names_each_file_and_nothing_else_is_there(
