@@ -4,6 +4,7 @@ VENV ?= .venv
 PYTHON ?=
 ARGS ?=
 JOBS ?= auto
+COVERAGE ?=
 
 export VENV PYTHON
 
@@ -27,8 +28,8 @@ up: ready ## Install what is missing; start, migrate, seed and verify the privat
 down: ## Stop the private server; its data stays
 	@if [ -x "$(BIN)/dbschema" ]; then "$(BIN)/dbschema" down; else echo "Nothing to stop: $(VENV) does not exist."; fi
 
-test: ready ## Install what is missing; run every test (ARGS="-k name", JOBS=2)
-	@"$(BIN)/python" -m pytest -n $(JOBS) --maxprocesses 8 --dist worksteal $(ARGS)
+test: ready ## Install what is missing; run every test (ARGS="-k name", JOBS=2, COVERAGE=1)
+	@"$(BIN)/python" -m pytest -n $(JOBS) --maxprocesses 8 --dist worksteal $(if $(COVERAGE),--cov --cov-report=term:skip-covered) $(ARGS)
 
 test-infra: env-infra ## Install what the CDK app needs, in .venv-infra; check its types, run its tests
 	@"$(VENV)-infra/bin/mypy" --strict infra/app.py infra/dbschema_infra
@@ -37,9 +38,10 @@ test-infra: env-infra ## Install what the CDK app needs, in .venv-infra; check i
 test-deploy: ready env-infra ## Build the archive; run deployments end to end, from CDK's provider framework to PostgreSQL
 	@"$(BIN)/python" -m pytest -n $(JOBS) --maxprocesses 2 tests/end_to_end $(ARGS)
 
-docs: env ## Write docs/schema.md from the models, and docs/errors.md from the classes of the errors
+docs: env ## Write docs/schema.md from the models, docs/errors.md from the errors, docs/environment.md from the variables
 	@"$(BIN)/python" scripts/schema_docs.py
 	@"$(BIN)/python" scripts/error_docs.py
+	@"$(BIN)/python" scripts/environment_docs.py
 
 compile: ready ## Write the SQL of the revisions and the snapshot of the models beside them, after one was changed
 	@"$(BIN)/dbschema" compile $(ARGS)
@@ -76,5 +78,5 @@ ready: ## Make the Python environment, find or install PostgreSQL with PostGIS
 	@sh scripts/bootstrap.sh
 
 clean: ## Remove what was built and cached; the environment and the database stay
-	@rm -rf dist build cdk.out .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf dist build cdk.out .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	@find src tests alembic -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -25,7 +25,7 @@ compile lock --group lock "$@"
 compile dev pyproject.toml --all-extras --group dev "$@"
 compile runtime pyproject.toml --constraint requirements/dev.txt "$@"
 compile infra pyproject.toml --all-extras --constraint requirements/dev.txt --group dev --group infra "$@"
-# What the function in AWS Lambda imports, in the versions that were tested. Typer and Rich serve the command line only, and
+# What the function in AWS Lambda imports, in the versions that were tested. Rich serves the command line only, and
 # greenlet asyncio; boto3's own are in Lambda's runtime. A test sees that nothing that the function can reach is missing.
 compile lambda --group lambda --constraint requirements/dev.txt \
     --no-emit-package botocore --no-emit-package python-dateutil --no-emit-package six --no-emit-package urllib3 "$@"

@@ -11,7 +11,17 @@ import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "dbschema"
 LAYERS = [
-    {"_alembic", "_progress", "_retry", "_sqlalchemy", "errors", "identity", "naming", "secrecy"},
+    {
+        "_alembic",
+        "_progress",
+        "_retry",
+        "_sqlalchemy",
+        "environment",
+        "errors",
+        "identity",
+        "naming",
+        "secrecy",
+    },
     {"types", "geography", "base", "ddl.objects"},
     {"ddl.registry"},
     {"ddl"},
@@ -125,7 +135,7 @@ def watched(self, key):
 os._Environ.__getitem__ = watched
 import dbschema
 import dbschema.models, dbschema.base, dbschema.mixins, dbschema.ddl, dbschema.errors
-heavy = [name for name in ("alembic", "boto3", "botocore", "typer", "rich") if name in sys.modules]
+heavy = [name for name in ("alembic", "boto3", "botocore", "rich", "rich_argparse") if name in sys.modules]
 raise SystemExit(f"imported {heavy}" if heavy else 0)
 """
 

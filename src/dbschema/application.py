@@ -8,6 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from dbschema.environment import Variable
 from dbschema.errors import BadSetting
 
 if TYPE_CHECKING:
@@ -18,8 +19,13 @@ if TYPE_CHECKING:
 
     from dbschema.catalog.snapshot import Snapshot
 
-VARIABLE: Final = "DBSCHEMA_MODELS"
-"""Names the models of an application: a module, or the MetaData or base class in it after a colon."""
+VARIABLE: Final = Variable(
+    "DBSCHEMA_MODELS",
+    "The models of an application: a module, or the MetaData or base class in it after a colon.",
+    reader="runs",
+    default="those of dbschema",
+    example="shop.models:Base",
+)
 
 _SOURCES: Final = (
     "models",

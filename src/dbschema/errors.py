@@ -126,7 +126,7 @@ class DbSchemaError(Exception):
 
 
 class CallRefused(DbSchemaError):
-    """A command was called with arguments that do not go together, or without a confirmation that it needs.
+    """A command was called with arguments that it does not accept, or without a confirmation that it needs.
 
     Changed: nothing.
     Fix: call it as the message shows.

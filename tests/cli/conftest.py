@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import socket
 import struct
@@ -16,16 +17,13 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 from sqlalchemy import make_url
-from typer.testing import CliRunner
 
-from dbschema.cli.app import app
+from dbschema.cli import app
 from dbschema.server import PrivateServer
 from dbschema.testing import place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    from typer.testing import Result
 
 SNAPSHOT = """
 SELECT 'relation', n.nspname, c.relname || ' ' || c.relkind::text, c.oid::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -42,13 +40,22 @@ def libpq(url: str) -> str:
 
 
 @pytest.fixture
-def run() -> Callable[..., Result]:
+def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Calls the command line in this process, without a terminal and without an address in the environment."""
 
-    def call(*arguments: str, **environment: str) -> Result:
-        return CliRunner().invoke(
-            app, arguments, env={"DATABASE_URL": None, **environment}, prog_name="dbschema"
-        )
+    def call(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", newline="") for _ in range(2))
+        with monkeypatch.context() as patch:
+            patch.delenv("DATABASE_URL", raising=False)
+            for name, value in environment.items():
+                patch.setenv(name, value)
+            patch.setattr("sys.stdin", io.StringIO())
+            patch.setattr("sys.stdout", out)
+            patch.setattr("sys.stderr", err)
+            code = app.run(arguments)
+        for stream in (out, err):
+            stream.seek(0)
+        return subprocess.CompletedProcess(arguments, code, out.read(), err.read())
 
     return call
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
@@ -15,12 +15,9 @@ if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable, Iterator
 
-    from typer.testing import Result
-
     from dbschema.server import PrivateServer
 
-    Program = Callable[..., subprocess.CompletedProcess[str]]
-    Run = Callable[..., Result]
+    Program = Run = Callable[..., subprocess.CompletedProcess[str]]
     Snapshot = Callable[[str], list[tuple[str, ...]]]
 
 SECRET = "s3cr3t-of-the-test"
@@ -38,15 +35,9 @@ COMMANDS = (
 WRITING = (["upgrade"], ["reset", "--yes"])
 
 
-class Ended(Protocol):
-    stdout: str
-    stderr: str
-
-
-def refused(done: Ended, *words: str) -> None:
+def refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
     """Assert that a call ended with exit code 2 and one line on standard error that holds `words`."""
-    code = getattr(done, "exit_code", None)
-    assert (done.returncode if code is None else code) == 2, done  # type: ignore[attr-defined]  # one of the two is there
+    assert done.returncode == 2, done
     assert done.stderr.count("\n") == 1, done.stderr
     assert done.stderr.startswith("Error: ")
     assert re.search(r"\.( \[[a-z-]+\])?\n\Z", done.stderr), done.stderr
@@ -330,7 +321,7 @@ def test_an_error_that_nobody_expected_is_one_line_too(run: Run, monkeypatch: py
 def test_with_debug_the_traceback_comes_before_the_line(run: Run) -> None:
     done = run("--debug", "status", "--url", f"postgresql://ada:{SECRET}@127.0.0.1:1/shop")
 
-    assert done.exit_code == 2
+    assert done.returncode == 2
     assert "Traceback (most recent call last)" in done.stderr
     assert done.stderr.splitlines()[-1].startswith("Error: Nothing answers")
     assert SECRET not in done.stderr

@@ -12,11 +12,10 @@ from sqlalchemy import make_url
 from dbschema.migrations import runner
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Callable
 
-    from typer.testing import Result
-
-    Run = Callable[..., Result]
+    Run = Callable[..., subprocess.CompletedProcess[str]]
     Snapshot = Callable[[str], list[tuple[str, ...]]]
 
 HEAD = str(runner.History().head)
@@ -38,12 +37,12 @@ def count(url: str, table: str) -> int:
     return int(found[0])
 
 
-def succeeded(done: Result, code: int = 0) -> str:
-    assert (done.exit_code, done.stderr) == (code, ""), done.output
+def succeeded(done: subprocess.CompletedProcess[str], code: int = 0) -> str:
+    assert (done.returncode, done.stderr) == (code, ""), done
     return done.stdout
 
 
-def as_json(done: Result, code: int = 0) -> Any:
+def as_json(done: subprocess.CompletedProcess[str], code: int = 0) -> Any:
     """What a command shows with --json: one value, and nothing beside it."""
     return json.loads(succeeded(done, code))
 
@@ -105,7 +104,7 @@ def test_a_newer_database_is_left_alone_where_that_is_told(run: Run, database: s
     shown = succeeded(run("upgrade", "--url", database, "--tolerate-newer"))
     mistyped = run("upgrade", "ffff99990001", "--url", database, "--tolerate-newer")
 
-    assert (refused.exit_code, mistyped.exit_code) == (2, 2)
+    assert (refused.returncode, mistyped.returncode) == (2, 2)
     assert (
         shown
         == f"Nothing done: {place(database)} is at revision ffff99990000, which a newer version of dbschema made.\n"
@@ -128,7 +127,7 @@ def test_a_limit_that_is_no_number_of_seconds_is_refused(
 ) -> None:
     done = run("upgrade", "--url", fresh_database, *arguments, **environment)
 
-    assert done.exit_code == 2
+    assert done.returncode == 2
     assert "which is no number of seconds" in done.stderr
     assert all(name in done.stderr for name in environment)
 
@@ -305,7 +304,7 @@ def test_seeding_is_all_or_nothing(run: Run, database: str) -> None:
 
     done = run("seed", "--sample", "--url", database)
 
-    assert done.exit_code == 2
+    assert done.returncode == 2
     assert count(database, "tenants") == 0
 
 
@@ -334,7 +333,7 @@ def test_a_reset_that_cannot_take_a_revision_back_changes_nothing(
 
     done = run("reset", "--yes", "--url", database)
 
-    assert done.exit_code == 2
+    assert done.returncode == 2
     assert "incidents" in done.stderr
     assert snapshot(database) == before
 

@@ -20,9 +20,7 @@ from dbschema.migrations.location import script_location
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from typer.testing import Result
-
-    Run = Callable[..., Result]
+    Run = Callable[..., subprocess.CompletedProcess[str]]
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "own_tables"
 
@@ -40,8 +38,8 @@ def scripts(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def compile_(run: Run, database: str, scripts: Path) -> Callable[..., Result]:
-    def call(*arguments: str) -> Result:
+def compile_(run: Run, database: str, scripts: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    def call(*arguments: str) -> subprocess.CompletedProcess[str]:
         return run(
             "compile", "--scripts", str(scripts), "--models", "dbschema.models", "--url", database, *arguments
         )
@@ -52,37 +50,37 @@ def compile_(run: Run, database: str, scripts: Path) -> Callable[..., Result]:
 def test_the_files_of_the_package_are_fresh(run: Run, database: str) -> None:
     done = run("compile", "--check", "--url", database)
 
-    assert done.exit_code == 0, done.output
-    assert "Everything is fresh." in done.output
+    assert done.returncode == 0, done
+    assert "Everything is fresh." in done.stdout
 
 
 def test_the_manifest_names_each_file_and_nothing_else_is_there(
-    compile_: Callable[..., Result], scripts: Path
+    compile_: Callable[..., subprocess.CompletedProcess[str]], scripts: Path
 ) -> None:
     before = compile_("--check", "--json")
-    assert (before.exit_code, (scripts / compiled.FOLDER).exists()) == (1, False)
+    assert (before.returncode, (scripts / compiled.FOLDER).exists()) == (1, False)
 
     done = compile_("--json")
 
-    assert done.exit_code == 0
+    assert done.returncode == 0
     folder = scripts / compiled.FOLDER
     manifest = json.loads((folder / compiled.INDEX).read_text())
     named = {manifest["snapshot"]["file"], *(one["sql"] for one in manifest["revisions"]), compiled.INDEX}
     assert named == {path.name for path in folder.iterdir()} == set(json.loads(done.stdout)["files"])
     assert compiled.read(scripts) is not None
-    assert compile_("--check").exit_code == 0
+    assert compile_("--check").returncode == 0
 
 
 @pytest.mark.parametrize("name", [compiled.INDEX, compiled.SNAPSHOT])
 def test_a_file_that_was_changed_is_not_fresh(
-    compile_: Callable[..., Result], scripts: Path, name: str
+    compile_: Callable[..., subprocess.CompletedProcess[str]], scripts: Path, name: str
 ) -> None:
     compile_()
     file = scripts / compiled.FOLDER / name
     text = file.read_text()
     file.write_text(text.replace("1", "2"))
 
-    assert compile_("--check").exit_code == 1
+    assert compile_("--check").returncode == 1
     assert file.read_text() != text
 
     compile_()
@@ -90,7 +88,7 @@ def test_a_file_that_was_changed_is_not_fresh(
 
 
 def test_a_snapshot_of_another_server_counts_while_the_models_are_the_same(
-    compile_: Callable[..., Result], scripts: Path
+    compile_: Callable[..., subprocess.CompletedProcess[str]], scripts: Path
 ) -> None:
     compile_()
     folder = scripts / compiled.FOLDER
@@ -100,11 +98,11 @@ def test_a_snapshot_of_another_server_counts_while_the_models_are_the_same(
     manifest["snapshot"]["server"] = 9
     (folder / compiled.INDEX).write_text(json.dumps(manifest, indent=1) + "\n")
 
-    assert compile_("--check").exit_code == 0
+    assert compile_("--check").returncode == 0
 
     manifest["snapshot"]["models"] = "others"
     (folder / compiled.INDEX).write_text(json.dumps(manifest, indent=1) + "\n")
-    assert compile_("--check").exit_code == 1
+    assert compile_("--check").returncode == 1
 
 
 def test_a_role_that_may_not_build_is_told_which_right_it_needs(
@@ -117,7 +115,7 @@ def test_a_role_that_may_not_build_is_told_which_right_it_needs(
 
     done = run("compile", "--scripts", str(scripts), "--models", "dbschema.models", "--url", url)
 
-    assert done.exit_code == 2
+    assert done.returncode == 2
     assert "GRANT CREATE ON DATABASE" in done.stderr
     assert not (scripts / compiled.FOLDER).exists()
 
@@ -125,7 +123,7 @@ def test_a_role_that_may_not_build_is_told_which_right_it_needs(
 def test_the_models_of_an_application_have_to_be_named(run: Run, database: str, scripts: Path) -> None:
     done = run("compile", "--scripts", str(scripts), "--url", database)
 
-    assert done.exit_code == 2
+    assert done.returncode == 2
     assert "--models" in done.stderr
 
 

@@ -16,17 +16,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from typer.testing import Result
 
-
-def rows(run: Callable[..., Result], url: str) -> list[str]:
+def rows(run: Callable[..., subprocess.CompletedProcess[str]], url: str) -> list[str]:
     return [
         one["slug"] for one in json.loads(run("tenant", "list", "--json", "--url", url).stdout)["tenants"]
     ]
 
 
 def test_a_tenant_is_created_exported_removed_and_imported(
-    run: Callable[..., Result], new_database: Callable[..., str], tmp_path: Path
+    run: Callable[..., subprocess.CompletedProcess[str]], new_database: Callable[..., str], tmp_path: Path
 ) -> None:
     url = new_database(migrated=True)
     run("tenant", "create", "Neighbour", "neighbour", "--url", url)
@@ -40,7 +38,7 @@ def test_a_tenant_is_created_exported_removed_and_imported(
     imported = run("tenant", "import", str(tmp_path / "export"), "--url", url, "--json")
 
     results = (made, exported, counted, removed, imported)
-    assert [(one.exit_code, one.stderr) for one in results] == [(0, "")] * 5
+    assert [(one.returncode, one.stderr) for one in results] == [(0, "")] * 5
     key = json.loads(made.stdout)["tenant"]["id"]
     answers = [json.loads(one.stdout) for one in results[1:]]
     assert [one["tenant"] for one in answers] == [key] * 4
@@ -53,7 +51,9 @@ def test_a_tenant_is_created_exported_removed_and_imported(
     )
 
 
-def test_people_read_what_was_done(run: Callable[..., Result], database: str, tmp_path: Path) -> None:
+def test_people_read_what_was_done(
+    run: Callable[..., subprocess.CompletedProcess[str]], database: str, tmp_path: Path
+) -> None:
     key = str(uuid4())
 
     empty = run("tenant", "list", "--url", database)
@@ -74,13 +74,13 @@ def test_people_read_what_was_done(run: Callable[..., Result], database: str, tm
 
 
 def test_without_a_terminal_nothing_is_removed_unless_it_is_said(
-    run: Callable[..., Result], database: str
+    run: Callable[..., subprocess.CompletedProcess[str]], database: str
 ) -> None:
     run("tenant", "create", "Corner Bakery", "corner-bakery", "--url", database)
 
     refused = run("tenant", "remove", "corner-bakery", "--url", database)
 
-    assert refused.exit_code == 2
+    assert refused.returncode == 2
     assert "removes tenant corner-bakery (Corner Bakery) from" in refused.stderr
     assert "--yes" in refused.stderr
     assert rows(run, database) == ["corner-bakery"]
@@ -88,7 +88,7 @@ def test_without_a_terminal_nothing_is_removed_unless_it_is_said(
 
 @pytest.mark.parametrize(("typed", "code"), [("yes", 2), ("neighbour", 2), ("corner-bakery", 0)])
 def test_on_a_terminal_the_slug_has_to_be_typed(
-    run: Callable[..., Result], database: str, tmp_path: Path, typed: str, code: int
+    run: Callable[..., subprocess.CompletedProcess[str]], database: str, tmp_path: Path, typed: str, code: int
 ) -> None:
     run("tenant", "create", "Neighbour", "neighbour", "--url", database)
     run("tenant", "create", "Corner Bakery", "corner-bakery", "--url", database)
@@ -134,17 +134,20 @@ def test_on_a_terminal_the_slug_has_to_be_typed(
     ],
 )
 def test_a_wrong_call_is_one_line_and_exit_code_2(
-    run: Callable[..., Result], database: str, arguments: tuple[str, ...], reason: str
+    run: Callable[..., subprocess.CompletedProcess[str]],
+    database: str,
+    arguments: tuple[str, ...],
+    reason: str,
 ) -> None:
     result = run("tenant", *arguments, "--url", database)
 
-    assert (result.exit_code, result.stdout) == (2, "")
+    assert (result.returncode, result.stdout) == (2, "")
     assert reason in result.stderr
     assert result.stderr.count("\n") == 1
 
 
 def test_the_applications_own_tables_are_found_by_the_name_of_their_module(
-    run: Callable[..., Result],
+    run: Callable[..., subprocess.CompletedProcess[str]],
     program: Callable[..., subprocess.CompletedProcess[str]],
     database: str,
     tmp_path: Path,

@@ -222,7 +222,7 @@ HEAVY = (
     "geoalchemy2",
     "filelock",
     "pglast",
-    "typer",
+    "rich_argparse",
     "rich",
     "aws_xray_sdk",
     "dbschema.models",

@@ -53,6 +53,17 @@ def test_the_page_of_the_schema_is_what_the_models_say() -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_the_page_of_the_environment_is_what_the_code_declares() -> None:
+    done = subprocess.run(
+        [sys.executable, ROOT / "scripts" / "environment_docs.py", "--check"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_the_page_and_the_tree_of_the_errors_are_what_the_classes_say() -> None:
     done = subprocess.run(
         [sys.executable, ROOT / "scripts" / "error_docs.py", "--check"],

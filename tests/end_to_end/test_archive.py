@@ -28,7 +28,17 @@ EXTRAS = ("aws_advanced_python_wrapper", "filelock")
 """Not in the archive: what a setting needs that is off (DB_FAILOVER_SECONDS; reported as missing), and the lock of the private
 server, which a function never starts."""
 
-LEFT_OUT = {"boto3", "botocore", "filelock", "greenlet", "pglast", "rich", "s3transfer", "typer", "urllib3"}
+LEFT_OUT = {
+    "boto3",
+    "botocore",
+    "filelock",
+    "greenlet",
+    "pglast",
+    "rich",
+    "rich_argparse",
+    "s3transfer",
+    "urllib3",
+}
 
 
 @pytest.fixture(scope="session")

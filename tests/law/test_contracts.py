@@ -17,7 +17,7 @@ PACKAGES = {
     "tools", "migrations", "verify", "queries", "seeds", "testing", "autogenerate", "loading", "sessions", "models",
     "catalog", "connect", "orm", "ddl",
 }  # fmt: skip
-MODULES = {"__main__", "errors", "sql", "secrecy", "_retry", "_sqlalchemy", "_alembic"}
+MODULES = {"__main__", "environment", "errors", "sql", "secrecy", "_retry", "_sqlalchemy", "_alembic"}
 
 
 def run(folder: Path, **environment: str) -> tuple[bool, str]:

@@ -93,7 +93,7 @@ def test_importing_dbschema_opens_nothing_and_imports_no_costly_library() -> Non
 import dbschema
 import dbschema.models, dbschema.ddl, dbschema.errors
 from dbschema import *
-heavy = [name for name in ("alembic", "boto3", "botocore", "typer", "rich") if name in sys.modules]
+heavy = [name for name in ("alembic", "boto3", "botocore", "rich", "rich_argparse") if name in sys.modules]
 raise SystemExit(f"imported {heavy}" if heavy else 0)
 """
 

@@ -119,7 +119,7 @@ def test_no_sign_is_lost_on_the_way(new_database: Callable[..., str], awkward: P
         assert connection.execute("SELECT t FROM t ORDER BY n").fetchall() == [("50%% done",), ("\ttab",)]
 
 
-def test_an_upgrade_imports_neither_alembic_nor_sqlalchemy_nor_typer(
+def test_an_upgrade_imports_neither_alembic_nor_sqlalchemy_nor_rich(
     new_database: Callable[..., str],
 ) -> None:
     url = new_database()
@@ -131,7 +131,7 @@ try:
     main()
 except SystemExit as end:
     assert not end.code, end.code
-heavy = {"alembic", "sqlalchemy", "typer", "click", "rich", "boto3", "geoalchemy2"}
+heavy = {"alembic", "sqlalchemy", "rich", "rich_argparse", "boto3", "geoalchemy2"}
 print("imported", sorted(heavy & {name.partition(".")[0] for name in sys.modules}), "dbschema.models" in sys.modules)
 """
 

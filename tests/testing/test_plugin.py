@@ -328,7 +328,7 @@ def test_a_run_without_a_database_makes_nothing(tmp_path: Path, temporary: Path)
 import sys
 
 def test_it():
-    assert not {"sqlalchemy", "alembic", "typer"} & set(sys.modules)
+    assert not {"sqlalchemy", "alembic", "rich_argparse"} & set(sys.modules)
 """)
 
     done = private.run()

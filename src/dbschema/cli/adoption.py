@@ -2,14 +2,12 @@
 
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from dbschema.application import load_models
 from dbschema.cli.differences import difference_data, show_differences
 from dbschema.cli.ending import FOUND
-from dbschema.cli.models import Models
-from dbschema.cli.options import Json, Scripts, Url, Wait
+from dbschema.cli.options import Json, Models, Scripts, Url, Wait
 from dbschema.cli.output import Screen, plural
+from dbschema.cli.parser import Command, Flag
 from dbschema.cli.place import database
 from dbschema.cli.runs import Progress, chosen_scripts, timeouts
 
@@ -20,13 +18,6 @@ if TYPE_CHECKING:
 
     from dbschema.catalog import Difference
 
-PANEL = "Revisions"
-
-
-def register(app: typer.Typer) -> None:
-    """Add this command."""
-    app.command(rich_help_panel=PANEL)(baseline)
-
 
 def baseline(
     *,
@@ -34,15 +25,14 @@ def baseline(
     wait: Wait = None,
     allow_foreign: Annotated[
         bool,
-        typer.Option(
-            "--allow-foreign",
-            help="Take no offence at tables, views, types and functions that no model declares.",
+        Flag(
+            "--allow-foreign", "Take no offence at tables, views, types and functions that no model declares."
         ),
     ] = False,
     models: Models = None,
     scripts: Scripts = None,
     as_json: Json = False,
-) -> None:
+) -> int:
     """Adopt a database that other means have built: compare it with the models, and record the newest revision if equal.
 
     Nothing else is changed. Exit code 1, and no record, where something differs.
@@ -82,5 +72,7 @@ def baseline(
             "differences": [difference_data(one) for one in done.differences],
         }
     )
-    if done.differences:
-        raise typer.Exit(FOUND)
+    return FOUND if done.differences else 0
+
+
+COMMANDS = (Command(baseline),)

@@ -2,29 +2,19 @@
 
 from typing import TYPE_CHECKING
 
-import typer
-
 from dbschema.application import load_models, load_snapshot
 from dbschema.cli.differences import difference_data, show_differences
 from dbschema.cli.ending import FOUND
-from dbschema.cli.models import Models
-from dbschema.cli.options import Json, Url
+from dbschema.cli.options import Json, Models, Url
 from dbschema.cli.output import Screen, one_line, plural
+from dbschema.cli.parser import Command
 from dbschema.cli.place import database
 
 if TYPE_CHECKING:
     from dbschema.verify.report import Check
 
-PANEL = "Checks"
 
-
-def register(app: typer.Typer) -> None:
-    """Add these commands."""
-    app.command(rich_help_panel=PANEL)(check)
-    app.command(rich_help_panel=PANEL)(verify)
-
-
-def check(url: Url = None, models: Models = None, as_json: Json = False) -> None:
+def check(url: Url = None, models: Models = None, as_json: Json = False) -> int:
     """Compare a database with the models, object by object. Exit code 1 where something differs.
 
     The models are built in a throw-away schema, in a transaction that is rolled back.
@@ -54,11 +44,10 @@ def check(url: Url = None, models: Models = None, as_json: Json = False) -> None
             "differences": [difference_data(one) for one in differences],
         }
     )
-    if differences:
-        raise typer.Exit(FOUND)
+    return FOUND if differences else 0
 
 
-def verify(url: Url = None, models: Models = None, as_json: Json = False) -> None:
+def verify(url: Url = None, models: Models = None, as_json: Json = False) -> int:
     """Check what a database holds and how it behaves, in a transaction that is rolled back. Exit code 1 where a check fails.
 
     JSON: database, role, total, passed, failed, untried, rate (0 to 1), checks (group, name, passed, detail, tried).
@@ -88,5 +77,7 @@ def verify(url: Url = None, models: Models = None, as_json: Json = False) -> Non
     if report.untried:
         screen.line(f"Not tried: {', '.join(one.name for one in report.untried)}.")
     screen.data({**report.as_dict(), "database": settings.place})
-    if not report.ok:
-        raise typer.Exit(FOUND)
+    return 0 if report.ok else FOUND
+
+
+COMMANDS = (Command(check), Command(verify))

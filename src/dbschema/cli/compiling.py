@@ -2,35 +2,25 @@
 
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from dbschema import application
 from dbschema.cli.ending import FOUND
-from dbschema.cli.models import Models
-from dbschema.cli.options import Json, Scripts, Url
+from dbschema.cli.options import Json, Models, Scripts, Url
 from dbschema.cli.output import Screen
+from dbschema.cli.parser import Command, Flag
+from dbschema.errors import CallRefused
 
 if TYPE_CHECKING:
     from dbschema.migrations.compilation import Taken
 
-PANEL = "Revisions"
-
-
-def register(app: typer.Typer) -> None:
-    """Add this command."""
-    app.command(name="compile", rich_help_panel=PANEL)(compile_)
-
 
 def compile_(
     *,
-    check: Annotated[
-        bool, typer.Option("--check", help="Write nothing; exit code 1 if a file is not fresh.")
-    ] = False,
+    check: Annotated[bool, Flag("--check", "Write nothing; exit code 1 if a file is not fresh.")] = False,
     scripts: Scripts = None,
     models: Models = None,
     url: Url = None,
     as_json: Json = False,
-) -> None:
+) -> int:
     """Write the SQL of the revisions, and what the models want of a database, into the folder compiled/ beside them.
 
     A server builds the models in a throw-away schema, in a transaction that is rolled back; the role needs CREATE on the
@@ -44,8 +34,9 @@ def compile_(
     screen = Screen(as_json=as_json)
     chosen = chosen_scripts(scripts)
     if chosen is not None and models is None:
-        raise typer.BadParameter(
-            f"The models of the application are not named (--models or {application.VARIABLE})"
+        raise CallRefused(
+            "The models of the application are not named",
+            f"Name them with --models or {application.VARIABLE}",
         )
     place = location.script_location() if chosen is None else chosen.resolve()
     taken = _taken(url, models, screen)
@@ -55,8 +46,7 @@ def compile_(
     if not changed:
         screen.line("Everything is fresh.")
     screen.data({"location": str(place), "fresh": not changed, "files": changed})
-    if check and changed:
-        raise typer.Exit(FOUND)
+    return FOUND if check and changed else 0
 
 
 def _taken(url: str | None, models: str | None, screen: Screen) -> "Taken":
@@ -75,3 +65,6 @@ def _taken(url: str | None, models: str | None, screen: Screen) -> "Taken":
         found = snapshot.take(connection, metadata)
     sources = snapshot.digest_of_files(application.sources()) if models is None else None
     return Taken(found, sources)
+
+
+COMMANDS = (Command(compile_, name="compile"),)

@@ -2,10 +2,9 @@
 
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
 from dbschema.cli.options import Json, Url
 from dbschema.cli.output import Screen, plural
+from dbschema.cli.parser import Command, Flag
 from dbschema.cli.place import database
 from dbschema.cli.runs import Progress, chosen_scripts, run_data, show_run
 from dbschema.errors import CallRefused
@@ -14,22 +13,10 @@ if TYPE_CHECKING:
     from dbschema.connect import Settings
     from dbschema.migrations.runner import Run
 
-PANEL = "Data"
-
-
-def register(app: typer.Typer) -> None:
-    """Add these commands."""
-    app.command(rich_help_panel=PANEL)(seed)
-    app.command(rich_help_panel=PANEL)(reset)
-
 
 def seed(
-    reference: Annotated[
-        bool, typer.Option("--reference", help="What every tenant needs, and nothing else.")
-    ] = False,
-    sample: Annotated[
-        bool, typer.Option("--sample", help="Three tenants with something to look at.")
-    ] = False,
+    reference: Annotated[bool, Flag("--reference", "What every tenant needs, and nothing else.")] = False,
+    sample: Annotated[bool, Flag("--sample", "Three tenants with something to look at.")] = False,
     url: Url = None,
     as_json: Json = False,
 ) -> None:
@@ -53,10 +40,8 @@ def seed(
 
 
 def reset(
-    yes: Annotated[bool, typer.Option("--yes", help="All data shall go.")] = False,
-    with_sample_data: Annotated[
-        bool, typer.Option("--with-sample-data", help="Write sample data too.")
-    ] = False,
+    yes: Annotated[bool, Flag("--yes", "All data shall go.")] = False,
+    with_sample_data: Annotated[bool, Flag("--with-sample-data", "Write sample data too.")] = False,
     url: Url = None,
     as_json: Json = False,
 ) -> None:
@@ -145,3 +130,6 @@ def _take_back_and_apply(screen: Screen, settings: "Settings") -> tuple[str | No
         return down.before, runner.upgrade(
             settings, on_step=progress.on_step, on_wait=progress.on_wait, location=chosen_scripts(None)
         )
+
+
+COMMANDS = (Command(seed), Command(reset))

@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from dbschema.cli.output import coloured, one_line
-from dbschema.errors import DbSchemaError
+from dbschema.errors import CallRefused, DbSchemaError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,15 +18,12 @@ INTERRUPTED = 130
 BROKEN_PIPE = 141  # what a shell reports of a program that SIGPIPE ends
 
 
-def ended(
-    command: Callable[[], object], *, debug: Callable[[], bool], words: Callable[[Exception], str | None]
-) -> int:
+def ended(command: Callable[[], int], *, debug: Callable[[], bool]) -> int:
     """Run a command; the exit code, after the line that tells its error.
 
     Args:
-        command: gives an exit code, or anything else for 0.
-        debug: whether the traceback of an error is shown before its line; asked when there is one.
-        words: what to say of an error that is the caller's own and needs no traceback; None of all others.
+        command: gives the exit code.
+        debug: whether the traceback of an error is shown before its line; asked when there is one. A wrong call has none.
     """
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
@@ -36,14 +33,12 @@ def ended(
         code = command()
         sys.stdout.flush()
     except (BrokenPipeError, SystemExit):
-        # Typer answers a broken pipe with an exit of its own, the only one that it makes here.
+        # Rich answers a broken pipe with an exit of its own, the only one that is made here.
         return _no_reader()
     except Exception as error:  # whatever it is, a user gets one line
-        own = words(error)
-        if own is not None:
-            return _failed(own, None)
-        return _failed(_told(error), error if debug() else None)
-    return code if isinstance(code, int) else 0
+        traced = debug() and not isinstance(error, CallRefused)
+        return _failed(_told(error), error if traced else None)
+    return code
 
 
 def interrupted() -> int:

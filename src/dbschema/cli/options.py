@@ -1,76 +1,90 @@
-"""Options that several commands have."""
+"""Options that several commands have; a command annotates its parameters with them."""
 
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from dbschema.application import VARIABLE as MODELS
+from dbschema.cli.parser import Flag, Option, number
+from dbschema.connect.settings import ENVIRONMENT as URL
+from dbschema.migrations.location import VARIABLE as SCRIPTS
+from dbschema.migrations.timeouts import ENVIRONMENT as LIMITS
 
-from dbschema.migrations.location import VARIABLE
+
+def _limit(field: str, meaning: str) -> str:
+    variable = LIMITS[field]
+    return f"{meaning}; {variable.default}, or {variable}."
+
 
 Url = Annotated[
     str | None,
-    typer.Option(
+    Option(
         "--url",
-        metavar="ADDRESS",
-        show_default=False,
-        help="The database, as postgresql://user@host:5432/database. Beats the environment (DATABASE_URL, DB_SECRET_ARN and others), which beats the private server.",
+        "ADDRESS",
+        f"The database, as postgresql://user@host:5432/database. Beats the environment ({URL} and others), which beats the private server.",
     ),
 ]
 Wait = Annotated[
     float | None,
-    typer.Option(
+    Option(
         "--wait",
-        metavar="SECONDS",
-        show_default=False,
-        help="How long to wait for another run on the same database; 60, or DBSCHEMA_WAIT.",
+        "SECONDS",
+        _limit("wait", "How long to wait for another run on the same database"),
+        parse=number(),
     ),
 ]
 LockTimeout = Annotated[
     float | None,
-    typer.Option(
+    Option(
         "--lock-timeout",
-        metavar="SECONDS",
-        show_default=False,
-        help="How long a statement waits for a lock, and others behind it; 0.05, or DBSCHEMA_LOCK_TIMEOUT.",
+        "SECONDS",
+        _limit("lock", "How long a statement waits for a lock, and others behind it"),
+        parse=number(),
     ),
 ]
 LockRetry = Annotated[
     float | None,
-    typer.Option(
+    Option(
         "--lock-retry",
-        metavar="SECONDS",
-        show_default=False,
-        help="How long a revision is tried again that met a lock; 60, or DBSCHEMA_LOCK_RETRY.",
+        "SECONDS",
+        _limit("retry", "How long a revision is tried again that met a lock"),
+        parse=number(),
     ),
 ]
 StatementTimeout = Annotated[
     float | None,
-    typer.Option(
+    Option(
         "--statement-timeout",
-        metavar="SECONDS",
-        show_default=False,
-        help="How long a statement may take, 0 for ever; what the server says, or DBSCHEMA_STATEMENT_TIMEOUT.",
+        "SECONDS",
+        _limit("statement", "How long a statement may take, 0 for ever"),
+        parse=number(),
     ),
 ]
 Within = Annotated[
     float | None,
-    typer.Option(
+    Option(
         "--within",
-        metavar="SECONDS",
-        min=0,
-        show_default=False,
-        help="Begin no further revision after that time; exit code 1 where some are left.",
+        "SECONDS",
+        "Begin no further revision after that time; exit code 1 where some are left.",
+        parse=number(0),
     ),
 ]
 Scripts = Annotated[
     Path | None,
-    typer.Option(
+    Option(
         "--scripts",
-        metavar="PATH",
-        envvar=VARIABLE,
-        show_default=False,
-        show_envvar=False,
-        help=f"The revisions of an application: its alembic.ini, or a folder with env.py and versions/; {VARIABLE}. Without it, those of dbschema.",
+        "PATH",
+        f"The revisions of an application: its alembic.ini, or a folder with env.py and versions/; {SCRIPTS}. Without it, those of dbschema.",
+        parse=Path,
+        variable=SCRIPTS,
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Show the result as JSON.")]
+Models = Annotated[
+    str | None,
+    Option(
+        "--models",
+        "MODULE[:NAME]",
+        f"Models of an application, such as shop.models, or the MetaData or base class in it, such as shop.models:Base; {MODELS}. Without it, those of dbschema.",
+        variable=MODELS,
+    ),
+]
+Json = Annotated[bool, Flag("--json", "Show the result as JSON.")]

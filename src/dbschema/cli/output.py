@@ -10,7 +10,19 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, TextIO
+from typing import Any, Final, TextIO
+
+from dbschema.environment import Variable
+
+TERMINAL: Final = Variable(
+    "TERM",
+    "The kind of the terminal; `dumb`: no colour and no progress.",
+    reader="command line",
+    example="dumb",
+)
+NO_COLOR: Final = Variable(
+    "NO_COLOR", "Show no colour, if it is set and not empty.", reader="command line", example="1"
+)
 
 
 def one_line(text: str) -> str:
@@ -20,12 +32,19 @@ def one_line(text: str) -> str:
 
 def is_terminal(stream: TextIO) -> bool:
     """Whether a person sees what is written to `stream`, on something that can move its cursor."""
-    return stream.isatty() and os.environ.get("TERM") != "dumb"
+    return stream.isatty() and os.environ.get(TERMINAL) != "dumb"
 
 
 def coloured(stream: TextIO) -> bool:
     """Whether `stream` may be coloured: a terminal, and nobody has set NO_COLOR."""
-    return is_terminal(stream) and not os.environ.get("NO_COLOR")
+    return is_terminal(stream) and not os.environ.get(NO_COLOR)
+
+
+def ask(question: str, stream: TextIO) -> str:
+    """Show a question on `stream` and read the answer from standard input, without spaces around it."""
+    stream.write(f"{question} ")
+    stream.flush()
+    return sys.stdin.readline().strip()
 
 
 def plural(number: int, one: str, many: str | None = None) -> str:

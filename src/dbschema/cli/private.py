@@ -6,17 +6,15 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from dbschema.cli.options import Json, Url
-from dbschema.cli.output import Screen, is_terminal
+from dbschema.cli.output import Screen, ask, is_terminal
+from dbschema.cli.parser import Command, Flag, Rest
 from dbschema.cli.place import database, start_private
 from dbschema.errors import CallRefused
 
 if TYPE_CHECKING:
     from dbschema.connect import Settings
 
-PANEL = "Database"
 # Variables that would lead psql away from the private server, or let it ask for what that server has not.
 _MISLEADING = (
     "PGHOSTADDR",
@@ -28,24 +26,8 @@ _MISLEADING = (
 )
 
 
-def register(app: typer.Typer) -> None:
-    """Add these commands."""
-    app.command(rich_help_panel=PANEL)(up)
-    app.command(rich_help_panel=PANEL)(down)
-    app.command(rich_help_panel=PANEL)(url)
-    app.command(
-        rich_help_panel=PANEL,
-        # psql has an option -h of its own, and what is behind our options is psql's.
-        context_settings={
-            "ignore_unknown_options": True,
-            "allow_interspersed_args": False,
-            "help_option_names": ["--help"],
-        },
-    )(psql)
-
-
 def up(
-    no_seed: Annotated[bool, typer.Option("--no-seed", help="Write no data.")] = False,
+    no_seed: Annotated[bool, Flag("--no-seed", "Write no data.")] = False,
     as_json: Json = False,
 ) -> None:
     """Start the private server, upgrade its database, write reference and sample data, and show it.
@@ -84,8 +66,8 @@ def up(
 
 
 def down(
-    destroy: Annotated[bool, typer.Option("--destroy", help="Remove its data too.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask; on a terminal --destroy does.")] = False,
+    destroy: Annotated[bool, Flag("--destroy", "Remove its data too.")] = False,
+    yes: Annotated[bool, Flag("--yes", "Do not ask; on a terminal --destroy does.")] = False,
     as_json: Json = False,
 ) -> None:
     """Stop the private server. Its data stay, unless --destroy is given.
@@ -98,7 +80,11 @@ def down(
     server = PrivateServer()
     if destroy:
         if not yes and sys.stdin.isatty() and is_terminal(sys.stdout):
-            typer.confirm(f"Remove all data of the private server in {server.home}?", abort=True)
+            answer = ask(f"Remove all data of the private server in {server.home}? [y/N]", sys.stdout)
+            if answer.lower() not in {"y", "yes"}:
+                raise CallRefused(
+                    "Nothing was done: the question was not answered with yes", "Answer y, or call with --yes"
+                )
         running = server.status().running
         with screen.step(f"Remove the private server in {server.home}"):
             destroyed = server.destroy()
@@ -127,10 +113,7 @@ def url(url: Url = None, as_json: Json = False) -> None:
 
 
 def psql(
-    arguments: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="ARGUMENTS", show_default=False, help="What psql gets, such as -c '\\dt'."),
-    ] = None,
+    arguments: Annotated[list[str], Rest("ARGUMENTS", "What psql gets, such as -c '\\dt'.")],
     url: Url = None,
 ) -> None:
     """Open psql on the database; all arguments after --url go to psql."""
@@ -148,7 +131,7 @@ def psql(
         environment["PGPASSWORD"] = password
     sys.stdout.flush()
     os.execve(  # noqa: S606  no shell reads the arguments
-        program, [str(program), "-d", settings.libpq_url(password=False), *(arguments or ())], environment
+        program, [str(program), "-d", settings.libpq_url(password=False), *arguments], environment
     )
 
 
@@ -176,3 +159,11 @@ def _row_counts(settings: "Settings") -> dict[str, int]:
 
     with connect.translating(settings), connect.open(settings) as connection:
         return contents.row_counts(connection)
+
+
+COMMANDS = (
+    Command(up),
+    Command(down),
+    Command(url),
+    Command(psql, short_help=False),  # psql has an option -h of its own
+)

@@ -1,34 +1,35 @@
 """Commands about revisions: upgrade, downgrade, status, sql."""
 
+import sys
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from dbschema.cli.ending import FOUND
-from dbschema.cli.models import Models
-from dbschema.cli.options import Json, LockRetry, LockTimeout, Scripts, StatementTimeout, Url, Wait, Within
+from dbschema.cli.options import (
+    Json,
+    LockRetry,
+    LockTimeout,
+    Models,
+    Scripts,
+    StatementTimeout,
+    Url,
+    Wait,
+    Within,
+)
 from dbschema.cli.output import Screen, plural
+from dbschema.cli.parser import Argument, Command, Flag
 from dbschema.cli.place import database, database_or_data_api
 from dbschema.cli.runs import Progress, chosen_scripts, run_data, run_upgrade, show_run, timeouts
 
 if TYPE_CHECKING:
     from dbschema.migrations.runner import Status
 
-PANEL = "Revisions"
-
-
-def register(app: typer.Typer) -> None:
-    """Add these commands."""
-    # '-1' is a revision, and no option.
-    app.command(rich_help_panel=PANEL, context_settings={"ignore_unknown_options": True})(upgrade)
-    app.command(rich_help_panel=PANEL, context_settings={"ignore_unknown_options": True})(downgrade)
-    app.command(rich_help_panel=PANEL)(status)
-    app.command(rich_help_panel=PANEL)(sql)
-
 
 def upgrade(
     revision: Annotated[
-        str, typer.Argument(metavar="[REV]", help="A revision, the beginning of one, 'head' or '+1'.")
+        str,
+        Argument(
+            "REV", "A revision, the beginning of one, '+1', or 'head', which is the default.", optional=True
+        ),
     ] = "head",
     *,
     url: Url = None,
@@ -39,16 +40,20 @@ def upgrade(
     within: Within = None,
     compare: Annotated[
         bool,
-        typer.Option("--compare/--no-compare", help="Compare the database with the models after the run."),
+        Flag(
+            "--compare",
+            "Compare the database with the models after the run, which is the default.",
+            negatable=True,
+        ),
     ] = True,
     tolerate_newer: Annotated[
         bool,
-        typer.Option("--tolerate-newer", help="Leave a database alone that a newer version has upgraded."),
+        Flag("--tolerate-newer", "Leave a database alone that a newer version has upgraded."),
     ] = False,
     scripts: Scripts = None,
     models: Models = None,
     as_json: Json = False,
-) -> None:
+) -> int:
     """Bring a database to a revision: the newest one, or REV.
 
     A revision that fails leaves nothing behind; those before it stay. Exit code 1 where revisions are left, or the
@@ -56,7 +61,7 @@ def upgrade(
 
     JSON: database, before, after, steps (id, doc), left (id, doc), unknown (ids), differences (as of check).
     """
-    code = run_upgrade(
+    return run_upgrade(
         Screen(as_json=as_json),
         url,
         revision,
@@ -67,14 +72,10 @@ def upgrade(
         scripts=scripts,
         models=models,
     )
-    if code:
-        raise typer.Exit(code)
 
 
 def downgrade(
-    revision: Annotated[
-        str, typer.Argument(metavar="REV", help="A revision, the beginning of one, 'base' or '-1'.")
-    ],
+    revision: Annotated[str, Argument("REV", "A revision, the beginning of one, 'base' or '-1'.")],
     *,
     url: Url = None,
     wait: Wait = None,
@@ -84,7 +85,7 @@ def downgrade(
     within: Within = None,
     scripts: Scripts = None,
     as_json: Json = False,
-) -> None:
+) -> int:
     """Take back the revisions above REV, with the data that they hold.
 
     '-1' is the one before the present one, 'base' an empty database. Exit code 1 where revisions are left.
@@ -110,11 +111,10 @@ def downgrade(
         )
     show_run(screen, run)
     screen.data(run_data(run))
-    if run.left:
-        raise typer.Exit(FOUND)
+    return FOUND if run.left else 0
 
 
-def status(*, url: Url = None, scripts: Scripts = None, as_json: Json = False) -> None:
+def status(*, url: Url = None, scripts: Scripts = None, as_json: Json = False) -> int:
     """Show at which revision a database stands, and which are pending. Exit code 1 where it is not the newest one.
 
     JSON: database, source, server_version, postgis_version, in_recovery, current (ids), head, pending (id, doc), unknown (ids), up_to_date.
@@ -138,18 +138,13 @@ def status(*, url: Url = None, scripts: Scripts = None, as_json: Json = False) -
             "up_to_date": found.up_to_date,
         }
     )
-    if not found.up_to_date:
-        raise typer.Exit(FOUND)
+    return 0 if found.up_to_date else FOUND
 
 
 def sql(
     span: Annotated[
         str | None,
-        typer.Argument(
-            metavar="[FROM:TO]",
-            show_default=False,
-            help="From which revision to which; without it, base:head.",
-        ),
+        Argument("FROM:TO", "From which revision to which; without it, base:head.", optional=True),
     ] = None,
     *,
     scripts: Scripts = None,
@@ -157,7 +152,7 @@ def sql(
     """Print the SQL of an upgrade, or of a downgrade where TO lies below FROM, and execute none of it."""
     from dbschema.migrations import runner  # noqa: PLC0415  imports Alembic
 
-    typer.echo(runner.sql(span, location=chosen_scripts(scripts)), nl=False)
+    sys.stdout.write(runner.sql(span, location=chosen_scripts(scripts)))
 
 
 def _show_status(screen: Screen, found: "Status") -> None:
@@ -175,3 +170,6 @@ def _show_status(screen: Screen, found: "Status") -> None:
         screen.line(f"Pending   {plural(len(found.pending), 'revision')}; 'dbschema upgrade' applies them:")
         for one in found.pending:
             screen.line(f"          {one.id}  {one.doc}")
+
+
+COMMANDS = (Command(upgrade), Command(downgrade), Command(status), Command(sql))

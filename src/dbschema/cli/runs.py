@@ -1,4 +1,4 @@
-"""A run of the command line: an upgrade, its progress, and what is said of it; without Typer, which costs time to import."""
+"""A run of the command line: an upgrade, its progress, and what is said of it."""
 
 from __future__ import annotations
 

@@ -6,13 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
-import typer
-
 from dbschema._progress import progress_bar
 from dbschema.application import load_models
-from dbschema.cli.models import Models
-from dbschema.cli.options import Json, Url
-from dbschema.cli.output import Screen, plural
+from dbschema.cli.options import Json, Models, Url
+from dbschema.cli.output import Screen, ask, plural
+from dbschema.cli.parser import Argument, Command, Flag, Group, Option, whole_number
 from dbschema.cli.place import database
 from dbschema.errors import CallRefused
 
@@ -23,26 +21,23 @@ if TYPE_CHECKING:
 
     from dbschema.models import Tenant
 
-PANEL = "Data"
-Name = Annotated[str, typer.Argument(metavar="TENANT", show_default=False, help="Its slug or its id.")]
-tenant = typer.Typer(no_args_is_help=True, help="Create, list, export, import and remove tenants.")
+Name = Annotated[str, Argument("TENANT", "Its slug or its id.")]
 
 
-def register(app: typer.Typer) -> None:
-    """Add these commands."""
-    app.add_typer(tenant, name="tenant", rich_help_panel=PANEL)
+def _uuid(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not a UUID") from None
 
 
-@tenant.command()
 def create(
-    name: Annotated[str, typer.Argument(show_default=False, help="As people read it.")],
-    slug: Annotated[
-        str, typer.Argument(show_default=False, help="Lower case letters, digits and hyphens; unique.")
-    ],
+    name: Annotated[str, Argument("NAME", "As people read it.")],
+    slug: Annotated[str, Argument("SLUG", "Lower case letters, digits and hyphens; unique.")],
     key: Annotated[
         UUID | None,
-        typer.Option(
-            "--id", show_default=False, help="Its id; with it, the call can be repeated. Otherwise a new one."
+        Option(
+            "--id", "UUID", "Its id; with it, the call can be repeated. Otherwise a new one.", parse=_uuid
         ),
     ] = None,
     url: Url = None,
@@ -61,7 +56,6 @@ def create(
     screen.data({"database": place, "tenant": _data(made)})
 
 
-@tenant.command(name="list")
 def list_(url: Url = None, as_json: Json = False) -> None:
     """Show all tenants. The role must not be bound by row security.
 
@@ -85,10 +79,9 @@ def list_(url: Url = None, as_json: Json = False) -> None:
     screen.data({"database": place, "tenants": [_data(one) for one in found]})
 
 
-@tenant.command()
 def export(
     name: Name,
-    folder: Annotated[Path, typer.Argument(show_default=False, help="A folder that does not exist yet.")],
+    folder: Annotated[Path, Argument("FOLDER", "A folder that does not exist yet.")],
     models: Models = None,
     url: Url = None,
     as_json: Json = False,
@@ -120,9 +113,8 @@ def export(
     )
 
 
-@tenant.command(name="import")
 def import_(
-    folder: Annotated[Path, typer.Argument(show_default=False, help="What 'tenant export' has written.")],
+    folder: Annotated[Path, Argument("FOLDER", "What 'tenant export' has written.")],
     models: Models = None,
     url: Url = None,
     as_json: Json = False,
@@ -150,12 +142,14 @@ def import_(
     )
 
 
-@tenant.command()
-def remove(  # noqa: PLR0917  Typer gives them by name
+def remove(
     name: Name,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count its rows and remove nothing.")] = False,
-    batch: Annotated[int, typer.Option(min=1, help="Rows a transaction.")] = 5_000,
+    *,
+    yes: Annotated[bool, Flag("--yes", "Do not ask.")] = False,
+    dry_run: Annotated[bool, Flag("--dry-run", "Count its rows and remove nothing.")] = False,
+    batch: Annotated[
+        int, Option("--batch", "ROWS", "Rows a transaction; 5000 by default.", parse=whole_number(1))
+    ] = 5_000,
     models: Models = None,
     url: Url = None,
     as_json: Json = False,
@@ -206,11 +200,11 @@ def _ask(found: "Tenant", place: str) -> None:
             f"This removes tenant {found.slug} ({found.tenant_name}) from {place} for good",
             "Repeat with --yes if that is meant",
         )
-    typed = typer.prompt(
-        f"This removes tenant {found.slug} ({found.tenant_name}) from {place} for good. Type its slug to go on",
-        err=True,
+    typed = ask(
+        f"This removes tenant {found.slug} ({found.tenant_name}) from {place} for good. Type its slug to go on:",
+        sys.stderr,
     )
-    if typed.strip() != found.slug:
+    if typed != found.slug:
         raise CallRefused(f"{typed!r} is not the slug of the tenant, and nothing was removed", "Call again")
 
 
@@ -235,3 +229,20 @@ def _data(one: "Tenant") -> dict[str, Any]:
         "status": str(one.status),
         "created_at": one.created_at.isoformat(),
     }
+
+
+COMMANDS = (
+    Group(
+        "tenant",
+        "Create, list, export, import and remove tenants.",
+        {
+            "Commands": (
+                Command(create),
+                Command(list_, name="list"),
+                Command(export),
+                Command(import_, name="import"),
+                Command(remove),
+            )
+        },
+    ),
+)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
+from dbschema.environment import Variable
 from dbschema.errors import BadAddress
 from dbschema.secrecy import Variables
 
@@ -31,10 +32,13 @@ _DRIVERS: Final = ("", "psycopg", "psycopg_async", "psycopg2", "asyncpg")
 # Secrets that libpq takes as parameters; where they stood in an address, an engine would show them in its repr.
 _SECRETS: Final = ("sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key")
 _FROM_ENVIRONMENT: Final = (
-    ("host", "PGHOST"),
-    ("port", "PGPORT"),
-    ("user", "PGUSER"),
-    ("dbname", "PGDATABASE"),
+    ("host", Variable("PGHOST", "libpq's: the host, if the address has none.", example="db.example.com")),
+    (
+        "port",
+        Variable("PGPORT", "libpq's: the port, if the address has none.", default="5432", example="5433"),
+    ),
+    ("user", Variable("PGUSER", "libpq's: the user, if the address has none.", example="ada")),
+    ("dbname", Variable("PGDATABASE", "libpq's: the database, if the address has none.", example="shop")),
 )
 _ADDRESS: Final = re.compile(
     r"(?P<scheme>[A-Za-z][A-Za-z0-9]*)(?:\+(?P<driver>\w+))?://(?P<rest>.*)", re.ASCII | re.DOTALL

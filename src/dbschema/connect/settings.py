@@ -8,13 +8,23 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Final, Self
 from urllib.parse import quote
 
+from dbschema.environment import Variable
+
 if TYPE_CHECKING:
     from sqlalchemy import URL
 
     from dbschema.connect.address import Address
 
 FLAG: Final = "--url"
-ENVIRONMENT: Final = "DATABASE_URL"
+ENVIRONMENT: Final = Variable(
+    "DATABASE_URL",
+    "The address of the database; `--url` goes before it.",
+    default="what the next variables name, else the private server",
+    example="postgresql://ada@db.example.com:5432/shop",
+)
+SERVICE: Final = Variable(
+    "PGSERVICE", "libpq's: the service of `pg_service.conf` that completes an address.", example="shop"
+)
 PRIVATE: Final = "the private server"
 
 _DEFAULT_PORT: Final = "5432"
@@ -68,7 +78,7 @@ class Settings:
         """The database; of a service file, the name of the service."""
         if self.address.database is not None:
             return self.address.database
-        return f"service {self._parameter('service') or os.environ.get('PGSERVICE', '')}"
+        return f"service {self._parameter('service') or os.environ.get(SERVICE, '')}"
 
     @property
     def user(self) -> str | None:

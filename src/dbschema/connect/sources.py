@@ -18,6 +18,7 @@ from dbschema.connect.errors import (
 )
 from dbschema.connect.settings import ENVIRONMENT, FLAG, PRIVATE, Settings
 from dbschema.connect.tls import secured
+from dbschema.environment import Variable
 from dbschema.errors import BadSetting, ConnectError
 from dbschema.secrecy import Variables
 
@@ -29,23 +30,84 @@ if TYPE_CHECKING:
     from dbschema.connect.aws import Secret
     from dbschema.connect.data_api import DataApi
 
-SECRET: Final = "DB_SECRET_ARN"  # noqa: S105  the name of a variable
-RDS_SECRET: Final = "RDS_SECRET_ARN"  # noqa: S105  as above
-PARAMETERS: Final = "DB_SSM_PREFIX"
-DATA_API: Final = "AURORA_CLUSTER_ARN"
-DATA_API_SECRET: Final = "AURORA_SECRET_ARN"  # noqa: S105  the name of a variable
-DATA_API_DATABASE: Final = "DATABASE_NAME"
+SECRET: Final = Variable(
+    "DB_SECRET_ARN",
+    "The secret in Secrets Manager with user name and password, by its ARN or name; counts if `DATABASE_URL` is not set.",
+    example="arn:aws:secretsmanager:eu-west-1:111122223333:secret:shop-AbCdEf",
+)
+RDS_SECRET: Final = Variable(
+    "RDS_SECRET_ARN",
+    "As `DB_SECRET_ARN`, for a database behind an RDS Proxy; counts after it.",
+    example="shop/owner",
+)
+PARAMETERS: Final = Variable(
+    "DB_SSM_PREFIX",
+    "The path of the parameters in the parameter store that describe the database; counts after `RDS_SECRET_ARN`.",
+    example="/shop/database",
+)
+DATA_API: Final = Variable(
+    "AURORA_CLUSTER_ARN",
+    "The Aurora cluster that is reached by the RDS Data API; counts last, and for upgrades and the status only.",
+    example="arn:aws:rds:eu-west-1:111122223333:cluster:shop",
+)
+DATA_API_SECRET: Final = Variable(
+    "AURORA_SECRET_ARN",
+    "The secret for the RDS Data API.",
+    example="arn:aws:secretsmanager:…:secret:shop-AbCdEf",
+)
+DATA_API_DATABASE: Final = Variable("DATABASE_NAME", "The database for the RDS Data API.", example="shop")
+HOST: Final = Variable(
+    "DB_HOST",
+    "The host, if the secret of `DB_SECRET_ARN` has none, or instead of it.",
+    example="db.example.com",
+)
+PORT: Final = Variable(
+    "DB_PORT", "The port, in the same way.", default="that of the secret, or 5432", example="5433"
+)
+NAME: Final = Variable(
+    "DB_NAME", "The database, in the same way.", default="that of the secret", example="shop"
+)
+PROXY: Final = Variable(
+    "RDS_PROXY_ENDPOINT",
+    "The host of the RDS Proxy, instead of the host in the secret of `RDS_SECRET_ARN`.",
+    example="shop.proxy-abc.eu-west-1.rds.amazonaws.com",
+)
+PROXY_PORT: Final = Variable(
+    "RDS_PORT", "The port of the RDS Proxy.", default="that of the secret, or 5432", example="5432"
+)
+PROXY_DATABASE: Final = Variable(
+    "RDS_DATABASE", "The database behind the RDS Proxy.", default="that of the secret", example="shop"
+)
 VARIABLES: Final = (ENVIRONMENT, SECRET, RDS_SECRET, PARAMETERS, DATA_API)
 """The variables that name a database; the first that is set counts."""
 
-IAM: Final = "DB_IAM_AUTH"
-WAKE: Final = "DB_WAKE_SECONDS"
-FAILOVER: Final = "DB_FAILOVER_SECONDS"
-FAILOVER_HOSTS: Final = "DB_FAILOVER_HOSTS"
+IAM: Final = Variable(
+    "DB_IAM_AUTH", "Log in with an IAM token instead of a password: 1 or 0.", default="0", example="1"
+)
+WAKE: Final = Variable(
+    "DB_WAKE_SECONDS",
+    "How long to wait for a server that is paused or starting, in seconds, 0 to 900.",
+    default="60 for an address from AWS, otherwise 0",
+    example="120",
+)
+FAILOVER: Final = Variable(
+    "DB_FAILOVER_SECONDS",
+    "How long to follow a failover of Aurora to an instance that accepts changes, in seconds, 1 to 900; 0: not at all.",
+    default="0",
+    example="60",
+)
+FAILOVER_HOSTS: Final = Variable(
+    "DB_FAILOVER_HOSTS",
+    "The pattern of the instances' host names, if the address has a name of its own for the cluster.",
+    example="?.db.example.com",
+)
 AWS_WAKE_SECONDS: Final = 60.0
 """How long an address from AWS is waited for, unless DB_WAKE_SECONDS says otherwise: Aurora wakes within 15 to 30 s."""
 
-_LAMBDA: Final = "AWS_LAMBDA_FUNCTION_NAME"
+_LAMBDA: Final = Variable(
+    "AWS_LAMBDA_FUNCTION_NAME",
+    "Set by AWS Lambda: the function has no private server, and its name is in the error.",
+)
 _PROXY_HOST: Final = ".proxy-"
 _FLAGS: Final = {"": False, "0": False, "false": False, "no": False, "1": True, "true": True, "yes": True}
 
@@ -91,9 +153,9 @@ def _resolved(
     if name == ENVIRONMENT:
         return _plain(environ[ENVIRONMENT], ENVIRONMENT, environ)
     if name == SECRET:
-        return _from_secret(SECRET, environ, host="DB_HOST", port="DB_PORT", dbname="DB_NAME")
+        return _from_secret(SECRET, environ, host=HOST, port=PORT, dbname=NAME)
     if name == RDS_SECRET:
-        names = {"host": "RDS_PROXY_ENDPOINT", "port": "RDS_PORT", "dbname": "RDS_DATABASE"}
+        names = {"host": PROXY, "port": PROXY_PORT, "dbname": PROXY_DATABASE}
         return _from_secret(RDS_SECRET, environ, proxy=_get(environ, names["host"]) is not None, **names)
     if name == PARAMETERS:
         return _from_parameters(environ)

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from dbschema.environment import Variable
 from dbschema.errors import BadSetting
 
 if TYPE_CHECKING:
@@ -19,8 +20,28 @@ if TYPE_CHECKING:
 
     from dbschema.connect.address import Address
 
-ROOTS: Final = "DB_SSL_ROOT_CERT"
-"""The setting with the path of the certificates that are trusted."""
+ROOTS: Final = Variable(
+    "DB_SSL_ROOT_CERT",
+    "The file with the certificates that are trusted for a server on another machine.",
+    default="`PGSSLROOTCERT`, else RDS's in the archive of the function, else the system's",
+    example="/opt/global-bundle.pem",
+)
+_MODE: Final = Variable(
+    "PGSSLMODE",
+    "libpq's: how a server is checked, if the address does not say.",
+    default="verify-full for another machine",
+    example="require",
+)
+_LIBPQ_ROOTS: Final = Variable(
+    "PGSSLROOTCERT", "libpq's: as `DB_SSL_ROOT_CERT`, which goes before it.", example="/opt/ca.pem"
+)
+_OPENSSL_ROOTS: Final = Variable(
+    "SSL_CERT_FILE",
+    "OpenSSL's: the system's certificates.",
+    default="the system's own place",
+    example="/etc/ssl/cert.pem",
+)
+_HOME: Final = Variable("HOME", "The folder in which libpq looks for `.postgresql/root.crt`.")
 
 BUNDLE: Final = Path(__file__).with_name("global-bundle.pem")
 """The authorities of RDS and Aurora, where the archive of the Lambda has brought them; no wheel does."""
@@ -50,7 +71,7 @@ def secured(address: Address, environ: Mapping[str, str]) -> Address:
     if address.database is None or not _is_remote(address):
         return address
     query = address.query
-    mode = query.get("sslmode") or environ.get("PGSSLMODE") or "verify-full"
+    mode = query.get("sslmode") or environ.get(_MODE) or "verify-full"
     if mode not in {"verify-ca", "verify-full"}:
         return address
     query.setdefault("sslmode", mode)
@@ -90,11 +111,11 @@ def _roots(environ: Mapping[str, str], hosts: list[str]) -> str:
         if not os.access(path, os.R_OK) or not Path(path).is_file():
             raise BadSetting(ROOTS, f"names {path!r}, which is no file that can be read")
         return path
-    if path := environ.get("PGSSLROOTCERT", ""):
+    if path := environ.get(_LIBPQ_ROOTS, ""):
         return path
-    own = Path(environ.get("HOME", "/nonexistent"), ".postgresql", "root.crt")  # where libpq itself looks
+    own = Path(environ.get(_HOME, "/nonexistent"), ".postgresql", "root.crt")  # where libpq itself looks
     bundle = str(BUNDLE) if all(map(_is_rds, hosts)) else None
-    named = environ.get("SSL_CERT_FILE") or ssl.get_default_verify_paths().cafile
+    named = environ.get(_OPENSSL_ROOTS) or ssl.get_default_verify_paths().cafile
     for candidate in (str(own), bundle, named, *_SYSTEM):
         if candidate and os.access(candidate, os.R_OK):
             return candidate

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from dbschema.application import named_models
 from dbschema.deploy.errors import function_setting
+from dbschema.environment import Variable
 from dbschema.errors import BadSetting
+from dbschema.migrations.location import VARIABLE as SCRIPTS
 from dbschema.secrecy import Variables
 
 if TYPE_CHECKING:
@@ -16,14 +18,45 @@ if TYPE_CHECKING:
 
 Mode = Literal["provider", "direct"]
 
-MODE: Final = "DBSCHEMA_CLOUDFORMATION_MODE"
-ALLOW_DOWNGRADE: Final = "DBSCHEMA_ALLOW_DOWNGRADE"
-SCRIPTS: Final = "DBSCHEMA_SCRIPT_LOCATION"
-COMPARE: Final = "DBSCHEMA_COMPARE"
-TRACING: Final = "DBSCHEMA_TRACING"
-LOCAL_RESPONSE: Final = "DBSCHEMA_ALLOW_LOCAL_RESPONSE_URL"
+MODE: Final = Variable(
+    "DBSCHEMA_CLOUDFORMATION_MODE",
+    "Who answers CloudFormation: `provider` for CDK's provider framework, `direct` for the function itself.",
+    reader="function",
+    default="by the event",
+    example="direct",
+)
+ALLOW_DOWNGRADE: Final = Variable(
+    "DBSCHEMA_ALLOW_DOWNGRADE",
+    "Whether an event may downgrade: 1 or 0.",
+    reader="function",
+    default="0",
+    example="1",
+)
+COMPARE: Final = Variable(
+    "DBSCHEMA_COMPARE",
+    "Whether an upgrade is followed by the comparison with the models: 1 or 0.",
+    reader="function",
+    default="1, but 0 for an application's revisions without its models",
+    example="0",
+)
+TRACING: Final = Variable(
+    "DBSCHEMA_TRACING",
+    "Whether the function traces with X-Ray: 1 or 0.",
+    reader="function",
+    default="0",
+    example="1",
+)
+LOCAL_RESPONSE: Final = Variable(
+    "DBSCHEMA_ALLOW_LOCAL_RESPONSE_URL",
+    "For tests: whether the answer to CloudFormation may go to this machine without TLS: 1.",
+    reader="function",
+    default="0",
+    example="1",
+)
 
-_ROOT: Final = "LAMBDA_TASK_ROOT"
+_ROOT: Final = Variable(
+    "LAMBDA_TASK_ROOT", "Set by AWS Lambda: the folder of the archive.", reader="function"
+)
 _FLAGS: Final = {"0": False, "false": False, "no": False, "1": True, "true": True, "yes": True}
 
 

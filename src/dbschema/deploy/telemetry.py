@@ -14,6 +14,8 @@ import time
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any, Final, TextIO, TypeVar
 
+from dbschema.environment import Variable
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -25,9 +27,40 @@ T = TypeVar("T")
 log: Final = logging.getLogger("dbschema.deploy")
 
 NAME: Final = "dbschema"
-_SERVICE: Final = "POWERTOOLS_SERVICE_NAME"
-_NAMESPACE: Final = "POWERTOOLS_METRICS_NAMESPACE"
-_LEVELS: Final = ("POWERTOOLS_LOG_LEVEL", "AWS_LAMBDA_LOG_LEVEL", "LOG_LEVEL")
+_SERVICE: Final = Variable(
+    "POWERTOOLS_SERVICE_NAME",
+    "Powertools': the name of the service in logs, metrics and traces.",
+    reader="function",
+    default=NAME,
+    example="shop-schema",
+)
+_NAMESPACE: Final = Variable(
+    "POWERTOOLS_METRICS_NAMESPACE",
+    "Powertools': the namespace of the metrics.",
+    reader="function",
+    default=NAME,
+    example="shop",
+)
+_LEVELS: Final = (
+    Variable(
+        "POWERTOOLS_LOG_LEVEL",
+        "Powertools': the level of the log.",
+        reader="function",
+        default="INFO",
+        example="DEBUG",
+    ),
+    Variable(
+        "AWS_LAMBDA_LOG_LEVEL",
+        "Set by AWS Lambda: the level of the log, after Powertools'.",
+        reader="function",
+    ),
+    Variable(
+        "LOG_LEVEL",
+        "The level of the log, if no other variable sets it.",
+        reader="function",
+        example="WARNING",
+    ),
+)
 
 
 class Telemetry:

@@ -9,14 +9,20 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from dbschema.environment import Variable
 from dbschema.errors import MigrationError
 from dbschema.migrations.errors import BrokenScripts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-VARIABLE: Final = "DBSCHEMA_SCRIPT_LOCATION"
-"""Names the scripts of an application."""
+VARIABLE: Final = Variable(
+    "DBSCHEMA_SCRIPT_LOCATION",
+    "The revisions of an application: its `alembic.ini`, or a folder with `env.py` and `versions/`; in the function, in the archive.",
+    reader="runs",
+    default="those of dbschema",
+    example="alembic.ini",
+)
 
 _HERE: Final = Path(__file__).resolve().parent
 

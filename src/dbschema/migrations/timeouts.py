@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from dbschema.environment import Variable
 from dbschema.errors import BadSetting
 from dbschema.migrations.errors import bad_timeout
 from dbschema.secrecy import Variables
@@ -15,12 +16,42 @@ if TYPE_CHECKING:
 
     import psycopg
 
-ENVIRONMENT: Final = {
-    "lock": "DBSCHEMA_LOCK_TIMEOUT",
-    "retry": "DBSCHEMA_LOCK_RETRY",
-    "statement": "DBSCHEMA_STATEMENT_TIMEOUT",
-    "idle_in_transaction": "DBSCHEMA_IDLE_TIMEOUT",
-    "wait": "DBSCHEMA_WAIT",
+ENVIRONMENT: Final[dict[str, Variable]] = {
+    "lock": Variable(
+        "DBSCHEMA_LOCK_TIMEOUT",
+        "How long a statement waits for a lock, and others behind it, in seconds; 0: without limit.",
+        reader="runs",
+        default="0.05",
+        example="0.2",
+    ),
+    "retry": Variable(
+        "DBSCHEMA_LOCK_RETRY",
+        "How long a revision that met a lock is tried again, in seconds.",
+        reader="runs",
+        default="60",
+        example="300",
+    ),
+    "statement": Variable(
+        "DBSCHEMA_STATEMENT_TIMEOUT",
+        "How long a statement may take, in seconds; 0: without limit.",
+        reader="runs",
+        default="the server's",
+        example="600",
+    ),
+    "idle_in_transaction": Variable(
+        "DBSCHEMA_IDLE_TIMEOUT",
+        "How long a transaction of a run may be idle, in seconds; 0: without limit.",
+        reader="runs",
+        default="60",
+        example="30",
+    ),
+    "wait": Variable(
+        "DBSCHEMA_WAIT",
+        "How long to wait for another run on the same database, in seconds.",
+        reader="runs",
+        default="60",
+        example="300",
+    ),
 }
 """The variables that set a field."""
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from dbschema.environment import Variable
 from dbschema.server.account import server_environment
 from dbschema.server.errors import (
     OtherMajor,
@@ -26,7 +27,13 @@ if TYPE_CHECKING:
 OLDEST: Final = 15
 """The oldest major version that the schema is made for."""
 
-SETTING: Final = "DBSCHEMA_PG_BIN"
+SETTING: Final = Variable(
+    "DBSCHEMA_PG_BIN",
+    "The folder with `postgres` and `initdb`.",
+    reader="private server",
+    default="the newest server that is found",
+    example="/usr/lib/postgresql/17/bin",
+)
 
 _PLACES: Final = (
     ("/usr/lib/postgresql", "*/bin"),  # Debian, Ubuntu

@@ -8,10 +8,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
+from dbschema.environment import Variable
 from dbschema.server.errors import bad_home, belongs_to_other
 from dbschema.server.translate import os_errors
 
-SETTING: Final = "DBSCHEMA_HOME"
+SETTING: Final = Variable(
+    "DBSCHEMA_HOME",
+    "The folder of the private server.",
+    reader="private server",
+    default="`.dbschema` in the project",
+    example="/srv/shop",
+)
 FOLDER: Final = ".dbschema"
 _PROJECT_MARKS: Final = ("alembic.ini", "pyproject.toml", ".git")
 _MARK: Final = (

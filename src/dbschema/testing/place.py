@@ -11,6 +11,15 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from dbschema.environment import Variable
+
+TEMPORARY = Variable(
+    "TMPDIR",
+    "The folder for the files of a server for tests.",
+    reader="tests",
+    default="`/dev/shm` if it has room, else the system's",
+    example="/srv/tmp",
+)
 MEMORY = Path("/dev/shm")  # noqa: S108  a file system in memory, not a name that could be guessed
 ROOM = 4 * 2**30
 """Bytes that have to be free there; containers often give it 64 MiB."""
@@ -18,6 +27,10 @@ ROOM = 4 * 2**30
 
 def folder() -> Path:
     """The folder for temporary files of a server: in memory, unless TMPDIR says otherwise or there is little room."""
-    if not os.environ.get("TMPDIR") and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free >= ROOM:
+    if (
+        not os.environ.get(TEMPORARY)
+        and os.access(MEMORY, os.W_OK)
+        and shutil.disk_usage(MEMORY).free >= ROOM
+    ):
         return MEMORY
     return Path(tempfile.gettempdir())

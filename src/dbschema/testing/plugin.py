@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from dbschema.environment import Variable
 from dbschema.testing import place
 
 if TYPE_CHECKING:
@@ -27,6 +28,11 @@ if TYPE_CHECKING:
     from dbschema.testing.databases import Databases
     from dbschema.testing.factory import Factory
 
+_WORKER = Variable(
+    "PYTEST_XDIST_WORKER",
+    "Set by pytest-xdist: the worker, after which its databases are named.",
+    reader="tests",
+)
 _RUN = "dbschema_run"
 _INI = "dbschema_alembic_ini"
 _TEMPLATE = "dbschema_template"
@@ -118,7 +124,7 @@ def db_template(pytestconfig: pytest.Config, db_alembic_config: Config) -> str:
 def db_url(pytestconfig: pytest.Config, db_template: str) -> Iterator[str]:
     """The address of this worker's migrated database, for SQLAlchemy."""
     databases = _databases(pytestconfig)
-    name = os.environ.get("PYTEST_XDIST_WORKER", "main")
+    name = os.environ.get(_WORKER, "main")
     yield databases.create(name, db_template)
     databases.drop(name)
 
@@ -127,7 +133,7 @@ def db_url(pytestconfig: pytest.Config, db_template: str) -> Iterator[str]:
 def db_new_url(pytestconfig: pytest.Config, db_template: str) -> Iterator[str]:
     """The address of a migrated database for one test alone, which may commit and change the schema."""
     databases = _databases(pytestconfig)
-    name = f"{os.environ.get('PYTEST_XDIST_WORKER', 'main')}_new"
+    name = f"{os.environ.get(_WORKER, 'main')}_new"
     yield databases.create(name, db_template)
     databases.drop(name)
 
@@ -140,7 +146,7 @@ def db_empty_url(pytestconfig: pytest.Config, db_template: str) -> Iterator[str]
     roles would see them come while it runs.
     """
     databases = _databases(pytestconfig)
-    name = f"{os.environ.get('PYTEST_XDIST_WORKER', 'main')}_empty"
+    name = f"{os.environ.get(_WORKER, 'main')}_empty"
     yield databases.create(name)
     databases.drop(name)
 
