@@ -11,7 +11,7 @@ from sqlalchemy import DDL, Connection, MetaData, NullPool, create_engine, event
 
 from dbschema import catalog
 from dbschema.catalog import declarations
-from dbschema.errors import CatalogError
+from dbschema.errors import DeclarationError
 from dbschema.models import metadata as our_models
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def test_a_comparison_that_fails_leaves_nothing_either(
             connection.exec_driver_sql("SELECT 1")
         before = state(connection)
 
-        with pytest.raises(CatalogError):
+        with pytest.raises(DeclarationError):
             catalog.check(connection, plain_metadata)
 
         assert state(connection) == before

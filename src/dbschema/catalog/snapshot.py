@@ -159,7 +159,7 @@ def server(connection: psycopg.Connection | Connection) -> int:
 
 def digest_of_models(metadata: MetaData) -> str:
     """SHA-256 of the DDL that builds `metadata`, and of the extensions and roles that it declares."""
-    from sqlalchemy.dialects.postgresql import psycopg as psycopg_dialect  # noqa: PLC0415  as above
+    from sqlalchemy import make_url  # noqa: PLC0415  as above
 
     from dbschema.catalog import declarations, offline  # noqa: PLC0415  as above
     from dbschema.catalog.plain import Everything  # noqa: PLC0415  as above
@@ -167,7 +167,7 @@ def digest_of_models(metadata: MetaData) -> str:
 
     schemas: dict[str | None, str] = {name: name for name in declarations.schemas(metadata)}
     schemas[None] = "models"
-    dialect = psycopg_dialect.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
+    dialect = make_url("postgresql+psycopg://").get_dialect()()
     statements = offline.statements(metadata, dialect, schemas, Everything())
     for item in declared(metadata):
         if item.kind in offline.NOT_IN_A_SCHEMA:
