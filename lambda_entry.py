@@ -1,7 +1,7 @@
-"""The entry of the function in AWS Lambda; all it does is in `dbschema.deploy`."""
+"""The entry of the function in AWS Lambda; all it does is in `dbschema.tools.deploy`."""
 
 from __future__ import annotations
 
-from dbschema.deploy.handler import handler, is_complete
+from dbschema.tools.deploy.handler import handler, is_complete
 
 __all__ = ["handler", "is_complete"]

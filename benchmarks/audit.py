@@ -29,14 +29,14 @@ from sqlalchemy import Connection, Index, MetaData, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from dbschema.base import Base
 from dbschema.ddl import declare, declared
 from dbschema.ddl.audit import SILENCE_SETTING
-from dbschema.mixins import Audited, TenantScoped, Timestamped
 from dbschema.models import metadata as models
 from dbschema.naming import NAMING_CONVENTION
-from dbschema.server import PrivateServer
+from dbschema.orm.base import Base
+from dbschema.orm.mixins import Audited, TenantScoped, Timestamped
 from dbschema.sessions import create_engine, tenant_session
+from dbschema.tools.server import PrivateServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

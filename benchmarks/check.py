@@ -39,11 +39,11 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from dbschema import catalog
 from dbschema.ddl import Extension, declare
 from dbschema.ddl.tenancy import isolate
-from dbschema.mixins import TenantScoped, Timestamped, foreign_key
 from dbschema.models import metadata as real_models
 from dbschema.naming import NAMING_CONVENTION
-from dbschema.server import PrivateServer
-from dbschema.types import json_object, uuid_key
+from dbschema.orm.mixins import TenantScoped, Timestamped, foreign_key
+from dbschema.orm.types import json_object, uuid_key
+from dbschema.tools.server import PrivateServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -29,7 +29,7 @@ import boto3
 import psycopg
 
 from dbschema.migrations import runner
-from dbschema.server import PrivateServer
+from dbschema.tools.server import PrivateServer
 
 TESTS = Path(__file__).resolve().parents[1] / "tests"
 sys.path[:0] = [str(TESTS), str(TESTS / "end_to_end")]

@@ -43,8 +43,8 @@ from dbschema.loading import bulk_load
 from dbschema.loading.values import place
 from dbschema.migrations import runner
 from dbschema.models import Incident
-from dbschema.server import PrivateServer
-from dbschema.types import uuid7
+from dbschema.orm.types import uuid7
+from dbschema.tools.server import PrivateServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

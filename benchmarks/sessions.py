@@ -31,8 +31,8 @@ from sqlalchemy.orm import Session
 
 from dbschema.migrations import runner
 from dbschema.models import Incident, Tenant
-from dbschema.server import PrivateServer
 from dbschema.sessions import create_engine, tenant_session
+from dbschema.tools.server import PrivateServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -63,7 +63,7 @@ from dbschema.migrations import runner
 from dbschema.migrations.environment import PLUGINS
 from dbschema.migrations.timeouts import Timeouts
 from dbschema.naming import NAMING_CONVENTION
-from dbschema.server import PrivateServer
+from dbschema.tools.server import PrivateServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -41,14 +41,14 @@ from tenancy_rows import load
 
 from dbschema.migrations import runner
 from dbschema.queries import entity_of
-from dbschema.server import PrivateServer
+from dbschema.tools.server import PrivateServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sqlalchemy import Select
 
-    from dbschema.server.address import Address
+    from dbschema.tools.server.address import Address
 
 BAR = 1.2
 DATABASE = "dbschema_benchmark_tenancy"

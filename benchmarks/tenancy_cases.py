@@ -11,9 +11,9 @@ from sqlalchemy import Double, Select, Uuid, and_, bindparam, case, false, func,
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import aliased
 
-from dbschema.geography import GeoPoint
 from dbschema.models import AuditLog, Document, Incident, Message
 from dbschema.models.document_searches import DOCUMENT_WORDS
+from dbschema.orm.geography import GeoPoint
 from dbschema.queries import DistanceCursor, TimeCursor, audit, conversations, documents, incidents
 from dbschema.queries.places import area_of
 

@@ -35,7 +35,7 @@ import psycopg
 from dbschema import connect
 from dbschema.migrations import compiled
 from dbschema.migrations.location import script_location
-from dbschema.server import PrivateServer
+from dbschema.tools.server import PrivateServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

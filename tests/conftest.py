@@ -27,8 +27,8 @@ from pytest_postgresql import factories
 from pytest_postgresql.janitor import DatabaseJanitor
 from sqlalchemy import create_engine
 
-from dbschema.server import Address, PrivateServer
 from dbschema.testing import place
+from dbschema.tools.server import Address, PrivateServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

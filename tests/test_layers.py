@@ -134,7 +134,7 @@ def watched(self, key):
     return plain(self, key)
 os._Environ.__getitem__ = watched
 import dbschema
-import dbschema.models, dbschema.base, dbschema.mixins, dbschema.ddl, dbschema.errors
+import dbschema.models, dbschema.orm.base, dbschema.orm.mixins, dbschema.ddl, dbschema.errors
 heavy = [name for name in ("alembic", "boto3", "botocore", "rich", "rich_argparse") if name in sys.modules]
 raise SystemExit(f"imported {heavy}" if heavy else 0)
 """

@@ -6,8 +6,9 @@ import io
 
 import pytest
 
-from dbschema import lifecycle, loading
+from dbschema import loading
 from dbschema._progress import Progress, progress_bar
+from dbschema.tools import tenants
 
 
 class Terminal(io.StringIO):
@@ -26,7 +27,7 @@ def on_terminal(monkeypatch: pytest.MonkeyPatch, term: str = "xterm") -> Termina
 
 
 def test_both_packages_have_the_same_class() -> None:
-    assert loading.Progress is lifecycle.Progress is Progress
+    assert loading.Progress is tenants.Progress is Progress
 
 
 def test_the_bar_names_the_table_and_the_phase_and_counts_rows(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from dbschema import Base, TenantScoped, Timestamped, foreign_key
 from dbschema.models import User
-from dbschema.relations import belongs_to, owns
+from dbschema.orm.relations import belongs_to, owns
 
 metadata = Base.metadata
 

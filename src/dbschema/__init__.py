@@ -10,7 +10,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from dbschema.base import Base
     from dbschema.ddl import (
         Argument,
         Extension,
@@ -24,17 +23,10 @@ if TYPE_CHECKING:
         declared,
     )
     from dbschema.errors import DbSchemaError
-    from dbschema.geography import GeoPoint, geography_point
-    from dbschema.lifecycle import (
-        Removed,
-        create_tenant,
-        export_tenant,
-        import_tenant,
-        list_tenants,
-        remove_tenant,
-    )
     from dbschema.loading import Loaded, async_bulk_load, bulk_load
-    from dbschema.mixins import (
+    from dbschema.orm.base import Base
+    from dbschema.orm.geography import GeoPoint, geography_point
+    from dbschema.orm.mixins import (
         AppendOnly,
         Audited,
         Created,
@@ -44,6 +36,7 @@ if TYPE_CHECKING:
         Versioned,
         foreign_key,
     )
+    from dbschema.orm.types import checked, checked_text, json_array, json_object, uuid7
     from dbschema.sessions import (
         AsyncOperatorSession,
         AsyncTenantSession,
@@ -56,13 +49,20 @@ if TYPE_CHECKING:
         operator_session,
         tenant_session,
     )
-    from dbschema.types import checked, checked_text, json_array, json_object, uuid7
+    from dbschema.tools.tenants import (
+        Removed,
+        create_tenant,
+        export_tenant,
+        import_tenant,
+        list_tenants,
+        remove_tenant,
+    )
 
 _HOMES = {
-    "Base": "base",
+    "Base": "orm.base",
     "DbSchemaError": "errors",
-    "GeoPoint": "geography",
-    "geography_point": "geography",
+    "GeoPoint": "orm.geography",
+    "geography_point": "orm.geography",
     **dict.fromkeys(("Loaded", "async_bulk_load", "bulk_load"), "loading"),
     **dict.fromkeys(
         (
@@ -75,7 +75,7 @@ _HOMES = {
             "Versioned",
             "foreign_key",
         ),
-        "mixins",
+        "orm.mixins",
     ),
     **dict.fromkeys(
         (
@@ -86,7 +86,7 @@ _HOMES = {
             "list_tenants",
             "remove_tenant",
         ),
-        "lifecycle",
+        "tools.tenants",
     ),
     **dict.fromkeys(
         (
@@ -118,7 +118,7 @@ _HOMES = {
         ),
         "sessions",
     ),
-    **dict.fromkeys(("checked", "checked_text", "json_array", "json_object", "uuid7"), "types"),
+    **dict.fromkeys(("checked", "checked_text", "json_array", "json_object", "uuid7"), "orm.types"),
 }
 
 __all__ = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dbschema.cli import main
+from dbschema.tools.cli import main
 
 if __name__ == "__main__":
     main()

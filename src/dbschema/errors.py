@@ -35,16 +35,16 @@ Tree (written by scripts/error_docs.py):
             Unanswered              dbschema.connect.errors
         DeclarationError            dbschema.errors
             BadRelationship         dbschema.errors
-        DeployError                 dbschema.deploy.errors
-            BadEvent                dbschema.deploy.errors
-            NotDelivered            dbschema.deploy.errors
-            StepTooLong             dbschema.deploy.errors
+        DeployError                 dbschema.tools.deploy.errors
+            BadEvent                dbschema.tools.deploy.errors
+            NotDelivered            dbschema.tools.deploy.errors
+            StepTooLong             dbschema.tools.deploy.errors
         ExtraMissing                dbschema.errors
-        LifecycleError              dbschema.lifecycle.errors
-            BadExport               dbschema.lifecycle.errors
-            OtherSchema             dbschema.lifecycle.errors
-            StillWritten            dbschema.lifecycle.errors
-            UndeclaredTables        dbschema.lifecycle.errors
+        LifecycleError              dbschema.tools.tenants.errors
+            BadExport               dbschema.tools.tenants.errors
+            OtherSchema             dbschema.tools.tenants.errors
+            StillWritten            dbschema.tools.tenants.errors
+            UndeclaredTables        dbschema.tools.tenants.errors
         LoadError                   dbschema.errors
             BadRows                 dbschema.loading.errors
             WrongCall               dbschema.loading.errors
@@ -72,14 +72,14 @@ Tree (written by scripts/error_docs.py):
             BadSearch               dbschema.queries.errors
         SeedError                   dbschema.errors
         ServerError                 dbschema.errors
-            BadHome                 dbschema.server.errors
-            NoConnection            dbschema.server.errors
-            NotOurs                 dbschema.server.errors
-            NotRunning              dbschema.server.errors
-            OtherMajor              dbschema.server.errors
-            PostgresMissing         dbschema.server.errors
-            ServerBusy              dbschema.server.errors
-            StartFailed             dbschema.server.errors
+            BadHome                 dbschema.tools.server.errors
+            NoConnection            dbschema.tools.server.errors
+            NotOurs                 dbschema.tools.server.errors
+            NotRunning              dbschema.tools.server.errors
+            OtherMajor              dbschema.tools.server.errors
+            PostgresMissing         dbschema.tools.server.errors
+            ServerBusy              dbschema.tools.server.errors
+            StartFailed             dbschema.tools.server.errors
         SessionError                dbschema.errors
             BadIdentity             dbschema.sessions.errors
             ForeignTenant           dbschema.sessions.errors

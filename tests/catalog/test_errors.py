@@ -14,8 +14,8 @@ from dbschema import catalog
 from dbschema.ddl import Extension, Policy, Role, declare, declare_for
 from dbschema.errors import CatalogError, DbSchemaError, DeclarationError, MissingPrivilege, NotWritable
 from dbschema.models import metadata as our_models
-from dbschema.server import PrivateServer
 from dbschema.testing import place
+from dbschema.tools.server import PrivateServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

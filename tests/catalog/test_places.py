@@ -23,10 +23,10 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from dbschema import catalog
 from dbschema.ddl import Argument, Function, Grant, Policy, RowSecurity, Trigger, declare, declare_for
 from dbschema.ddl.tenancy import isolate
-from dbschema.mixins import AppendOnly, TenantScoped, Timestamped, Versioned, foreign_key
 from dbschema.models import metadata as our_models
 from dbschema.naming import NAMING_CONVENTION
-from dbschema.types import uuid_key
+from dbschema.orm.mixins import AppendOnly, TenantScoped, Timestamped, Versioned, foreign_key
+from dbschema.orm.types import uuid_key
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine

@@ -15,11 +15,11 @@ import pytest
 from psycopg.pq import TransactionStatus
 from sqlalchemy import Column, Integer, MetaData, Table
 
-from dbschema import application
 from dbschema.catalog import snapshot
 from dbschema.migrations import compiled, location
 from dbschema.migrations.location import script_location
 from dbschema.models import metadata
+from dbschema.tools import application
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -216,7 +216,7 @@ def test_an_upgrade_of_an_empty_database_imports_neither_sqlalchemy_nor_the_mode
 ) -> None:
     program = (
         "import sys\n"
-        "from dbschema.cli import main\n"
+        "from dbschema.tools.cli import main\n"
         "sys.argv[1:1] = ['upgrade', '--url']\n"
         "try:\n"
         "    main()\n"

@@ -18,9 +18,9 @@ import psycopg
 import pytest
 from sqlalchemy import make_url
 
-from dbschema.cli import app
-from dbschema.server import PrivateServer
 from dbschema.testing import place
+from dbschema.tools.cli import app
+from dbschema.tools.server import PrivateServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

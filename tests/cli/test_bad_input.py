@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable, Iterator
 
-    from dbschema.server import PrivateServer
+    from dbschema.tools.server import PrivateServer
 
     Program = Run = Callable[..., subprocess.CompletedProcess[str]]
     Snapshot = Callable[[str], list[tuple[str, ...]]]

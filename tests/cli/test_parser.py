@@ -12,9 +12,9 @@ from uuid import UUID
 
 import pytest
 
-from dbschema.cli.app import ROOT
-from dbschema.cli.parser import Argument, Command, Group, Rest
 from dbschema.errors import CallRefused
+from dbschema.tools.cli.app import ROOT
+from dbschema.tools.cli.parser import Argument, Command, Group, Rest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

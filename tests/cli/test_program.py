@@ -23,7 +23,7 @@ from sqlalchemy import make_url
 from dbschema import connect
 from dbschema.migrations import lock
 from dbschema.models import metadata
-from dbschema.server import PrivateServer
+from dbschema.tools.server import PrivateServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +37,7 @@ HEAVY = (
     "geoalchemy2",
     "pydantic",
     "dbschema.models",
-    "dbschema.server",
+    "dbschema.tools.server",
     "boto3",
 )
 USUAL = (
@@ -84,7 +84,7 @@ def read_terminal(descriptor: int) -> str:
 def test_the_help_imports_nothing_heavy(environment: dict[str, str], tmp_path: Path) -> None:
     code = f"""
 import sys
-from dbschema.cli import main
+from dbschema.tools.cli import main
 sys.argv = ["dbschema", "--help"]
 try:
     main()

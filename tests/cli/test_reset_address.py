@@ -7,7 +7,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from dbschema.server import PrivateServer
+from dbschema.tools.server import PrivateServer
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import URL
 
 from dbschema.connect import VARIABLES, create_engine, errors, resolve, translating, variable
-from dbschema.errors import BadAddress, BadSetting
+from dbschema.errors import BadAddress, BadSetting, ExtraMissing
 
 if TYPE_CHECKING:
     from tests.connect.conftest import Aws, Role
@@ -275,7 +275,7 @@ def test_without_boto3_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(builtins, "__import__", without)
 
-    with pytest.raises(errors.ExtraMissing, match=r"pip install 'dbschema\[aws\]'"):
+    with pytest.raises(ExtraMissing, match=r"pip install 'dbschema\[aws\]'"):
         resolve(environ={"DB_SECRET_ARN": "secret"})
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from dbschema.connect import create_engine, errors, resolve, translating
 from dbschema.connect.tls import secured
-from dbschema.server import Address, PrivateServer
+from dbschema.tools.server import Address, PrivateServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

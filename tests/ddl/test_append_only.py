@@ -12,8 +12,8 @@ from sqlalchemy.orm import DeclarativeBase, Mapped
 
 from dbschema import catalog
 from dbschema.ddl import Trigger, declared
-from dbschema.mixins import AppendOnly, TenantRoot
 from dbschema.naming import NAMING_CONVENTION
+from dbschema.orm.mixins import AppendOnly, TenantRoot
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -33,7 +33,6 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from dbschema import catalog, verify
-from dbschema.base import Base
 from dbschema.ddl import declare, declared
 from dbschema.ddl.audit import (
     ADDRESS_SETTING,
@@ -45,10 +44,11 @@ from dbschema.ddl.audit import (
     keep_audited,
 )
 from dbschema.errors import DeclarationError
-from dbschema.geography import GeoPoint, geography_point
-from dbschema.mixins import Audited, TenantScoped, Timestamped, Versioned, foreign_key
 from dbschema.models import metadata as models
 from dbschema.naming import NAMING_CONVENTION
+from dbschema.orm.base import Base
+from dbschema.orm.geography import GeoPoint, geography_point
+from dbschema.orm.mixins import Audited, TenantScoped, Timestamped, Versioned, foreign_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

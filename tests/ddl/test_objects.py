@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dbschema.ddl import Argument, Extension, Function, Grant, Policy, RowSecurity, Trigger
-from dbschema.ddl.objects import Phase, dollar_quoted, quote
+from dbschema.ddl.base import Phase, dollar_quoted, quote
 from dbschema.errors import DeclarationError
 
 NOTHING = Function("nothing", "trigger", "\nBEGIN\n    RETURN NULL;\nEND\n")

@@ -21,7 +21,7 @@ from dbschema.ddl import (
     withdraw,
 )
 from dbschema.errors import DeclarationError
-from dbschema.mixins import TenantScoped, Timestamped, Versioned
+from dbschema.orm.mixins import TenantScoped, Timestamped, Versioned
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

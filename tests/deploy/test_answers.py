@@ -8,9 +8,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dbschema.deploy import answers
-from dbschema.deploy.events import Resource, parse
-from dbschema.deploy.outcome import Outcome
+from dbschema.tools.deploy import answers
+from dbschema.tools.deploy.events import Resource, parse
+from dbschema.tools.deploy.outcome import Outcome
 
 # Halves of characters too, as JSON can write them.
 ANY = st.text(st.characters(), max_size=400) | st.text(st.characters(), max_size=20).map(

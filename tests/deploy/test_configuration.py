@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dbschema.deploy.configuration import Configuration, local_response, mode, who_answers
 from dbschema.errors import BadSetting
+from dbschema.tools.deploy.configuration import Configuration, local_response, mode, who_answers
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,10 +10,10 @@ import psycopg
 import pytest
 from sqlalchemy.exc import DBAPIError
 
-from dbschema.deploy.deadline import Deadline
-from dbschema.deploy.runs import _is_cancelled
-from dbschema.deploy.target import reachable
 from dbschema.migrations.errors import LockLost
+from dbschema.tools.deploy.deadline import Deadline
+from dbschema.tools.deploy.runs import _is_cancelled
+from dbschema.tools.deploy.target import reachable
 
 if TYPE_CHECKING:
     from collections.abc import Callable

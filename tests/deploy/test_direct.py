@@ -166,7 +166,7 @@ def test_a_revision_that_is_stopped_in_time_is_told_once(
 ) -> None:
     """Its end is told, and not that the time is over: 27 seconds lie between the two here, where they are 0.3 otherwise."""
     (tmp_path / "sitecustomize.py").write_text(
-        "from dbschema.deploy import deadline\ndeadline._SHORTEST_MARGIN = deadline._LONGEST_MARGIN = 54.0\n"
+        "from dbschema.tools.deploy import deadline\ndeadline._SHORTEST_MARGIN = deadline._LONGEST_MARGIN = 54.0\n"
     )
     made = function({"one": ONE, "two": "op.execute('SELECT pg_sleep(600)')"}, PYTHONPATH=f"{tmp_path}:src:.")
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloudformation import cloudformation
-from dbschema.deploy.errors import BadEvent
-from dbschema.deploy.events import ACTIONS, check_response_url, parse
+from dbschema.tools.deploy.errors import BadEvent
+from dbschema.tools.deploy.events import ACTIONS, check_response_url, parse
 
 SECRET = "s3cr3t of the event!"
 LEAF = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | st.just(SECRET)

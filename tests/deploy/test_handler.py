@@ -18,11 +18,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cloudformation import cloudformation
-from dbschema.deploy import handler as entry
-from dbschema.deploy.errors import CallFailed
-from dbschema.deploy.telemetry import Telemetry
 from dbschema.errors import DbSchemaError
 from dbschema.migrations.history import History
+from dbschema.tools.deploy import handler as entry
+from dbschema.tools.deploy.errors import CallFailed
+from dbschema.tools.deploy.telemetry import Telemetry
 from lambda_runtime import ROOT
 
 if TYPE_CHECKING:
@@ -183,7 +183,7 @@ def test_an_error_that_nobody_expected_tells_where_it_was_and_not_what_it_said(
     def fail(*_: object) -> None:
         raise KeyError(SECRET)
 
-    monkeypatch.setattr("dbschema.deploy.work.run", fail)
+    monkeypatch.setattr("dbschema.tools.deploy.work.run", fail)
 
     answer, written = call(entry.handler, {})
 

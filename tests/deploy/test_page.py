@@ -8,15 +8,15 @@ import re
 
 import pytest
 
-from dbschema import application
 from dbschema import errors as shared_errors
 from dbschema.connect import errors as connect_errors
-from dbschema.deploy import configuration, errors
-from dbschema.deploy.answers import MESSAGE
-from dbschema.deploy.events import ACTIONS, parse
 from dbschema.errors import DbSchemaError
 from dbschema.migrations import errors as migration_errors
 from dbschema.migrations.timeouts import ENVIRONMENT
+from dbschema.tools import application
+from dbschema.tools.deploy import configuration, errors
+from dbschema.tools.deploy.answers import MESSAGE
+from dbschema.tools.deploy.events import ACTIONS, parse
 from lambda_runtime import ROOT
 
 PAGE = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")

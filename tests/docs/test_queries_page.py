@@ -11,10 +11,10 @@ from sqlalchemy import Table, insert, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session
 
 from dbschema.ddl import declared
-from dbschema.mixins import Created, TenantScoped
 from dbschema.models import Incident, Tenant, metadata
+from dbschema.orm.mixins import Created, TenantScoped
+from dbschema.orm.types import json_object, uuid7
 from dbschema.queries import audit, conversations, documents, incidents
-from dbschema.types import json_object, uuid7
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

@@ -246,6 +246,6 @@ raise SystemExit("\\n".join(missing) or 0)
         check=False,
     )
 
-    assert {"dbschema.deploy.handler", "dbschema.migrations.runner", "dbschema.models"} <= ours
+    assert {"dbschema.tools.deploy.handler", "dbschema.migrations.runner", "dbschema.models"} <= ours
     assert {"boto3", "alembic", "psycopg"} <= {name.partition(".")[0] for name in others}
     assert (done.returncode, done.stderr) == (0, "")

@@ -27,13 +27,13 @@ from sqlalchemy.dialects.postgresql import INET, JSONB, TSVECTOR
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from dbschema import seeds
-from dbschema.base import Base
 from dbschema.ddl import declare, declared
-from dbschema.geography import GeoPoint, geography_point
-from dbschema.lifecycle.scope import scope_of
-from dbschema.mixins import AppendOnly, Audited, TenantScoped, Timestamped, Versioned, foreign_key
 from dbschema.models import metadata as models
 from dbschema.naming import NAMING_CONVENTION
+from dbschema.orm.base import Base
+from dbschema.orm.geography import GeoPoint, geography_point
+from dbschema.orm.mixins import AppendOnly, Audited, TenantScoped, Timestamped, Versioned, foreign_key
+from dbschema.tools.tenants.scope import scope_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -11,10 +11,10 @@ from sqlalchemy.orm import Session
 
 from dbschema import create_tenant
 from dbschema.errors import NoTransaction, TenantExists
-from dbschema.lifecycle.errors import LifecycleError
 from dbschema.models import TenantStatus
 from dbschema.sessions import tenant_session
 from dbschema.sessions.errors import ForeignTenant
+from dbschema.tools.tenants.errors import LifecycleError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -21,10 +21,10 @@ from sqlalchemy import Engine, MetaData, NullPool, create_engine, text
 
 from dbschema import create_tenant
 from dbschema.errors import MissingPrivilege, NoSuchTenant, TenantExists
-from dbschema.lifecycle import export_tenant, import_tenant, remove_tenant
-from dbschema.lifecycle.errors import BadExport, LifecycleError, OtherSchema, UndeclaredTables
-from dbschema.lifecycle.manifest import MANIFEST, parse
 from dbschema.models import metadata as models
+from dbschema.tools.tenants import export_tenant, import_tenant, remove_tenant
+from dbschema.tools.tenants.errors import BadExport, LifecycleError, OtherSchema, UndeclaredTables
+from dbschema.tools.tenants.manifest import MANIFEST, parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

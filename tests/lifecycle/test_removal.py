@@ -14,10 +14,10 @@ from sqlalchemy import Engine, MetaData, insert, text
 
 from dbschema import export_tenant, remove_tenant
 from dbschema.errors import NoSuchTenant, TenantsHidden
-from dbschema.lifecycle import count_rows, find_tenant, list_tenants
-from dbschema.lifecycle.errors import LifecycleError, StillWritten, UndeclaredTables
-from dbschema.lifecycle.scope import scope_of
 from dbschema.sessions.errors import BadIdentity
+from dbschema.tools.tenants import count_rows, find_tenant, list_tenants
+from dbschema.tools.tenants.errors import LifecycleError, StillWritten, UndeclaredTables
+from dbschema.tools.tenants.scope import scope_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

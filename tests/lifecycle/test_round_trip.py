@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, MetaData, Table, insert, text
 
-from dbschema.geography import GeoPoint
-from dbschema.lifecycle import (
+from dbschema.orm.geography import GeoPoint
+from dbschema.tools.tenants import (
     count_rows,
     export_tenant,
     find_tenant,
@@ -23,7 +23,7 @@ from dbschema.lifecycle import (
     list_tenants,
     remove_tenant,
 )
-from dbschema.lifecycle.manifest import MANIFEST, parse
+from dbschema.tools.tenants.manifest import MANIFEST, parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable

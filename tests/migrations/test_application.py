@@ -20,9 +20,9 @@ from uuid import UUID
 
 from sqlalchemy.orm import Mapped, mapped_column
 
-from dbschema.mixins import Timestamped, foreign_key
+from dbschema.orm.mixins import Timestamped, foreign_key
 from dbschema.models import Base
-from dbschema.mixins import TenantScoped
+from dbschema.orm.mixins import TenantScoped
 
 metadata = Base.metadata
 

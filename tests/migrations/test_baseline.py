@@ -12,12 +12,7 @@ from dbschema import catalog
 from dbschema.connect import resolve
 from dbschema.migrations import lock, runner
 from dbschema.migrations.baseline import baseline, without_foreign
-from dbschema.migrations.errors import (
-    BrokenScripts,
-    DatabaseNewer,
-    RunnerBusy,
-    UnexpectedState,
-)
+from dbschema.migrations.errors import BrokenScripts, DatabaseNewer, RunnerBusy, UnexpectedState
 from dbschema.migrations.history import History
 from dbschema.migrations.timeouts import Timeouts
 from dbschema.models import metadata

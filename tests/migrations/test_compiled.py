@@ -125,7 +125,7 @@ def test_an_upgrade_imports_neither_alembic_nor_sqlalchemy_nor_rich(
     url = new_database()
     program = """
 import sys
-from dbschema.cli import main
+from dbschema.tools.cli import main
 sys.argv = ["dbschema", "upgrade", "--no-compare", "--url", sys.argv[1]]
 try:
     main()

@@ -18,12 +18,7 @@ from sqlalchemy import Connection, MetaData, NullPool, create_engine, inspect, t
 from clock import FastForward
 from dbschema.errors import ConnectError, MigrationIncomplete
 from dbschema.migrations import environment, guard
-from dbschema.migrations.errors import (
-    BrokenScripts,
-    DatabaseNewer,
-    RevisionFailed,
-    UnexpectedState,
-)
+from dbschema.migrations.errors import BrokenScripts, DatabaseNewer, RevisionFailed, UnexpectedState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -18,8 +18,8 @@ import pytest
 from sqlalchemy import text
 
 from dbschema.migrations import runner
-from dbschema.server import PrivateServer
 from dbschema.testing import place
+from dbschema.tools.server import PrivateServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

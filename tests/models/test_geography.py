@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import insert, select, text
 
-from dbschema.geography import GeoPoint, as_point, point_from_wkb
 from dbschema.models import Incident, Tenant
+from dbschema.orm.geography import GeoPoint, as_point, point_from_wkb
 
 if TYPE_CHECKING:
     from typing import Any

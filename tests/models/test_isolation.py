@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 
 from dbschema.ddl.tenancy import APP_ROLE, READONLY_ROLE, TENANT_SETTING
 from dbschema.models import Base
-from dbschema.types import CheckedText, JsonShape, LowerText, Pattern
+from dbschema.orm.types import CheckedText, JsonShape, LowerText, Pattern
 
 TABLES = list(Base.metadata.sorted_tables)
 each_table = pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)

@@ -30,7 +30,7 @@ from dbschema import TenantRoot, TenantScoped, foreign_key
 from dbschema.ddl.tenancy import isolate
 from dbschema.errors import BadRelationship
 from dbschema.naming import NAMING_CONVENTION
-from dbschema.relations import belongs_to, owns
+from dbschema.orm.relations import belongs_to, owns
 from dbschema.sessions import TenantSession, tenant_session
 
 if TYPE_CHECKING:

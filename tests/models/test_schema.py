@@ -10,7 +10,7 @@ from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Index, Table, Uniq
 
 from dbschema.models import Base
 from dbschema.naming import check_names, names_of
-from dbschema.types import Checked
+from dbschema.orm.types import Checked
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

@@ -94,7 +94,7 @@ def test_the_wheel_declares_its_command_its_plugin_and_its_interpreters(wheel: P
         text = archive.read(info).decode()
         entry_points = archive.read(info.replace("METADATA", "entry_points.txt")).decode()
 
-    assert "[console_scripts]\ndbschema = dbschema.cli:main" in entry_points
+    assert "[console_scripts]\ndbschema = dbschema.tools.cli:main" in entry_points
     assert "[alembic.plugins]\ndbschema = dbschema.autogenerate" in entry_points
     assert "Requires-Python: >=3.11" in text
 

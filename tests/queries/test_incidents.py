@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from sqlalchemy import func, insert, select, text
 from sqlalchemy.orm import Session, joinedload, selectinload
 
-from dbschema.geography import GeoPoint
 from dbschema.models import ImageEvidence, Incident, Tenant
+from dbschema.orm.geography import GeoPoint
 from dbschema.queries import DistanceCursor, TimeCursor, entity_of, incidents
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dbschema.geography import GeoPoint
+from dbschema.orm.geography import GeoPoint
 from dbschema.queries import BadSearch, area_of, incidents
 
 SQUARE = [(7, 46), (8, 46), (8, 47), (7, 47), (7, 46)]

@@ -12,10 +12,10 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import with_loader_criteria
 
 from dbschema import tenant_session
-from dbschema.geography import GeoPoint
-from dbschema.mixins import TenantScoped
 from dbschema.models import Document, Incident
 from dbschema.models.document_searches import DOCUMENT_WORDS
+from dbschema.orm.geography import GeoPoint
+from dbschema.orm.mixins import TenantScoped
 from dbschema.queries import DistanceCursor, TimeCursor, audit, conversations, documents, incidents
 
 if TYPE_CHECKING:

@@ -8,13 +8,7 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import Connection, insert, select, text, update
 
-from dbschema.errors import (
-    MissingPrivilege,
-    NoSuchTenant,
-    NotMigrated,
-    NoTransaction,
-    TenantsHidden,
-)
+from dbschema.errors import MissingPrivilege, NoSuchTenant, NotMigrated, NoTransaction, TenantsHidden
 from dbschema.models import (
     AgentDefinition,
     DomainConfiguration,

@@ -15,13 +15,13 @@ import psycopg
 import pytest
 
 from dbschema.errors import ServerError
-from dbschema.server import PrivateServer, find_binaries, postmaster, store
-from dbschema.server.account import default_account
+from dbschema.tools.server import PrivateServer, find_binaries, postmaster, store
+from dbschema.tools.server.account import default_account
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from dbschema.server import Address
+    from dbschema.tools.server import Address
 
 FAST = {"fsync": "off", "synchronous_commit": "off", "shared_buffers": "16MB"}
 

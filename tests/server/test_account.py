@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dbschema.errors import ServerError
-from dbschema.server import account as accounts
-from dbschema.server.account import account_of, default_account, server_environment
-from dbschema.server.errors import BadHome
+from dbschema.tools.server import account as accounts
+from dbschema.tools.server.account import account_of, default_account, server_environment
+from dbschema.tools.server.errors import BadHome
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dbschema.server import Address, Status
+from dbschema.tools.server import Address, Status
 
 ADDRESS = Address("127.0.0.1", 20000, "dbschema", "s3cret", "dbschema", Path("/run/socket"))
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dbschema.server import Binaries, binaries, find_binaries
-from dbschema.server.binaries import candidate_folders, choose, inspect
-from dbschema.server.errors import OtherMajor, PostgresMissing
+from dbschema.tools.server import Binaries, binaries, find_binaries
+from dbschema.tools.server.binaries import candidate_folders, choose, inspect
+from dbschema.tools.server.errors import OtherMajor, PostgresMissing
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dbschema.errors import BadSetting
-from dbschema.server import cluster
-from dbschema.server.errors import BadHome, StartFailed
+from dbschema.tools.server import cluster
+from dbschema.tools.server.errors import BadHome, StartFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from dbschema.server import Address, PrivateServer
+    from dbschema.tools.server import Address, PrivateServer
 
     Ask = Callable[[Address, str], object]
     MakeServer = Callable[..., PrivateServer]
     WriteProgram = Callable[[Path, str], None]
 
-START = "import sys; from pathlib import Path; from dbschema.server import PrivateServer; PrivateServer(Path(sys.argv[1])).start()"
+START = "import sys; from pathlib import Path; from dbschema.tools.server import PrivateServer; PrivateServer(Path(sys.argv[1])).start()"
 
 
 def test_a_caller_killed_during_initdb_leaves_nothing_that_the_next_one_takes_for_a_cluster(

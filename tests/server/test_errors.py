@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dbschema.errors import BadSetting, DbSchemaError, ServerError
-from dbschema.server import errors
+from dbschema.tools.server import errors
 
 PLACE = Path("/the place")
 EXAMPLES: dict[str, DbSchemaError] = {
@@ -64,7 +64,7 @@ def test_an_error_is_one_line_with_a_next_step(error: DbSchemaError) -> None:
 
 def test_the_import_takes_the_standard_library_only() -> None:
     script = (
-        "import sys, dbschema; before = set(sys.modules); import dbschema.server;"
+        "import sys, dbschema; before = set(sys.modules); import dbschema.tools.server;"
         "print(*{name.partition('.')[0] for name in set(sys.modules) - before} - sys.stdlib_module_names)"
     )
 

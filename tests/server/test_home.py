@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dbschema.server import PrivateServer, default_home
-from dbschema.server.account import default_account
-from dbschema.server.errors import BadHome, NotOurs
-from dbschema.server.home import Home, State, new_password
+from dbschema.tools.server import PrivateServer, default_home
+from dbschema.tools.server.account import default_account
+from dbschema.tools.server.errors import BadHome, NotOurs
+from dbschema.tools.server.home import Home, State, new_password
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,7 +67,7 @@ class TestDefault:
         self, folder: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.chdir(folder)
-        monkeypatch.setattr("dbschema.server.home._PROJECT_MARKS", ("no such file anywhere",))
+        monkeypatch.setattr("dbschema.tools.server.home._PROJECT_MARKS", ("no such file anywhere",))
 
         assert default_home() == folder / ".dbschema"
 
@@ -175,7 +175,7 @@ class TestLog:
     def test_a_log_that_has_grown_long_is_put_aside_once(
         self, folder: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("dbschema.server.home._LOG_BYTES", 10)
+        monkeypatch.setattr("dbschema.tools.server.home._LOG_BYTES", 10)
         home = Home(folder)
 
         for number in range(3):

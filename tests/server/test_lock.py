@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import filelock
 import pytest
 
-from dbschema.server.errors import ServerBusy
-from dbschema.server.lock import exclusive
+from dbschema.tools.server.errors import ServerBusy
+from dbschema.tools.server.lock import exclusive
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 HOLD = """
 import sys, time
 from pathlib import Path
-from dbschema.server.lock import exclusive
+from dbschema.tools.server.lock import exclusive
 with exclusive(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)

@@ -6,8 +6,8 @@ import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dbschema.server import ports
-from dbschema.server.ports import FIRST_PORT, LAST_PORT, choose_port, is_free
+from dbschema.tools.server import ports
+from dbschema.tools.server.ports import FIRST_PORT, LAST_PORT, choose_port, is_free
 
 if TYPE_CHECKING:
     import pytest

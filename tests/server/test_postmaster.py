@@ -14,14 +14,14 @@ import psycopg
 import pytest
 
 from dbschema.errors import ServerError
-from dbschema.server import postmaster
-from dbschema.server.account import default_account
+from dbschema.tools.server import postmaster
+from dbschema.tools.server.account import default_account
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from dbschema.server import Address, PrivateServer
+    from dbschema.tools.server import Address, PrivateServer
 
     Ask = Callable[[Address, str], object]
 

@@ -14,20 +14,20 @@ import psycopg
 import pytest
 
 from dbschema.errors import BadSetting, ServerError
-from dbschema.server import PrivateServer, postmaster
-from dbschema.server.account import default_account
-from dbschema.server.errors import BadHome, NoConnection, NotOurs, NotRunning, OtherMajor, StartFailed
+from dbschema.tools.server import PrivateServer, postmaster
+from dbschema.tools.server.account import default_account
+from dbschema.tools.server.errors import BadHome, NoConnection, NotOurs, NotRunning, OtherMajor, StartFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from dbschema.server import Address
+    from dbschema.tools.server import Address
 
     Ask = Callable[[Address, str], object]
     MakeServer = Callable[..., PrivateServer]
 
-START = "import sys; from pathlib import Path; from dbschema.server import PrivateServer; print(PrivateServer(Path(sys.argv[1]), options={'fsync': 'off'}).start().port)"
+START = "import sys; from pathlib import Path; from dbschema.tools.server import PrivateServer; print(PrivateServer(Path(sys.argv[1]), options={'fsync': 'off'}).start().port)"
 
 
 def test_a_first_start_makes_a_database_that_any_client_reaches(make_server: MakeServer, ask: Ask) -> None:
@@ -559,7 +559,7 @@ class TestPort:
     ) -> None:
         first = stopped.start().port
         stopped.stop()
-        monkeypatch.setattr("dbschema.server.ports.is_free", lambda port: True)
+        monkeypatch.setattr("dbschema.tools.server.ports.is_free", lambda port: True)
 
         with socket.create_server(("127.0.0.1", first)):
             second = stopped.start()

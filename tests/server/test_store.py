@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dbschema.server import store as stores
-from dbschema.server.account import Account, default_account
-from dbschema.server.errors import BadHome
-from dbschema.server.store import MARKER, Store, find_store, make_store
+from dbschema.tools.server import store as stores
+from dbschema.tools.server.account import Account, default_account
+from dbschema.tools.server.errors import BadHome
+from dbschema.tools.server.store import MARKER, Store, find_store, make_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from dbschema.server import Address, PrivateServer
+    from dbschema.tools.server import Address, PrivateServer
 
     Ask = Callable[[Address, str], object]
     MakeServer = Callable[..., PrivateServer]

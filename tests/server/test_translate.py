@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from dbschema.errors import ServerError
-from dbschema.server.errors import BadHome
-from dbschema.server.translate import cause_in, last_complaint, os_errors
+from dbschema.tools.server.errors import BadHome
+from dbschema.tools.server.translate import cause_in, last_complaint, os_errors
 
 HOME = Path("/srv/project/.dbschema")
 

@@ -23,13 +23,7 @@ from sqlalchemy.exc import ProgrammingError
 from tests.sessions.actor import TENANTS, Actor, Script, Step, script, step
 
 from dbschema.models import Tenant
-from dbschema.sessions import (
-    acting,
-    async_tenant_session,
-    create_async_engine,
-    create_engine,
-    tenant_session,
-)
+from dbschema.sessions import acting, async_tenant_session, create_async_engine, create_engine, tenant_session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -36,9 +36,9 @@ from sqlalchemy.orm import (
     with_loader_criteria,
 )
 
-from dbschema.mixins import TenantScoped
 from dbschema.models import ImageEvidence, Incident, Tenant, User
 from dbschema.naming import NAMING_CONVENTION
+from dbschema.orm.mixins import TenantScoped
 from dbschema.sessions import TenantSession, create_engine, tenant_session
 
 if TYPE_CHECKING:

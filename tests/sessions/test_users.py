@@ -11,9 +11,9 @@ from sqlalchemy import MetaData, NullPool, create_engine, event, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase, Mapped
 
-from dbschema.mixins import Audited, TenantScoped
 from dbschema.models import AuditLog
 from dbschema.naming import NAMING_CONVENTION
+from dbschema.orm.mixins import Audited, TenantScoped
 from dbschema.sessions import (
     async_operator_session,
     async_tenant_session,

@@ -11,9 +11,9 @@ import psycopg
 import pytest
 from sqlalchemy import make_url
 
-from dbschema.server import PrivateServer
 from dbschema.testing import place
 from dbschema.testing.databases import Databases
+from dbschema.tools.server import PrivateServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

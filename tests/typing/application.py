@@ -23,9 +23,7 @@ from dbschema import (
     operator_session,
     tenant_session,
 )
-from dbschema.base import Base
 from dbschema.ddl import Function, Trigger, declare
-from dbschema.mixins import TenantScoped, Timestamped, foreign_key
 from dbschema.models import (
     AgentDefinition,
     AuditLog,
@@ -41,6 +39,8 @@ from dbschema.models import (
     User,
     UserRole,
 )
+from dbschema.orm.base import Base
+from dbschema.orm.mixins import TenantScoped, Timestamped, foreign_key
 from dbschema.queries import TimeCursor, audit, conversations, documents, entity_of, incidents
 from dbschema.testing import Factory
 

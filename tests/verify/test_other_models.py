@@ -28,11 +28,11 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from dbschema import verify
 from dbschema.catalog import snapshot as snapshots
 from dbschema.ddl import Extension, declare
-from dbschema.geography import GeoPoint, geography_point
-from dbschema.mixins import AppendOnly, TenantScoped, Timestamped, Versioned, foreign_key
 from dbschema.models import metadata as models
 from dbschema.naming import NAMING_CONVENTION
-from dbschema.types import checked, checked_text, json_array, pattern
+from dbschema.orm.geography import GeoPoint, geography_point
+from dbschema.orm.mixins import AppendOnly, TenantScoped, Timestamped, Versioned, foreign_key
+from dbschema.orm.types import checked, checked_text, json_array, pattern
 from dbschema.verify.behaviour.checks import NO_EXAMPLE, check_constraints, example
 
 if TYPE_CHECKING:

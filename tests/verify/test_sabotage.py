@@ -12,8 +12,8 @@ import pytest
 from sqlalchemy import Connection, text
 
 from dbschema import verify
-from dbschema.application import load_snapshot
 from dbschema.models import metadata
+from dbschema.tools.application import load_snapshot
 from dbschema.verify import deployment, roles, structure
 from dbschema.verify.recording import Recorder
 from dbschema.verify.report import GROUPS, STRUCTURE

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from dbschema import Base, TenantScoped, Timestamped, Versioned, checked_text, foreign_key
 from dbschema.models import Order
-from dbschema.relations import belongs_to, owns
+from dbschema.orm.relations import belongs_to, owns
 
 metadata = Base.metadata
 

@@ -15,7 +15,7 @@ from dbschema.autogenerate import order
 from dbschema.autogenerate.rebuilt import rebuilt
 from dbschema.autogenerate.scope import Scope
 from dbschema.catalog import fingerprint, roles, shadow
-from dbschema.ddl.objects import Extension
+from dbschema.ddl.extensions import Extension
 from dbschema.ddl.registry import declare, declared
 
 if TYPE_CHECKING:
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
     from dbschema.autogenerate.operations import ObjectOp
     from dbschema.catalog import Attributes, Catalog, Value
-    from dbschema.ddl.objects import DatabaseObject, Identity
+    from dbschema.ddl.base import DatabaseObject
+    from dbschema.identity import Identity
 
 log = logging.getLogger(__name__)
 

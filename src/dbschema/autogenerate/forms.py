@@ -13,7 +13,7 @@ from alembic.operations import ops
 from sqlalchemy.dialects import postgresql
 
 from dbschema.autogenerate.statements import StatementsOp
-from dbschema.ddl.objects import qualified, quote
+from dbschema.ddl.base import qualified, quote
 
 if TYPE_CHECKING:
     from sqlalchemy import Constraint

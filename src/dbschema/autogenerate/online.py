@@ -35,7 +35,7 @@ from dbschema.autogenerate.forms import (
     unique_by_index,
 )
 from dbschema.autogenerate.statements import AutocommitOp, IfMissingOp, StatementsOp
-from dbschema.ddl.objects import qualified, quote
+from dbschema.ddl.base import qualified, quote
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator

@@ -13,12 +13,13 @@ from alembic.operations.ops import MigrateOperation
 from sqlalchemy import text
 
 from dbschema.autogenerate.text import escaped, without_tabs
-from dbschema.ddl.objects import Phase
+from dbschema.ddl.base import Phase
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from dbschema.ddl.objects import DatabaseObject, Identity
+    from dbschema.ddl.base import DatabaseObject
+    from dbschema.identity import Identity
 
 
 class ObjectOp(MigrateOperation):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from alembic.operations import ops
 
 from dbschema.autogenerate.operations import ObjectOp
-from dbschema.ddl.objects import Phase
+from dbschema.ddl.base import Phase
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,21 +10,13 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from dbschema.ddl.objects import (
-    DatabaseObject,
-    Extension,
-    Identity,
-    Phase,
-    Policy,
-    Role,
-    RowSecurity,
-    dollar_quoted,
-    qualified,
-    quote,
-)
-from dbschema.ddl.objects.ownership import give, take
+from dbschema.ddl.base import DatabaseObject, Phase, dollar_quoted, qualified, quote
+from dbschema.ddl.extensions import Extension
+from dbschema.ddl.ownership import give, take
+from dbschema.ddl.roles import Role
+from dbschema.ddl.row_security import Policy, RowSecurity
 from dbschema.errors import CatalogError
-from dbschema.identity import sql_string
+from dbschema.identity import Identity, sql_string
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

@@ -14,7 +14,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from dbschema.autogenerate.statements import NoteOp
-from dbschema.ddl.objects import qualified, quote
+from dbschema.ddl.base import qualified, quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from alembic.autogenerate.api import AutogenContext
 
     from dbschema.catalog import Catalog
-    from dbschema.ddl.objects import Identity
+    from dbschema.identity import Identity
 
 TableKey: TypeAlias = tuple[str | None, str]
 

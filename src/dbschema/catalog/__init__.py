@@ -81,7 +81,8 @@ def wanted(
 def spoken_of(metadata: MetaData) -> dict[str, Any]:
     """What to read of a database, to compare it with `metadata`: the arguments of `fingerprint.read_at`."""
     from dbschema.catalog import declarations  # noqa: PLC0415  as above
-    from dbschema.ddl.objects import Extension, Role  # noqa: PLC0415  as above
+    from dbschema.ddl.extensions import Extension  # noqa: PLC0415  as above
+    from dbschema.ddl.roles import Role  # noqa: PLC0415  as above
 
     return {
         "schemas": {**{name: name for name in declarations.schemas(metadata)}, None: None},

@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from dbschema.catalog.asking import ask
 from dbschema.catalog.moving import moved
-from dbschema.ddl.objects import Extension, Function, Identity, Role, quote
+from dbschema.ddl.base import quote
+from dbschema.ddl.extensions import Extension
+from dbschema.ddl.functions import Function
 from dbschema.ddl.registry import declared
-from dbschema.identity import sql_string
+from dbschema.ddl.roles import Role
+from dbschema.identity import Identity, sql_string
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -18,7 +21,7 @@ if TYPE_CHECKING:
     from dbschema.catalog.fingerprint import Answers
     from dbschema.catalog.model import Attributes, Value
     from dbschema.catalog.place import Place
-    from dbschema.ddl.objects import DatabaseObject
+    from dbschema.ddl.base import DatabaseObject
 
 OWNED = """
 SELECT p.proname || '(' || oidvectortypes(p.proargtypes) || ')', r.oid

@@ -9,8 +9,8 @@ from dbschema.catalog.asking import ask, ask_all
 from dbschema.catalog.model import Catalog
 from dbschema.catalog.parents import parents_of
 from dbschema.catalog.place import VERSION_TABLE, locate, oids, settle
-from dbschema.catalog.readers import POSITIONS, PRESENT, QUERIES, RARE
-from dbschema.catalog.readers.parts import MEMBERS
+from dbschema.catalog.queries import POSITIONS, PRESENT, QUERIES, RARE
+from dbschema.catalog.queries.parts import MEMBERS
 from dbschema.catalog.transaction import entered
 from dbschema.identity import Identity, sql_string
 

@@ -6,12 +6,15 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from dbschema.ddl.objects import Function, Grant, Policy, Trigger
+from dbschema.ddl.functions import Function
+from dbschema.ddl.grants import Grant
+from dbschema.ddl.row_security import Policy
+from dbschema.ddl.triggers import Trigger
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from dbschema.ddl.objects import DatabaseObject
+    from dbschema.ddl.base import DatabaseObject
 
 
 def moved(item: DatabaseObject, schemas: Mapping[str | None, str]) -> DatabaseObject:

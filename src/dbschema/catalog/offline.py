@@ -10,7 +10,7 @@ from sqlalchemy.schema import CreateIndex
 
 from dbschema._sqlalchemy import MetadataConnection, PGDDLCompiler, offline_dialect
 from dbschema.catalog.moving import moved
-from dbschema.ddl.objects import Phase
+from dbschema.ddl.base import Phase
 from dbschema.ddl.registry import declared
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Dialect, MetaData
 
     from dbschema.catalog.plain import Plain
-    from dbschema.ddl.objects import DatabaseObject
+    from dbschema.ddl.base import DatabaseObject
 
 COMPILING = RLock()
 """GeoAlchemy2 takes indexes off a table while `create_all()` is at it: a second thread would miss them."""

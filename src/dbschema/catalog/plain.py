@@ -20,7 +20,9 @@ from sqlalchemy.schema import (
     SetTableComment,
 )
 
-from dbschema.ddl.objects import Grant, Identity, RowSecurity
+from dbschema.ddl.grants import Grant
+from dbschema.ddl.row_security import RowSecurity
+from dbschema.identity import Identity
 from dbschema.naming import MAX_NAME_BYTES
 
 if TYPE_CHECKING:
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Constraint, Table
 
     from dbschema.catalog.model import Attributes, Value
-    from dbschema.ddl.objects import DatabaseObject
+    from dbschema.ddl.base import DatabaseObject
 
 PRIVILEGES = frozenset(
     {"SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER", "MAINTAIN"}

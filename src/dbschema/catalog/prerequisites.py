@@ -9,13 +9,15 @@ from psycopg import errors as server_errors
 from dbschema.catalog.asking import ask, reason
 from dbschema.catalog.errors import may_not_create_schema, missing_extension, missing_role, read_only
 from dbschema.catalog.place import locate
-from dbschema.ddl.objects import Extension, Role, quote
+from dbschema.ddl.base import quote
+from dbschema.ddl.extensions import Extension
+from dbschema.ddl.roles import Role
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from dbschema.catalog.place import Place
-    from dbschema.ddl.objects import DatabaseObject
+    from dbschema.ddl.base import DatabaseObject
 
 RIGHTS = """
 SELECT has_database_privilege(current_database(), 'CREATE'), current_setting('transaction_read_only')::bool,

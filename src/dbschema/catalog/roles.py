@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from dbschema.catalog.asking import ask
 from dbschema.catalog.transaction import entered
-from dbschema.ddl.objects import Grant, Role
+from dbschema.ddl.grants import Grant
 from dbschema.ddl.registry import declared
+from dbschema.ddl.roles import Role
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

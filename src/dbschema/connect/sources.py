@@ -10,12 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from dbschema.connect.address import Address, parse
-from dbschema.connect.errors import (
-    NoAddress,
-    data_api_unsupported,
-    missing_part,
-    no_address_in_lambda,
-)
+from dbschema.connect.errors import NoAddress, data_api_unsupported, missing_part, no_address_in_lambda
 from dbschema.connect.settings import ENVIRONMENT, FLAG, PRIVATE, Settings
 from dbschema.connect.tls import secured
 from dbschema.environment import Variable

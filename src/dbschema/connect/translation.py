@@ -201,7 +201,7 @@ def _meaning(state: str | None, text: str) -> Meaning:
 
 def _grant(reason: str, settings: Settings | DataApi) -> str | None:
     """The statement that an administrator runs, where the server's sentence tells which privilege is missing."""
-    from dbschema.ddl.objects import quote  # noqa: PLC0415  imports SQLAlchemy, for an error only
+    from dbschema.ddl.base import quote  # noqa: PLC0415  imports SQLAlchemy, for an error only
 
     user = "CURRENT_USER" if settings.user is None else quote(settings.user)
     if extension := _MAY_NOT_EXTEND.search(reason):

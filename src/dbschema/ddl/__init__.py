@@ -1,19 +1,14 @@
 """Database objects that SQLAlchemy has no word for: declared once, created, compared and dropped from there."""
 
-from dbschema.ddl.objects import (
-    Argument,
-    DatabaseObject,
-    Extension,
-    Function,
-    Grant,
-    Identity,
-    Phase,
-    Policy,
-    Role,
-    RowSecurity,
-    Trigger,
-)
+from dbschema.ddl.base import DatabaseObject, Phase
+from dbschema.ddl.extensions import Extension
+from dbschema.ddl.functions import Argument, Function
+from dbschema.ddl.grants import Grant
 from dbschema.ddl.registry import declare, declare_for, declared, withdraw
+from dbschema.ddl.roles import Role
+from dbschema.ddl.row_security import Policy, RowSecurity
+from dbschema.ddl.triggers import Trigger
+from dbschema.identity import Identity
 
 __all__ = [
     "Argument",

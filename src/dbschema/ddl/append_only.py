@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dbschema.ddl.objects import Function, Trigger, qualified, quote
+from dbschema.ddl.base import qualified, quote
+from dbschema.ddl.functions import Function
 from dbschema.ddl.registry import declare_for
+from dbschema.ddl.triggers import Trigger
 
 if TYPE_CHECKING:
     from sqlalchemy import Table

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dbschema.ddl.objects import Function, Trigger
+from dbschema.ddl.functions import Function
 from dbschema.ddl.registry import declare_for
+from dbschema.ddl.triggers import Trigger
 from dbschema.errors import DeclarationError
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from sqlalchemy import DDL, event
 from sqlalchemy import inspect as sa_inspect
 
 from dbschema._sqlalchemy import is_part_of_metadata
-from dbschema.ddl.objects import DatabaseObject, Phase
+from dbschema.ddl.base import DatabaseObject, Phase
 from dbschema.errors import DeclarationError
 from dbschema.naming import check_names
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, MetaData, Table
     from sqlalchemy.schema import ExecutableDDLElement
 
-    from dbschema.ddl.objects import Identity
+    from dbschema.identity import Identity
 
 INFO_KEY = "dbschema.objects"
 

@@ -12,8 +12,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dbschema.ddl.objects import Argument, Function, Grant, Policy, Role
+from dbschema.ddl.functions import Argument, Function
+from dbschema.ddl.grants import Grant
 from dbschema.ddl.registry import declare_for
+from dbschema.ddl.roles import Role
+from dbschema.ddl.row_security import Policy
 from dbschema.ddl.tenancy import APP_ROLE, TENANT_SETTING
 from dbschema.identity import sql_string
 

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dbschema.ddl.objects import Grant, Policy, Role, RowSecurity, quote
+from dbschema.ddl.base import quote
+from dbschema.ddl.grants import Grant
 from dbschema.ddl.registry import declare_for
+from dbschema.ddl.roles import Role
+from dbschema.ddl.row_security import Policy, RowSecurity
 from dbschema.errors import DeclarationError
 from dbschema.identity import sql_string
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from dbschema.ddl.objects import Function, Trigger
+from dbschema.ddl.functions import Function
 from dbschema.ddl.registry import declare_for
+from dbschema.ddl.triggers import Trigger
 
 if TYPE_CHECKING:
     from sqlalchemy import Table

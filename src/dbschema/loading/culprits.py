@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from dbschema.ddl.objects.base import quote
+from dbschema.ddl.base import quote
 from dbschema.ddl.registry import executable
 from dbschema.loading.errors import BadRows, Problem, may_not_write
 from dbschema.loading.staging import of_data, reason_of

@@ -15,10 +15,10 @@ from sqlalchemy import types as sa
 from sqlalchemy.dialects import postgresql as pg
 
 from dbschema._sqlalchemy import json_serializer
-from dbschema.geography import GeographyPoint
 from dbschema.loading import documents, values
 from dbschema.loading.values import Refused
-from dbschema.types import CheckedText, JsonShape, LowerText, Pattern
+from dbschema.orm.geography import GeographyPoint
+from dbschema.orm.types import CheckedText, JsonShape, LowerText, Pattern
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

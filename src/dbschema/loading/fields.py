@@ -14,7 +14,7 @@ from sqlalchemy.orm import Mapper
 
 from dbschema.loading.encoders import Encoder, Wire, encoder_for
 from dbschema.loading.errors import not_migrated, unsupported_model
-from dbschema.types import uuid7
+from dbschema.orm.types import uuid7
 
 if TYPE_CHECKING:
     from uuid import UUID

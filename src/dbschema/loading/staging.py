@@ -13,7 +13,7 @@ from psycopg.errors import InsufficientPrivilege
 from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError, ProgrammingError
 
-from dbschema.ddl.objects.base import quote
+from dbschema.ddl.base import quote
 from dbschema.ddl.registry import executable
 from dbschema.loading.errors import BadRows, Problem, WrongCall, no_temporary_tables, unsupported_driver
 from dbschema.loading.sending import OfStatement, copying, overlapping

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from dbschema.ddl.objects.base import quote
+from dbschema.ddl.base import quote
 from dbschema.ddl.tenancy import TENANT_SETTING
 from dbschema.loading.errors import bad_tenant_setting, not_migrated
 

@@ -18,7 +18,7 @@ from uuid import UUID
 
 from sqlalchemy import ClauseElement
 
-from dbschema.geography import WGS84, GeoPoint, as_point
+from dbschema.orm.geography import WGS84, GeoPoint, as_point
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -269,7 +269,7 @@ def _address(address: Any, length: int, *, is_network: bool) -> bytes:
 
 
 def place(value: Any) -> bytes:
-    """A place in EWKB; see `dbschema.geography.as_point`."""
+    """A place in EWKB; see `dbschema.orm.geography.as_point`."""
     if type(value) is tuple or type(value) is GeoPoint:
         try:
             longitude, latitude = value

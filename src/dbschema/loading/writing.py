@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from sqlalchemy import UniqueConstraint, literal_column
 from sqlalchemy.dialects import postgresql
 
-from dbschema.ddl.objects.base import quote
+from dbschema.ddl.base import quote
 from dbschema.identity import sql_string
 from dbschema.loading.errors import WrongCall, no_such_key, unknown_columns
 from dbschema.loading.fields import TENANT

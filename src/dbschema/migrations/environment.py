@@ -276,6 +276,6 @@ def _database(context: Context) -> connect.Settings:
 
 def _private_server() -> str:
     """Start the private server, for whoever gave no address."""
-    from dbschema.server import PrivateServer  # noqa: PLC0415  costs time, and few need it
+    from dbschema.tools.server import PrivateServer  # noqa: PLC0415  costs time, and few need it
 
     return PrivateServer().start().url(driver="psycopg")

@@ -43,7 +43,7 @@ _OPERATIONS: Final = frozenset(
 _FUNCTIONS: Final = frozenset({"desc", "asc", "false", "func", "literal_column", "null", "text", "true"})
 """Of SQLAlchemy's, beside its types and schema items."""
 
-_MODULES: Final = ("sqlalchemy", "geoalchemy2", "dbschema.types", "dbschema.geography")
+_MODULES: Final = ("sqlalchemy", "geoalchemy2", "dbschema.orm.types", "dbschema.orm.geography")
 _BUILTINS: Final = frozenset(
     {"dict", "enumerate", "int", "len", "list", "range", "reversed", "sorted", "str", "tuple", "zip"}
 )

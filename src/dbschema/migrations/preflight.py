@@ -139,7 +139,7 @@ def judge_rights(place: str, facts: Sequence[Any]) -> None:
         raise not_writable(place, recovery=recovery)
     if schema == DEFAULT_SCHEMA and may_create:
         return
-    from dbschema.ddl.objects import quote  # noqa: PLC0415  imports SQLAlchemy, for an error only
+    from dbschema.ddl.base import quote  # noqa: PLC0415  imports SQLAlchemy, for an error only
 
     if schema is None:
         statement = f"ALTER ROLE {quote(role)} SET search_path = public"

@@ -137,7 +137,7 @@ def upgrade(
         tolerate_newer: a database whose revision the scripts do not hold is left as it is, without an error.
         compare: called after a run that has come to the head by at least one step; its findings are `Run.differences`.
             `dbschema.catalog.check` with the models is one; an upgrade itself never needs the models.
-        known: asked before it; True: nothing would be found. `dbschema.application.is_known_to_hold` is one.
+        known: asked before it; True: nothing would be found. `dbschema.tools.application.is_known_to_hold` is one.
 
     Raises:
         UnknownRevision, WrongTarget: before a connection is made.

@@ -1,9 +1,7 @@
 """The 21 tables, one module a domain. `Base.metadata` is complete once this package is imported."""
 
-from dbschema.base import Base
-from dbschema.ddl.objects import Extension
+from dbschema.ddl.extensions import Extension
 from dbschema.ddl.registry import declare
-from dbschema.geography import GeoPoint
 from dbschema.models.activity import (
     Project,
     ProjectStatus,
@@ -26,6 +24,8 @@ from dbschema.models.governance import AuditLog, GovernanceRule, RoleMetricVisib
 from dbschema.models.identity import Team, Tenant, TenantStatus, User, UserRole
 from dbschema.models.incidents import ImageEvidence, Incident, IncidentStatus
 from dbschema.models.onboarding import EventSource, OnboardingEvent, OnboardingSession, OnboardingStatus
+from dbschema.orm.base import Base
+from dbschema.orm.geography import GeoPoint
 
 metadata = Base.metadata
 

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 from sqlalchemy.orm import MappedColumn, mapped_column
 
-from dbschema.types import SAMPLE, LowerText
+from dbschema.orm.types import SAMPLE, LowerText
 
 
 def email(*, comment: str) -> MappedColumn[Any]:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.orm import Mapped, declared_attr, relationship
 
-from dbschema.mixins import TenantScoped
+from dbschema.orm.mixins import TenantScoped
 
 if TYPE_CHECKING:
     from dbschema.models.identity import Tenant

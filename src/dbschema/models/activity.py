@@ -8,12 +8,12 @@ from uuid import UUID
 from sqlalchemy import Index, UniqueConstraint, desc, func
 from sqlalchemy.orm import Mapped, mapped_column
 
-from dbschema.base import Base
-from dbschema.mixins import Created, Timestamped, foreign_key
 from dbschema.models._tenant import OfTenant
 from dbschema.models.identity import User
-from dbschema.relations import belongs_to
-from dbschema.types import Money, checked_text, currency, json_object, pattern
+from dbschema.orm.base import Base
+from dbschema.orm.mixins import Created, Timestamped, foreign_key
+from dbschema.orm.relations import belongs_to
+from dbschema.orm.types import Money, checked_text, currency, json_object, pattern
 
 
 class TransactionType(StrEnum):

@@ -7,12 +7,12 @@ from uuid import UUID
 from sqlalchemy import Index, UniqueConstraint, desc, false, text, true
 from sqlalchemy.orm import Mapped, mapped_column
 
-from dbschema.base import Base
-from dbschema.mixins import Timestamped, Versioned, foreign_key
 from dbschema.models._tenant import OfTenant
 from dbschema.models.identity import User
-from dbschema.relations import belongs_to
-from dbschema.types import checked, checked_text, json_array, json_object
+from dbschema.orm.base import Base
+from dbschema.orm.mixins import Timestamped, Versioned, foreign_key
+from dbschema.orm.relations import belongs_to
+from dbschema.orm.types import checked, checked_text, json_array, json_object
 
 
 class AgentClass(StrEnum):

@@ -7,12 +7,12 @@ from uuid import UUID
 from sqlalchemy import BigInteger, Index, UniqueConstraint, desc, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from dbschema.base import Base
-from dbschema.mixins import Timestamped, foreign_key
 from dbschema.models._email import email
 from dbschema.models._tenant import OfTenant
-from dbschema.relations import belongs_to, owns
-from dbschema.types import Money, checked, checked_text, currency
+from dbschema.orm.base import Base
+from dbschema.orm.mixins import Timestamped, foreign_key
+from dbschema.orm.relations import belongs_to, owns
+from dbschema.orm.types import Money, checked, checked_text, currency
 
 
 class OrderStatus(StrEnum):

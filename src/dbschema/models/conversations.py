@@ -7,15 +7,15 @@ from uuid import UUID
 from sqlalchemy import Index, desc, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from dbschema.base import Base
 from dbschema.ddl.registry import declare_for
 from dbschema.ddl.search import searchable
-from dbschema.mixins import Created, Timestamped, foreign_key
 from dbschema.models._tenant import OfTenant
 from dbschema.models.document_searches import DOCUMENT_WORDS, DOCUMENTS_BY_WORDS
 from dbschema.models.identity import User
-from dbschema.relations import belongs_to, owns
-from dbschema.types import checked_text, json_object
+from dbschema.orm.base import Base
+from dbschema.orm.mixins import Created, Timestamped, foreign_key
+from dbschema.orm.relations import belongs_to, owns
+from dbschema.orm.types import checked_text, json_object
 
 
 class MessageRole(StrEnum):

@@ -8,12 +8,12 @@ from sqlalchemy import Index, UniqueConstraint, desc, true
 from sqlalchemy.dialects.postgresql import INET
 from sqlalchemy.orm import Mapped, mapped_column
 
-from dbschema.base import Base
-from dbschema.mixins import AppendOnly, Created, Timestamped, foreign_key
 from dbschema.models._tenant import OfTenant
 from dbschema.models.identity import User, UserRole
-from dbschema.relations import belongs_to
-from dbschema.types import checked_text, json_object
+from dbschema.orm.base import Base
+from dbschema.orm.mixins import AppendOnly, Created, Timestamped, foreign_key
+from dbschema.orm.relations import belongs_to
+from dbschema.orm.types import checked_text, json_object
 
 
 class RoleMetricVisibility(OfTenant, Timestamped, Base):

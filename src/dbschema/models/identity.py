@@ -7,12 +7,12 @@ from uuid import UUID
 from sqlalchemy import Index, UniqueConstraint, true
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from dbschema.base import Base
-from dbschema.mixins import TenantRoot, Timestamped, foreign_key
 from dbschema.models._email import email
 from dbschema.models._tenant import OfTenant
-from dbschema.relations import belongs_to
-from dbschema.types import checked_text, json_array, pattern
+from dbschema.orm.base import Base
+from dbschema.orm.mixins import TenantRoot, Timestamped, foreign_key
+from dbschema.orm.relations import belongs_to
+from dbschema.orm.types import checked_text, json_array, pattern
 
 
 class TenantStatus(StrEnum):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dbschema.ddl.objects import Argument
+from dbschema.ddl.functions import Argument
 from dbschema.ddl.search import search_function
 
 TABLE = "incidents"

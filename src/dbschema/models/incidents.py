@@ -8,16 +8,16 @@ from uuid import UUID
 from sqlalchemy import BigInteger, Computed, ForeignKeyConstraint, Index, SmallInteger, desc
 from sqlalchemy.orm import Mapped, mapped_column
 
-from dbschema.base import Base
 from dbschema.ddl.registry import declare_for
 from dbschema.ddl.search import searchable
-from dbschema.geography import GeoPoint, geography_point
-from dbschema.mixins import Created, Timestamped, foreign_key
 from dbschema.models._tenant import OfTenant
 from dbschema.models.identity import User
 from dbschema.models.incident_searches import INCIDENT_SEARCHES
-from dbschema.relations import belongs_to, owns
-from dbschema.types import checked, checked_text, json_object
+from dbschema.orm.base import Base
+from dbschema.orm.geography import GeoPoint, geography_point
+from dbschema.orm.mixins import Created, Timestamped, foreign_key
+from dbschema.orm.relations import belongs_to, owns
+from dbschema.orm.types import checked, checked_text, json_object
 
 
 class IncidentStatus(StrEnum):

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from math import inf
 from typing import Any
 
-from dbschema.geography import GeoPoint, as_point
 from dbschema.models.incident_searches import MOST_CORNERS
+from dbschema.orm.geography import GeoPoint, as_point
 from dbschema.queries.errors import BadSearch
 
 FARTHEST = 20_037_508.0
@@ -17,7 +17,7 @@ _SHAPES = "Give GeoJSON of type Polygon or MultiPolygon, or a geometry that has 
 
 
 def place_of(value: object) -> GeoPoint:
-    """`value` as a place, in any shape that `dbschema.geography.as_point` reads.
+    """`value` as a place, in any shape that `dbschema.orm.geography.as_point` reads.
 
     Raises:
         BadSearch: it is none.

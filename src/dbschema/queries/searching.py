@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import aliased
 from sqlalchemy.types import UserDefinedType
 
-from dbschema.ddl.objects import quote
+from dbschema.ddl.base import quote
 
 if TYPE_CHECKING:
     from sqlalchemy import Select

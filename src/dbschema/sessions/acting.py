@@ -16,7 +16,7 @@ from sqlalchemy import Connection, event
 from sqlalchemy.orm import Session, SessionTransaction
 
 from dbschema.ddl.audit import ADDRESS_SETTING, USER_SETTING
-from dbschema.ddl.objects import quote
+from dbschema.ddl.base import quote
 from dbschema.ddl.tenancy import TENANT_SETTING
 from dbschema.identity import sql_string
 from dbschema.sessions.errors import RoleNotTaken, no_transaction

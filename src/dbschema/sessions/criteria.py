@@ -43,7 +43,7 @@ from dbschema._sqlalchemy import (
     resolve_lambda,
     values_of,
 )
-from dbschema.mixins import TenantScoped
+from dbschema.orm.mixins import TenantScoped
 from dbschema.sessions import control, models, rows
 from dbschema.sessions.objects import attribute
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import event, inspect
 
 from dbschema._sqlalchemy import criteria_key
-from dbschema.mixins import TenantRoot, TenantScoped
+from dbschema.orm.mixins import TenantRoot, TenantScoped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import inspect
 from sqlalchemy.orm.attributes import instance_state
 
-from dbschema.mixins import TenantRoot, TenantScoped
+from dbschema.orm.mixins import TenantRoot, TenantScoped
 from dbschema.sessions.errors import ForeignTenant, tenant_changed
 
 if TYPE_CHECKING:

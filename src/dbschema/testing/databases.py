@@ -99,7 +99,7 @@ class Databases:
     def remove(self) -> None:
         """Remove all that the run has made; called once, by the process that began it."""
         if self.url is None:
-            from dbschema.server import PrivateServer  # noqa: PLC0415  costs time, and most runs need no database
+            from dbschema.tools.server import PrivateServer  # noqa: PLC0415  costs time, and most runs need no database
 
             PrivateServer(self.folder / "server").destroy()
         else:
@@ -124,7 +124,7 @@ class Databases:
     def _settings(self) -> connect.Settings:
         if self.url is not None:
             return connect.resolve(self.url, source=_SOURCE)
-        from dbschema.server import PrivateServer  # noqa: PLC0415  as above
+        from dbschema.tools.server import PrivateServer  # noqa: PLC0415  as above
 
         address = PrivateServer(self.folder / "server", options=_FAST).start()
         return connect.resolve(address.url(), source="the private server of the tests")

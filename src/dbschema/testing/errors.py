@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dbschema.ddl.objects import quote
+from dbschema.ddl.base import quote
 from dbschema.errors import DbSchemaError
 
 

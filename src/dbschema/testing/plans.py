@@ -10,7 +10,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
 
 from dbschema._sqlalchemy import has_order_by
-from dbschema.ddl.objects import quote
+from dbschema.ddl.base import quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

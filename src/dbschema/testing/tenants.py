@@ -8,6 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import NullPool
 
+from dbschema.orm.types import uuid7
 from dbschema.sessions import (
     AsyncTenantSession,
     TenantSession,
@@ -15,7 +16,6 @@ from dbschema.sessions import (
     create_async_engine,
     tenant_session,
 )
-from dbschema.types import uuid7
 from dbschema.verify.behaviour.specimens import token
 
 if TYPE_CHECKING:

@@ -23,8 +23,8 @@ from sqlalchemy import (
     Uuid,
 )
 
-from dbschema.geography import GeographyPoint, GeoPoint
-from dbschema.types import CheckedText, JsonShape
+from dbschema.orm.geography import GeographyPoint, GeoPoint
+from dbschema.orm.types import CheckedText, JsonShape
 from dbschema.verify.behaviour.specimens import value_for
 
 if TYPE_CHECKING:

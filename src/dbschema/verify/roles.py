@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dbschema.ddl import Function, Role, declared
-from dbschema.ddl.objects import qualified, quote
+from dbschema.ddl.base import qualified, quote
 from dbschema.verify.errors import Unmet
 from dbschema.verify.recording import execute
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from dbschema.application import load_models, load_snapshot
+from dbschema.tools.application import load_models, load_snapshot
 from dbschema.verify import behaviour, deployment, roles, structure
 from dbschema.verify.errors import no_transaction
 from dbschema.verify.recording import Recorder, execute
@@ -45,7 +45,7 @@ def run(
         connection: to the database; its role need not be a superuser. Behaviour is checked as the application's role
             where the session may take it on, else as the session's own role if that is bound by row security.
         metadata: the models that the database should hold; None: those of this package, with their snapshot.
-        snapshot: of `metadata`, for a role without CREATE; see `dbschema.application.load_snapshot`.
+        snapshot: of `metadata`, for a role without CREATE; see `dbschema.tools.application.load_snapshot`.
         on_check: called with each check as soon as it is made.
 
     Raises:

@@ -674,9 +674,9 @@ class _Context:
 @pytest.fixture
 def log_kept(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The log of this process stays as it is, also where the function sets it up."""
-    from dbschema.deploy.telemetry import Telemetry  # noqa: PLC0415  as below
+    from dbschema.tools.deploy.telemetry import Telemetry  # noqa: PLC0415  as below
 
-    monkeypatch.setattr("dbschema.deploy.handler._TELEMETRY", Telemetry())
+    monkeypatch.setattr("dbschema.tools.deploy.handler._TELEMETRY", Telemetry())
     ours = logging.getLogger("dbschema")
     before = (ours.handlers[:], ours.level, ours.propagate)
     yield
@@ -693,7 +693,7 @@ def test_the_function_of_lambda_upgrades_by_the_api_and_says_what_it_cannot_do(
 ) -> None:
     scripts = compiled_history(one='op.execute("CREATE TABLE a (id int)")')
     monkeypatch.setenv("DBSCHEMA_SCRIPT_LOCATION", str(scripts))
-    from dbschema.deploy.handler import handler  # noqa: PLC0415  it sets up the log of its process
+    from dbschema.tools.deploy.handler import handler  # noqa: PLC0415  it sets up the log of its process
 
     first = handler({}, _Context())
     again = handler({"action": "status"}, _Context())
@@ -713,8 +713,8 @@ def test_the_function_of_lambda_says_so_where_a_revision_needs_more_than_a_call(
     api: connect.DataApi, compiled_history: History, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One that comes first and is stopped would be stopped in each of the calls that follow."""
-    from dbschema.deploy.errors import CallFailed  # noqa: PLC0415  as below
-    from dbschema.deploy.handler import handler  # noqa: PLC0415  it sets up the log of its process
+    from dbschema.tools.deploy.errors import CallFailed  # noqa: PLC0415  as below
+    from dbschema.tools.deploy.handler import handler  # noqa: PLC0415  it sets up the log of its process
 
     scripts = compiled_history(one='op.execute("SELECT pg_sleep(20)")')
     monkeypatch.setenv("DBSCHEMA_SCRIPT_LOCATION", str(scripts))

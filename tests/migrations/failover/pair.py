@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from dbschema.server.account import default_account
-from dbschema.server.binaries import find_binaries
-from dbschema.server.ports import choose_port
 from dbschema.testing import place
+from dbschema.tools.server.account import default_account
+from dbschema.tools.server.binaries import find_binaries
+from dbschema.tools.server.ports import choose_port
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from dbschema.autogenerate.comparison import Comparison
     from dbschema.autogenerate.operations import ObjectOp
     from dbschema.catalog import Attributes
-    from dbschema.ddl.objects import Identity
+    from dbschema.identity import Identity
 
 log: Final = logging.getLogger(__name__)
 

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 from dbschema.autogenerate.operations import AlterObjectOp, CreateObjectOp, DropObjectOp
 from dbschema.autogenerate.rebuilt import Rebuilt, comment_on, signature
-from dbschema.ddl.objects import Function, Identity, quote
-from dbschema.ddl.objects.ownership import give, take
+from dbschema.ddl.base import quote
+from dbschema.ddl.functions import Function
+from dbschema.ddl.ownership import give, take
+from dbschema.identity import Identity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from dbschema.autogenerate.comparison import Comparison
     from dbschema.autogenerate.operations import ObjectOp
     from dbschema.catalog import Attributes
-    from dbschema.ddl.objects import DatabaseObject
+    from dbschema.ddl.base import DatabaseObject
 
 _REFUSED = frozenset({"arguments", "result", "window"})
 """What CREATE OR REPLACE does not change: names and defaults of arguments, the type of the result."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 from dbschema.autogenerate.operations import AlterObjectOp, CreateObjectOp, DropObjectOp
 from dbschema.autogenerate.rebuilt import comment_on, on_table
-from dbschema.ddl.objects import Policy, quote
+from dbschema.ddl.base import quote
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from dbschema.autogenerate.comparison import Comparison
     from dbschema.autogenerate.operations import ObjectOp
     from dbschema.catalog import Attributes
-    from dbschema.ddl.objects import Identity
+    from dbschema.ddl.row_security import Policy
+    from dbschema.identity import Identity
 
 
 def compare(comparison: Comparison) -> Iterator[ObjectOp]:

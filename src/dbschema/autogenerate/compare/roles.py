@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dbschema.autogenerate.operations import AlterObjectOp, CreateObjectOp
-from dbschema.ddl.objects import Role, quote
+from dbschema.ddl.base import quote
+from dbschema.ddl.roles import Role
 from dbschema.identity import sql_string
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from dbschema.autogenerate.operations import AlterObjectOp, CreateObjectOp, DropObjectOp
 from dbschema.autogenerate.rebuilt import row_security
-from dbschema.ddl.objects import qualified
+from dbschema.ddl.base import qualified
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from dbschema.autogenerate.comparison import Comparison
     from dbschema.autogenerate.operations import ObjectOp
     from dbschema.catalog import Attributes
-    from dbschema.ddl.objects import Identity
+    from dbschema.identity import Identity
 
 
 def compare(comparison: Comparison) -> Iterator[ObjectOp]:

@@ -8,8 +8,8 @@ from functools import cached_property
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from dbschema.geography import GeoPoint
 from dbschema.models import UserRole
+from dbschema.orm.geography import GeoPoint
 from dbschema.seeds.identifiers import row_id, tenant_id
 
 if TYPE_CHECKING:

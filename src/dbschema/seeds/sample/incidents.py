@@ -6,8 +6,8 @@ from hashlib import sha256
 from math import cos, radians
 from typing import TYPE_CHECKING, Any
 
-from dbschema.geography import GeoPoint
 from dbschema.models import IncidentStatus, UserRole
+from dbschema.orm.geography import GeoPoint
 from dbschema.seeds.agents import DOMAIN_ID
 from dbschema.seeds.sample.calendar import LAST_DAY, at
 from dbschema.seeds.sample.companies import read_data

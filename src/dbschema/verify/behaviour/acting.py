@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import DBAPIError
 
-from dbschema.ddl.objects import qualified, quote
+from dbschema.ddl.base import qualified, quote
 from dbschema.ddl.tenancy import APP_ROLE
 from dbschema.verify.errors import Unmet
 from dbschema.verify.recording import execute, one_line, savepoint

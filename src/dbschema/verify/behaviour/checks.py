@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from sqlalchemy import CheckConstraint
 
-from dbschema.types import IMPLIED_BY, REJECTS
+from dbschema.orm.types import IMPLIED_BY, REJECTS
 from dbschema.verify.behaviour.specimens import as_text
 from dbschema.verify.errors import Unmet
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Index
 
-from dbschema.ddl.objects import quote
-from dbschema.geography import GeographyPoint
+from dbschema.ddl.base import quote
+from dbschema.orm.geography import GeographyPoint
 from dbschema.verify.behaviour import statements
 from dbschema.verify.errors import Unmet
 from dbschema.verify.recording import execute

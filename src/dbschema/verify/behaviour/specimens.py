@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import CIDR, INET
 
-from dbschema.types import SAMPLE, Checked, Pattern
+from dbschema.orm.types import SAMPLE, Checked, Pattern
 from dbschema.verify.errors import Unmet
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dbschema.ddl.objects import qualified, quote
+from dbschema.ddl.base import qualified, quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Enum, String
 
 from dbschema.ddl import Trigger, declared
-from dbschema.ddl.objects import quote
+from dbschema.ddl.base import quote
 from dbschema.ddl.versions import VERSION_FUNCTION
 from dbschema.verify.behaviour import statements
 from dbschema.verify.behaviour.specimens import value_for

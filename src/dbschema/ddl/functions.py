@@ -1,0 +1,176 @@
+"""A function, its arguments, and who may execute it."""
+
+# ruff: noqa: S608  what is put together here are declarations, their names quoted
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar
+
+from dbschema.ddl.base import DatabaseObject, Phase, commented, dollar_quoted, qualified, quote
+from dbschema.ddl.ownership import give, take
+from dbschema.identity import Identity, sql_string
+from dbschema.naming import check_name
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Self
+
+
+@dataclass(frozen=True)
+class Argument:
+    """An argument of a function: name, type, and default as SQL."""
+
+    name: str
+    type: str
+    default: str | None = None
+
+    def declaration(self) -> str:
+        """Return the argument as SQL."""
+        default = "" if self.default is None else f" DEFAULT {self.default}"
+        return f"{quote(self.name)} {self.type}{default}"
+
+
+@dataclass(frozen=True)
+class Function(DatabaseObject):
+    """A function. Nobody but its owner may execute it, unless `executable_by` or a `Grant` says so.
+
+    Args:
+        name: its name, without schema.
+        returns: the result, as SQL: 'trigger', 'uuid', 'SETOF incidents', 'TABLE (id uuid)'.
+        body: the source, kept byte for byte.
+        arguments: its arguments in order.
+        language: 'plpgsql' or 'sql'.
+        volatility: 'VOLATILE', 'STABLE' or 'IMMUTABLE'.
+        parallel: 'UNSAFE', 'RESTRICTED' or 'SAFE'.
+        strict: gives NULL for a NULL argument without being called.
+        security_definer: runs with the rights of its owner.
+        settings: parameters while it runs, as (name, value as SQL); a SECURITY DEFINER function pins search_path.
+        pinned_to: pins search_path to pg_catalog, the function's own schema and those that these extensions are in,
+            wherever that is; None: as `settings` say.
+        cost, rows: what the planner expects of a call; None: PostgreSQL's own guess.
+        owner: the role that owns it; None: whoever creates it. A `Grant` on it would have to come from that role: name
+            who may execute it in `executable_by`.
+        executable_by: the roles that may execute it.
+        needs_tables: its signature speaks of tables (such as SETOF incidents), so that it is made after them.
+        table: the table that it speaks of, and comes and goes with; none: it stands by itself.
+        schema: None for the default schema.
+        comment: COMMENT ON FUNCTION.
+    """
+
+    kind: ClassVar[str] = "function"
+    phase: ClassVar[Phase] = Phase.FUNCTION
+
+    name: str
+    returns: str
+    body: str
+    arguments: tuple[Argument, ...] = ()
+    language: str = "plpgsql"
+    volatility: str = "VOLATILE"
+    parallel: str = "UNSAFE"
+    strict: bool = False
+    security_definer: bool = False
+    settings: tuple[tuple[str, str], ...] = ()
+    pinned_to: tuple[str, ...] | None = None
+    cost: int | None = None
+    rows: int | None = None
+    owner: str | None = None
+    executable_by: tuple[str, ...] = ()
+    needs_tables: bool = False
+    table: str | None = None
+    schema: str | None = None
+    comment: str | None = None
+
+    def __post_init__(self) -> None:
+        check_name("function", self.name, self.schema or "the default schema")
+
+    @property
+    def signature(self) -> str:
+        """Name and argument types, as DROP and GRANT need them: `search(uuid, text)`, with the schema if there is one."""
+        return (
+            f"{qualified(self.schema, self.name)}({', '.join(argument.type for argument in self.arguments)})"
+        )
+
+    @property
+    def identity(self) -> Identity:
+        """The identity of the function: schema, name and the types of its arguments."""
+        types = ", ".join(argument.type for argument in self.arguments)
+        return Identity(self.kind, self.schema, "", f"{self.name}({types})")
+
+    @property
+    def table_key(self) -> tuple[str | None, str] | None:
+        """Schema and name of the table that the object belongs to."""
+        return None if self.table is None else (self.schema, self.table)
+
+    @property
+    def order(self) -> Phase:
+        """The phase in which the object is created."""
+        return Phase.TABLE_FUNCTION if self.needs_tables or self.table is not None else Phase.FUNCTION
+
+    def create(self) -> tuple[str, ...]:
+        """Return the statements that create the object."""
+        statements = [*self.definition()]
+        statements += commented("FUNCTION", self.signature, self.comment)
+        statements.append(f"REVOKE ALL ON FUNCTION {self.signature} FROM PUBLIC")
+        statements += [
+            f"GRANT EXECUTE ON FUNCTION {self.signature} TO {quote(role)}" for role in self.executable_by
+        ]
+        if self.owner is None:
+            return tuple(statements)
+        return (
+            take(self.signature, self.owner),
+            *statements,
+            give(self.signature, self.schema, self.owner),
+        )
+
+    def definition(self) -> tuple[str, ...]:
+        """CREATE FUNCTION, and what else belongs to the definition."""
+        arguments = ", ".join(argument.declaration() for argument in self.arguments)
+        head = [f"CREATE OR REPLACE FUNCTION {qualified(self.schema, self.name)}({arguments})"]
+        head += [f" RETURNS {self.returns}", f" LANGUAGE {self.language}"]
+        options = []
+        if self.volatility != "VOLATILE":
+            options.append(self.volatility)
+        if self.parallel != "UNSAFE":
+            options.append(f"PARALLEL {self.parallel}")
+        if self.strict:
+            options.append("STRICT")
+        if self.security_definer:
+            options.append("SECURITY DEFINER")
+        if self.cost is not None:
+            options.append(f"COST {self.cost}")
+        if self.rows is not None:
+            options.append(f"ROWS {self.rows}")
+        if options:
+            head.append(" " + " ".join(options))
+        head += [f" SET {quote(name)} TO {value}" for name, value in self.settings]
+        created = "\n".join([*head, f"AS {dollar_quoted(self.body)}"])
+        return (created,) if self.pinned_to is None else (created, self._pin(self.pinned_to))
+
+    def _pin(self, extensions: tuple[str, ...]) -> str:
+        """Where the schemas are is known when the statement runs. A schema may come twice, which does no harm."""
+        own = "quote_ident(current_schema())" if self.schema is None else sql_string(quote(self.schema))
+        path = ["'pg_catalog'", own]
+        if extensions:
+            names = ", ".join(map(sql_string, extensions))
+            path.append(
+                "(SELECT string_agg(quote_ident(n.nspname), ', ' ORDER BY e.extname)"
+                " FROM pg_catalog.pg_extension e JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace"
+                f" WHERE e.extname IN ({names}))"
+            )
+        path.append("'pg_temp'")
+        return (
+            "DO $$\nBEGIN\n"
+            f"    EXECUTE {sql_string(f'ALTER FUNCTION {self.signature} SET search_path TO ')}\n"
+            f"        || concat_ws(', ', {', '.join(path)});\n"
+            "END\n$$"
+        )
+
+    def drop(self) -> tuple[str, ...]:
+        """Return the statements that drop the object."""
+        back = () if self.owner is None else (take(self.signature, self.owner),)
+        return (*back, f"DROP FUNCTION {self.signature}")
+
+    def in_schemas(self, schemas: Mapping[str | None, str]) -> Self:
+        """Return a copy with the schemas replaced."""
+        return replace(self, schema=schemas.get(self.schema, self.schema))

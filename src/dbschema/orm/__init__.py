@@ -1,0 +1,1 @@
+"""What models are made of: the declarative base, types, mixins and relationships."""

@@ -1,0 +1,113 @@
+"""All commands, in the order of the help; each imports its work when it is called."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Final
+
+from dbschema.environment import Variable
+from dbschema.tools.cli import adoption, checks, compiling, data, private, revisions, tenant
+from dbschema.tools.cli.ending import ended, interrupted
+from dbschema.tools.cli.parser import HELP, Flag, Group, refuse, truth
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from dbschema.tools.cli.parser import Command
+
+DEBUG: Final = Variable(
+    "DBSCHEMA_DEBUG",
+    "Show where an error came from: 1 or 0; as `--debug`.",
+    reader="command line",
+    default="0",
+    example="1",
+)
+
+ROOT = Group(
+    "dbschema",
+    """The schema of a multi-tenant PostgreSQL database: upgrade it, check it, seed it.
+
+    Which database: --url, else DATABASE_URL, else what AWS keeps (DB_SECRET_ARN, RDS_SECRET_ARN, DB_SSM_PREFIX), else a
+    private server of this project, started when it is needed.
+
+    Exit codes: 0 done, 1 something was found (a difference, a failed check, a pending revision), 2 a wrong call or an error.
+    """,
+    {
+        "Database": private.COMMANDS,
+        "Revisions": (*revisions.COMMANDS, *compiling.COMMANDS, *adoption.COMMANDS),
+        "Checks": checks.COMMANDS,
+        "Data": (*data.COMMANDS, *tenant.COMMANDS),
+    },
+    flags={
+        "debug": Flag("--debug", f"Show where an error came from; {DEBUG}."),
+        "version": Flag("--version", "Show the version."),
+    },
+)
+
+
+def run(words: Sequence[str]) -> int:
+    """Run the command line; the exit code, after the line for an error.
+
+    Args:
+        words: the arguments of the program, without its name.
+    """
+    debug = False
+
+    def set_debug(on: bool) -> None:
+        nonlocal debug
+        debug = on
+
+    def command() -> int:
+        try:
+            return _run(words, os.environ, set_debug)
+        except KeyboardInterrupt:
+            return interrupted()
+
+    return ended(command, debug=lambda: debug)
+
+
+def _run(words: Sequence[str], environ: Mapping[str, str], set_debug: Callable[[bool], None]) -> int:
+    path, rest = ROOT.name, list(words)
+    command: Command | Group = ROOT
+    while isinstance(command, Group):
+        flags, rest = command.leading(rest, path)
+        if command is ROOT:
+            set_debug(bool(flags.get("debug")) or _debug_from(environ))
+        if flags.get(HELP):
+            return _show_help(command, path)
+        if flags.get("version"):
+            return _show_version()
+        if not rest:
+            _show_help(command, path)
+            if command is not ROOT:
+                refuse(path, "Missing command")
+            return 0
+        name = rest.pop(0)
+        command, path = command.find(name, path), f"{path} {name}"
+    arguments = command.call(rest, path, environ)
+    if arguments is None:
+        return _show_help(command, path)
+    return command.run(**arguments) or 0
+
+
+def _debug_from(environ: Mapping[str, str]) -> bool:
+    text = environ.get(DEBUG, "").strip()
+    try:
+        return bool(text) and truth(text)
+    except ValueError as error:
+        refuse(ROOT.name, f"Invalid value for '{DEBUG}': {error}")
+
+
+def _show_help(command: Command | Group, path: str) -> int:
+    from dbschema.tools.cli import help  # noqa: A004, PLC0415  imports Rich
+
+    sys.stdout.write(help.text(command, path))
+    return 0
+
+
+def _show_version() -> int:
+    from importlib.metadata import version  # noqa: PLC0415  takes time, and few need it
+
+    sys.stdout.write(f"dbschema {version('dbschema')}\n")
+    return 0

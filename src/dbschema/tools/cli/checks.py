@@ -1,0 +1,83 @@
+"""Commands that compare a database with the models: check, verify."""
+
+from typing import TYPE_CHECKING
+
+from dbschema.tools.application import load_models, load_snapshot
+from dbschema.tools.cli.differences import difference_data, show_differences
+from dbschema.tools.cli.ending import FOUND
+from dbschema.tools.cli.options import Json, Models, Url
+from dbschema.tools.cli.output import Screen, one_line, plural
+from dbschema.tools.cli.parser import Command
+from dbschema.tools.cli.place import database
+
+if TYPE_CHECKING:
+    from dbschema.verify.report import Check
+
+
+def check(url: Url = None, models: Models = None, as_json: Json = False) -> int:
+    """Compare a database with the models, object by object. Exit code 1 where something differs.
+
+    The models are built in a throw-away schema, in a transaction that is rolled back.
+
+    JSON: database, clean, differences (kind, schema, table, name, change, attribute, wanted, found).
+    """
+    from dbschema import catalog, connect  # noqa: PLC0415  imports SQLAlchemy
+
+    screen = Screen(as_json=as_json)
+    metadata = load_models(models)
+    settings = database(url, screen)
+    with (
+        screen.step(f"Compare {settings.place} with the models"),
+        connect.translating(settings),
+        connect.create_engine(settings).connect() as connection,
+    ):
+        differences = catalog.check(connection, metadata)
+    show_differences(screen, differences)
+    if differences:
+        screen.line(f"{settings.place} differs from the models in {plural(len(differences), 'point')}.")
+    else:
+        screen.line(f"{settings.place} is what the models declare.")
+    screen.data(
+        {
+            "database": settings.place,
+            "clean": not differences,
+            "differences": [difference_data(one) for one in differences],
+        }
+    )
+    return FOUND if differences else 0
+
+
+def verify(url: Url = None, models: Models = None, as_json: Json = False) -> int:
+    """Check what a database holds and how it behaves, in a transaction that is rolled back. Exit code 1 where a check fails.
+
+    JSON: database, role, total, passed, failed, untried, rate (0 to 1), checks (group, name, passed, detail, tried).
+    """
+    from dbschema import connect  # noqa: PLC0415  imports SQLAlchemy
+    from dbschema import verify as verification  # noqa: PLC0415  as above
+    from dbschema.tools.cli.runs import chosen_scripts  # noqa: PLC0415  as above
+
+    screen = Screen(as_json=as_json)
+    metadata = load_models(models)
+    snapshot = load_snapshot(chosen_scripts(None), metadata)
+    settings = database(url, screen)
+    group = ""
+
+    def on_check(one: "Check") -> None:
+        nonlocal group
+        if one.group != group:
+            group = one.group
+            screen.line(group)
+        detail = f": {one_line(one.detail)}" if one.detail else ""
+        screen.line(f"  {screen.mark(one.passed) if one.tried else one.mark} {one_line(one.name)}{detail}")
+
+    with connect.translating(settings), connect.create_engine(settings).connect() as connection:
+        report = verification.run(connection, metadata=metadata, snapshot=snapshot, on_check=on_check)
+    screen.line()
+    screen.line(f"{settings.place}: {report.passed} of {report.total} checks passed, {report.rate:.1%}.")
+    if report.untried:
+        screen.line(f"Not tried: {', '.join(one.name for one in report.untried)}.")
+    screen.data({**report.as_dict(), "database": settings.place})
+    return 0 if report.ok else FOUND
+
+
+COMMANDS = (Command(check), Command(verify))

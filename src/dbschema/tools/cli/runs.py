@@ -1,0 +1,154 @@
+"""A run of the command line: an upgrade, its progress, and what is said of it."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from functools import partial
+from typing import TYPE_CHECKING, Any, Self
+
+from dbschema.tools.application import VARIABLE as MODELS
+from dbschema.tools.application import is_known_to_hold, load_models, named_models
+from dbschema.tools.cli.differences import difference_data, show_differences
+from dbschema.tools.cli.ending import FOUND
+from dbschema.tools.cli.output import Screen, plural
+from dbschema.tools.cli.place import database_or_data_api
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from sqlalchemy import Connection
+
+    from dbschema.catalog import Difference
+    from dbschema.migrations.runner import Run, Step
+    from dbschema.migrations.timeouts import Timeouts
+
+
+def run_upgrade(
+    screen: Screen,
+    url: str | None,
+    revision: str = "head",
+    *,
+    limits: Mapping[str, float | None] | None = None,
+    within: float | None = None,
+    compare: bool = True,
+    tolerate_newer: bool = False,
+    scripts: Path | None = None,
+    models: str | None = None,
+) -> int:
+    """The command `upgrade`; its exit code. Arguments as there, `limits` by the names of `Timeouts`."""
+    from dbschema.migrations import runner  # noqa: PLC0415  imports psycopg
+
+    location = chosen_scripts(scripts)
+    runner.check_target("upgrade", revision, location=location)  # before a server is started for nothing
+    chosen = timeouts(**(limits or {}))
+    named = models or named_models()
+    target = database_or_data_api(url, screen)
+    uncompared = _why_uncompared(target, location, named)
+    compare_with = partial(_compare, named) if compare and uncompared is None else None
+    with Progress(screen) as progress:
+        run = runner.upgrade(
+            target,
+            revision,
+            on_step=progress.on_step,
+            on_wait=progress.on_wait,
+            location=location,
+            timeouts=chosen,
+            within=within,
+            tolerate_newer=tolerate_newer,
+            compare=compare_with,
+            known=is_known_to_hold if named is None else None,
+        )
+    show_run(screen, run)
+    if compare and uncompared is not None and run.steps:
+        screen.line(f"It was not compared with the models, {uncompared}.")
+    show_differences(screen, run.differences)
+    screen.data({**run_data(run), "differences": [difference_data(one) for one in run.differences]})
+    return FOUND if run.left or run.differences else 0
+
+
+def timeouts(**given: float | None) -> Timeouts:
+    """Options before variables before the defaults."""
+    from dbschema.migrations.timeouts import Timeouts  # noqa: PLC0415  imports psycopg
+
+    return Timeouts.from_environment().changed(**given)
+
+
+def chosen_scripts(scripts: Path | None) -> Path | None:
+    """An application's revisions, by the option before the variable; None: those of this package.
+
+    Raises:
+        BrokenScripts: that is no place of revisions.
+    """
+    from dbschema.migrations import location  # noqa: PLC0415  imports psycopg
+
+    return location.from_environment() if scripts is None else location.application(scripts)
+
+
+def _why_uncompared(target: object, location: Path | None, models: str | None) -> str | None:
+    if not hasattr(target, "address"):  # it builds the models in a session of its own
+        return "which the RDS Data API does not allow"
+    if location is not None and models is None:
+        return f"because those of the application are not named (--models or {MODELS})"
+    return None
+
+
+def _compare(models: str | None, connection: Connection) -> Sequence[Difference]:
+    from dbschema import catalog  # noqa: PLC0415  imports SQLAlchemy
+
+    return catalog.check(connection, load_models(models))
+
+
+class Progress:
+    """Tells of each revision of a run while it lasts."""
+
+    def __init__(self, screen: Screen) -> None:
+        self._screen = screen
+        self._current = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._current.__exit__(*error)
+
+    def on_step(self, step: Step) -> None:
+        """A revision is about to begin, or is done."""
+        if step.done:
+            self._current.close()
+            return
+        verb = "Apply" if step.direction == "upgrade" else "Take back"
+        text = f"{verb} {step.number}/{step.total}: {step.revision.id} {step.revision.doc}"
+        self._current.enter_context(self._screen.step(text))
+
+    def on_wait(self, holder: str) -> None:
+        """Another run has to end before this one begins."""
+        self._screen.line(f"Wait for another run on this database: {holder} ...")
+
+
+def show_run(screen: Screen, run: Run) -> None:
+    """One line: what was done, what is left, and where the database stands now."""
+    at = "base (no revision)" if run.after is None else f"revision {run.after}"
+    if run.unknown:
+        screen.line(f"Nothing done: {run.place} is at {at}, which a newer version of dbschema made.")
+    elif run.left:
+        left = ", ".join(one.id for one in run.left)
+        screen.line(
+            f"Time is over: {run.place} is at {at}, after {plural(len(run.steps), 'step')}; left: {left}."
+        )
+    elif not run.steps:
+        screen.line(f"Nothing to do: {run.place} is at {at}.")
+    else:
+        screen.line(f"{run.place} is now at {at}, after {plural(len(run.steps), 'step')}.")
+
+
+def run_data(run: Run) -> dict[str, Any]:
+    """A run for programs."""
+    return {
+        "database": run.place,
+        "before": run.before,
+        "after": run.after,
+        "steps": [{"id": step.id, "doc": step.doc} for step in run.steps],
+        "left": [{"id": step.id, "doc": step.doc} for step in run.left],
+        "unknown": list(run.unknown),
+    }

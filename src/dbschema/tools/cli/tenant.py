@@ -1,0 +1,248 @@
+"""The commands of a tenant's life: tenant create, list, export, import, remove."""
+
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+from uuid import UUID
+
+from dbschema._progress import progress_bar
+from dbschema.errors import CallRefused
+from dbschema.tools.application import load_models
+from dbschema.tools.cli.options import Json, Models, Url
+from dbschema.tools.cli.output import Screen, ask, plural
+from dbschema.tools.cli.parser import Argument, Command, Flag, Group, Option, whole_number
+from dbschema.tools.cli.place import database
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy import Engine
+
+    from dbschema.models import Tenant
+
+Name = Annotated[str, Argument("TENANT", "Its slug or its id.")]
+
+
+def _uuid(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not a UUID") from None
+
+
+def create(
+    name: Annotated[str, Argument("NAME", "As people read it.")],
+    slug: Annotated[str, Argument("SLUG", "Lower case letters, digits and hyphens; unique.")],
+    key: Annotated[
+        UUID | None,
+        Option(
+            "--id", "UUID", "Its id; with it, the call can be repeated. Otherwise a new one.", parse=_uuid
+        ),
+    ] = None,
+    url: Url = None,
+    as_json: Json = False,
+) -> None:
+    """Create a tenant with its reference data.
+
+    JSON: database, tenant (id, slug, name, status, created_at).
+    """
+    from dbschema.tools import tenants  # noqa: PLC0415  imports SQLAlchemy
+
+    screen = Screen(as_json=as_json)
+    with _engine(url, screen) as (place, engine), engine.begin() as connection:
+        made = tenants.create_tenant(connection, name, slug, tenant_id=key)
+    screen.line(f"Tenant {made.slug} has the id {made.id}.")
+    screen.data({"database": place, "tenant": _data(made)})
+
+
+def list_(url: Url = None, as_json: Json = False) -> None:
+    """Show all tenants. The role must not be bound by row security.
+
+    JSON: database, tenants (id, slug, name, status, created_at).
+    """
+    from dbschema.tools import tenants  # noqa: PLC0415  imports SQLAlchemy
+
+    screen = Screen(as_json=as_json)
+    with _engine(url, screen) as (place, engine):
+        found = tenants.list_tenants(engine)
+    if found:
+        screen.table(
+            ("slug", "id", "status", "created", "name"),
+            [
+                (one.slug, str(one.id), one.status, f"{one.created_at:%Y-%m-%d}", one.tenant_name)
+                for one in found
+            ],
+        )
+    else:
+        screen.line(f"{place} has no tenants.")
+    screen.data({"database": place, "tenants": [_data(one) for one in found]})
+
+
+def export(
+    name: Name,
+    folder: Annotated[Path, Argument("FOLDER", "A folder that does not exist yet.")],
+    models: Models = None,
+    url: Url = None,
+    as_json: Json = False,
+) -> None:
+    """Write all rows of a tenant, of one moment, into a new folder.
+
+    JSON: database, tenant, slug, folder, rows (table, number).
+    """
+    from dbschema.tools import tenants  # noqa: PLC0415  imports SQLAlchemy
+
+    screen = Screen(as_json=as_json)
+    metadata = load_models(models)
+    with _engine(url, screen) as (place, engine):
+        found = tenants.find_tenant(engine, name)
+        with progress_bar() as tell:
+            manifest = tenants.export_tenant(engine, found.id, folder, metadata=metadata, on_progress=tell)
+    _show_counts(screen, manifest.counts)
+    screen.line(
+        f"Tenant {found.slug} is exported to {folder}: {plural(sum(manifest.counts.values()), 'row')}."
+    )
+    screen.data(
+        {
+            "database": place,
+            "tenant": str(found.id),
+            "slug": found.slug,
+            "folder": str(folder),
+            "rows": manifest.counts,
+        }
+    )
+
+
+def import_(
+    folder: Annotated[Path, Argument("FOLDER", "What 'tenant export' has written.")],
+    models: Models = None,
+    url: Url = None,
+    as_json: Json = False,
+) -> None:
+    """Read an exported tenant into a database that does not have it, all or nothing.
+
+    JSON: database, tenant, slug, folder, rows (table, number).
+    """
+    from dbschema.tools import tenants  # noqa: PLC0415  imports SQLAlchemy
+
+    screen = Screen(as_json=as_json)
+    metadata = load_models(models)
+    with _engine(url, screen) as (place, engine), progress_bar() as tell:
+        manifest = tenants.import_tenant(engine, folder, metadata=metadata, on_progress=tell)
+    _show_counts(screen, manifest.counts)
+    screen.line(f"Tenant {manifest.slug} is imported: {plural(sum(manifest.counts.values()), 'row')}.")
+    screen.data(
+        {
+            "database": place,
+            "tenant": str(manifest.tenant_id),
+            "slug": manifest.slug,
+            "folder": str(folder),
+            "rows": manifest.counts,
+        }
+    )
+
+
+def remove(
+    name: Name,
+    *,
+    yes: Annotated[bool, Flag("--yes", "Do not ask.")] = False,
+    dry_run: Annotated[bool, Flag("--dry-run", "Count its rows and remove nothing.")] = False,
+    batch: Annotated[
+        int, Option("--batch", "ROWS", "Rows a transaction; 5000 by default.", parse=whole_number(1))
+    ] = 5_000,
+    models: Models = None,
+    url: Url = None,
+    as_json: Json = False,
+) -> None:
+    """Remove a tenant and all of its rows, for good. Interrupted, it goes on when it is called again.
+
+    Without --yes it asks for the slug to be typed.
+
+    JSON: database, tenant, slug, removed (true or false), rows (table, number).
+    """
+    from dbschema.tools import tenants  # noqa: PLC0415  imports SQLAlchemy
+
+    screen = Screen(as_json=as_json)
+    metadata = load_models(models)
+    with _engine(url, screen) as (place, engine):
+        found = tenants.find_tenant(engine, name)
+        if dry_run:
+            counts = tenants.count_rows(engine, found.id, metadata=metadata)
+        else:
+            if not yes:
+                _ask(found, place)
+            with progress_bar() as tell:
+                counts = tenants.remove_tenant(
+                    engine, found.id, batch=batch, metadata=metadata, on_progress=tell
+                ).counts
+    _show_counts(screen, counts)
+    total = plural(sum(counts.values()), "row")
+    screen.line(
+        f"Tenant {found.slug} has {total}; nothing was removed."
+        if dry_run
+        else f"Tenant {found.slug} is removed: {total}."
+    )
+    screen.data(
+        {
+            "database": place,
+            "tenant": str(found.id),
+            "slug": found.slug,
+            "removed": not dry_run,
+            "rows": counts,
+        }
+    )
+
+
+def _ask(found: "Tenant", place: str) -> None:
+    """Have the slug typed: a yes is given too easily, and to the wrong question."""
+    if not sys.stdin.isatty():
+        raise CallRefused(
+            f"This removes tenant {found.slug} ({found.tenant_name}) from {place} for good",
+            "Repeat with --yes if that is meant",
+        )
+    typed = ask(
+        f"This removes tenant {found.slug} ({found.tenant_name}) from {place} for good. Type its slug to go on:",
+        sys.stderr,
+    )
+    if typed != found.slug:
+        raise CallRefused(f"{typed!r} is not the slug of the tenant, and nothing was removed", "Call again")
+
+
+@contextmanager
+def _engine(url: str | None, screen: Screen) -> "Iterator[tuple[str, Engine]]":
+    from dbschema import connect  # noqa: PLC0415  imports SQLAlchemy
+
+    settings = database(url, screen)
+    with connect.translating(settings):
+        yield settings.place, connect.create_engine(settings)
+
+
+def _show_counts(screen: Screen, counts: dict[str, int]) -> None:
+    screen.table(("table", "rows"), [(name, count) for name, count in counts.items() if count])
+
+
+def _data(one: "Tenant") -> dict[str, Any]:
+    return {
+        "id": str(one.id),
+        "slug": one.slug,
+        "name": one.tenant_name,
+        "status": str(one.status),
+        "created_at": one.created_at.isoformat(),
+    }
+
+
+COMMANDS = (
+    Group(
+        "tenant",
+        "Create, list, export, import and remove tenants.",
+        {
+            "Commands": (
+                Command(create),
+                Command(list_, name="list"),
+                Command(export),
+                Command(import_, name="import"),
+                Command(remove),
+            )
+        },
+    ),
+)

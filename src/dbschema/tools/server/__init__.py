@@ -1,0 +1,10 @@
+"""The private PostgreSQL that serves when no address is given."""
+
+from __future__ import annotations
+
+from dbschema.tools.server.address import Address, Status
+from dbschema.tools.server.binaries import Binaries, find_binaries
+from dbschema.tools.server.home import default_home
+from dbschema.tools.server.private import PrivateServer
+
+__all__ = ["Address", "Binaries", "PrivateServer", "Status", "default_home", "find_binaries"]

@@ -1,0 +1,192 @@
+"""Which PostgreSQL serves: the newest on this machine that has PostGIS."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from dbschema.environment import Variable
+from dbschema.tools.server.account import server_environment
+from dbschema.tools.server.errors import (
+    OtherMajor,
+    bad_binaries,
+    postgis_missing,
+    postgres_missing,
+    postgres_too_old,
+)
+from dbschema.tools.server.install import how_to_install
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+OLDEST: Final = 15
+"""The oldest major version that the schema is made for."""
+
+SETTING: Final = Variable(
+    "DBSCHEMA_PG_BIN",
+    "The folder with `postgres` and `initdb`.",
+    reader="private server",
+    default="the newest server that is found",
+    example="/usr/lib/postgresql/17/bin",
+)
+
+_PLACES: Final = (
+    ("/usr/lib/postgresql", "*/bin"),  # Debian, Ubuntu
+    ("/usr", "pgsql-*/bin"),  # packages of yum.postgresql.org
+    ("/usr/local/pgsql", "bin"),  # built from source
+    ("/opt/homebrew/opt", "postgresql*/bin"),
+    ("/usr/local/opt", "postgresql*/bin"),
+    ("/home/linuxbrew/.linuxbrew/opt", "postgresql*/bin"),
+    ("/Applications/Postgres.app/Contents/Versions", "*/bin"),
+)
+_VERSION: Final = re.compile(r"\b(\d+)(?:\.(\d+)|devel|beta\d+|rc\d+)")
+_SECONDS: Final = 10
+
+
+@dataclass(frozen=True)
+class Binaries:
+    """A folder with a PostgreSQL server, its version as it names itself, and whether PostGIS stands beside it."""
+
+    bin_dir: Path
+    version: str
+    major: int
+    minor: int
+    postgis: bool
+
+
+def find_binaries(*, major: int | None = None, data: Path | None = None) -> Binaries:
+    """The PostgreSQL that serves: `DBSCHEMA_PG_BIN` where it is set, else the newest one that has PostGIS.
+
+    Args:
+        major: only this version will do, because `data` were written by it; None: any from `OLDEST` on.
+        data: the folder of those data, for the message.
+
+    Raises:
+        PostgresMissing: with what to install; or `DBSCHEMA_PG_BIN` names no server.
+        OtherMajor: the version of the data is not installed.
+    """
+    named = os.environ.get(SETTING, "")
+    if named:
+        folder = Path(named).expanduser().absolute()
+        found = [_inspect_named(folder)]
+    else:
+        found = [binaries for folder in candidate_folders() if (binaries := inspect(folder)) is not None]
+    return choose(found, major=major, data=data)
+
+
+def choose(found: Iterable[Binaries], *, major: int | None = None, data: Path | None = None) -> Binaries:
+    """The best of `found`: the version that is asked for, with PostGIS, the newest; the first of equals."""
+    newest_first = sorted(found, key=lambda binaries: (-binaries.major, -binaries.minor))
+    if not newest_first:
+        raise postgres_missing(how_to_install(major))
+    if major is not None:
+        fitting = [binaries for binaries in newest_first if binaries.major == major]
+        if not fitting:
+            installed = sorted({binaries.major for binaries in newest_first})
+            raise OtherMajor(data or Path(), major, installed, how_to_install(major))
+        newest_first = fitting
+    new_enough = [binaries for binaries in newest_first if binaries.major >= OLDEST]
+    if not new_enough:
+        best = newest_first[0]
+        raise postgres_too_old(best.version, best.bin_dir, OLDEST, how_to_install())
+    for binaries in new_enough:
+        if binaries.postgis:
+            return binaries
+    best = new_enough[0]
+    raise postgis_missing(best.version, best.bin_dir, how_to_install(best.major))
+
+
+def candidate_folders() -> list[Path]:
+    """Every folder that may hold a server's programs, each once: pg_config, PATH, then the usual places."""
+    folders: dict[Path, None] = {}
+    for folder in (*_from_pg_config(), *_from_path(), *_from_places()):
+        folders.setdefault(folder, None)
+    return list(folders)
+
+
+def inspect(bin_dir: Path) -> Binaries | None:
+    """What stands in `bin_dir`; None where it holds no server, as with a client-only installation."""
+    if not all(os.access(bin_dir / program, os.X_OK) for program in ("initdb", "postgres")):
+        return None
+    match = _VERSION.search(_ask(bin_dir / "postgres", "--version"))
+    if match is None:
+        return None
+    major, minor = int(match[1]), int(match[2] or 0)
+    return Binaries(bin_dir, match[0], major, minor, _has_postgis(bin_dir, major))
+
+
+def _inspect_named(folder: Path) -> Binaries:
+    binaries = inspect(folder)
+    if binaries is not None:
+        return binaries
+    if not folder.is_dir():
+        raise bad_binaries(folder, "there is no folder")
+    for program in ("initdb", "postgres"):
+        if not os.access(folder / program, os.X_OK):
+            raise bad_binaries(folder, f"no program {program!r} can be run")
+    raise bad_binaries(folder, "'postgres --version' tells no version")
+
+
+def _has_postgis(bin_dir: Path, major: int) -> bool:
+    return any(_is_file(share / "extension" / "postgis.control") for share in _share_folders(bin_dir, major))
+
+
+def _share_folders(bin_dir: Path, major: int) -> Iterator[Path]:
+    """Where the extensions of the server in `bin_dir` may stand: what its pg_config says, else the known layouts."""
+    told = _ask(bin_dir / "pg_config", "--sharedir").strip()
+    if told:
+        yield Path(told)
+        return
+    prefix = bin_dir.parent
+    yield prefix / "share"  # yum.postgresql.org
+    yield prefix / "share" / "postgresql"  # Homebrew, Postgres.app, built from source
+    yield prefix / "share" / "pgsql"  # Fedora
+    yield Path(f"/usr/share/postgresql/{major}")  # Debian, Ubuntu
+
+
+def _from_pg_config() -> Iterator[Path]:
+    program = shutil.which("pg_config")
+    if program is not None and (told := _ask(Path(program), "--bindir").strip()):
+        yield Path(told)
+
+
+def _from_path() -> Iterator[Path]:
+    for entry in os.get_exec_path():
+        program = Path(entry) / "initdb"
+        if entry and _is_file(program):
+            yield program.resolve().parent
+
+
+def _from_places() -> Iterator[Path]:
+    for root, pattern in _PLACES:
+        try:
+            yield from sorted(Path(root).glob(pattern))
+        except PermissionError:
+            continue
+
+
+def _is_file(path: Path) -> bool:
+    """Whether a file is there that we can see: a search path may name folders of other users, closed to us."""
+    return os.path.isfile(path)  # noqa: PTH113  Path.is_file raises where a folder above is closed
+
+
+def _ask(program: Path, option: str) -> str:
+    """What a program prints for an option; nothing where it is missing, fails or hangs: then it is no candidate."""
+    try:
+        result = subprocess.run(  # noqa: S603  a program that the user's own search path or setting names
+            [program, option],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_SECONDS,
+            check=True,
+            cwd="/",
+            env=server_environment(),
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return os.fsdecode(result.stdout)
