@@ -23,7 +23,10 @@ sys.path[:0] = [str(Path(__file__).parents[1] / "tests" / "migrations" / "failov
 from pair import PATTERN, Pair  # noqa: E402  found by the line above
 
 from dbschema import connect  # noqa: E402  as above
-from dbschema.migrations import runner  # noqa: E402  as above
+from dbschema.migrations import (  # noqa: E402  as above
+    result,
+    runner,
+)
 
 ENVIRONMENT = """
 from alembic import context
@@ -76,7 +79,7 @@ def once(pair: Pair) -> tuple[float, float, float]:
         begun: list[float] = []
         ended: list[float] = []
 
-        def on_step(step: runner.Step) -> None:
+        def on_step(step: result.Step) -> None:
             if step.revision.id == "two" and not step.done:
                 begun.append(perf_counter())
 

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dbschema.tools.deploy import answers
+from dbschema.tools.deploy import answers, limits
 from dbschema.tools.deploy.events import Resource, parse
 from dbschema.tools.deploy.outcome import Outcome
 
@@ -58,7 +58,7 @@ def outcome(kind: Any, text: str) -> Outcome:
 
 @given(TEXT, st.integers(100, 3000))
 def test_a_text_that_is_cut_fits_and_is_the_beginning_of_the_whole(text: str, limit: int) -> None:
-    short = answers.cut(text, limit)
+    short = limits.cut(text, limit)
 
     assert measured(short) - 2 <= limit
     kept, sign, _ = short.partition(" … (cut")
@@ -116,7 +116,7 @@ def test_what_the_framework_makes_of_an_answer_is_taken_by_cloudformation(text: 
 
 def test_what_the_framework_makes_of_an_error_is_taken_by_cloudformation() -> None:
     """Its own stack trace and the name of the log come after our text, and the longest ids of real stacks beside it."""
-    text = answers.cut("漢" * 5000)
+    text = limits.cut("漢" * 5000)
     trace = (
         "\n    at invokeUserFunction (/var/task/framework.js:2:6)\n"
         + "    at process.processTicksAndRejections (node:internal)\n" * 6

@@ -17,7 +17,7 @@ from clock import Clock, FastForward
 from dbschema import _retry
 from dbschema.connect import opener, resolve
 from dbschema.errors import UnknownRevision
-from dbschema.migrations import errors, guard, lock, runner
+from dbschema.migrations import errors, guard, lock, result, runner
 from dbschema.migrations.timeouts import Timeouts
 
 if TYPE_CHECKING:
@@ -253,7 +253,7 @@ def test_a_run_stops_between_two_steps_when_its_time_is_over_and_the_next_goes_o
 ) -> None:
     scripts = write_history(one=TABLE, two=COLUMN, three="pass")
 
-    def long(_: runner.Step) -> None:
+    def long(_: result.Step) -> None:
         fast_forward.ahead = 601
 
     first = runner.upgrade(fresh_database, location=scripts, within=600, on_step=long)
@@ -390,7 +390,7 @@ def test_a_run_whose_lock_is_taken_away_stops_before_the_next_step(
 ) -> None:
     scripts = write_history(one=TABLE, two=COLUMN, three="pass")
 
-    def on_step(step: runner.Step) -> None:
+    def on_step(step: result.Step) -> None:
         if step.number == 2 and step.done:
             with plain_engine.connect() as connection:
                 connection.execute(

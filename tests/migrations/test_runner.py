@@ -12,7 +12,7 @@ from sqlalchemy.pool import NullPool
 
 from dbschema.connect import opener, resolve
 from dbschema.errors import ConnectError, MissingPrivilege, NotWritable, UnknownRevision
-from dbschema.migrations import compilation, errors, lock, runner
+from dbschema.migrations import compilation, errors, lock, result, runner
 from dbschema.migrations.timeouts import Timeouts
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def test_an_upgrade_goes_to_the_head_and_tells_each_step_twice(
 ) -> None:
     told: list[tuple[str, int, int, bool, bool]] = []
 
-    def on_step(step: runner.Step) -> None:
+    def on_step(step: result.Step) -> None:
         there = step.revision.id in tables(engine)
         told.append((step.revision.id, step.number, step.total, step.done, there))
 
@@ -430,7 +430,7 @@ def test_four_upgrades_at_once_make_one(fresh_database: str, tmp_path: Path) -> 
     scripts = Scripts(tmp_path / "slow")
     scripts.add("aaaa1111", 'op.execute("SELECT pg_sleep(0.3)"); op.execute("CREATE TABLE t ()")')
     scripts.add_table("bbbb2222")
-    runs: list[runner.Run] = []
+    runs: list[result.Run] = []
 
     def go() -> None:
         runs.append(runner.upgrade(fresh_database, location=scripts.folder, wait=120))
@@ -461,7 +461,7 @@ def test_a_statement_waits_for_a_lock_of_others_only_so_long(
 def test_whoever_listens_to_the_steps_may_go_away(
     fresh_database: str, engine: Engine, scripts: Scripts
 ) -> None:
-    def gone(step: runner.Step) -> None:
+    def gone(step: result.Step) -> None:
         if step.number == 2:
             raise BrokenPipeError
 

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 from dbschema.errors import BadAddress, ConnectError
 
 if TYPE_CHECKING:
-    from dbschema.connect.data_api import DataApi
-    from dbschema.connect.settings import Settings
+    from dbschema.connect.settings import Endpoint, Settings
 
 
 class NoAddress(ConnectError):
@@ -126,7 +125,7 @@ class Refusal(ConnectError):
 
     def __init__(
         self,
-        settings: Settings | DataApi,
+        settings: Endpoint,
         reason: str,
         *,
         sqlstate: str | None = None,

@@ -15,7 +15,7 @@ import psycopg
 
 from dbschema.connect import errors
 from dbschema.connect.errors import NoWriter
-from dbschema.connect.sources import FAILOVER, FAILOVER_HOSTS
+from dbschema.connect.settings import FAILOVER, FAILOVER_HOSTS
 from dbschema.connect.translation import translate
 from dbschema.errors import BadSetting, ExtraMissing
 from dbschema.secrecy import Parameters

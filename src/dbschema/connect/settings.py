@@ -5,10 +5,15 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, Protocol, Self
 from urllib.parse import quote
 
+from dbschema.connect.address import Address
 from dbschema.environment import Variable
+
+if TYPE_CHECKING:
+    from sqlalchemy import URL
+
 
 if TYPE_CHECKING:
     from sqlalchemy import URL
@@ -28,6 +33,30 @@ SERVICE: Final = Variable(
 PRIVATE: Final = "the private server"
 
 _DEFAULT_PORT: Final = "5432"
+
+
+class Endpoint(Protocol):
+    """A database as errors name it: `Settings` of a connection, or `DataApi`."""
+
+    @property
+    def place(self) -> str:
+        """The database in words, such as 'dbschema at 127.0.0.1:5433'."""
+
+    @property
+    def server(self) -> str:
+        """The server in words."""
+
+    @property
+    def database(self) -> str:
+        """The name of the database."""
+
+    @property
+    def user(self) -> str | None:
+        """The user; None if it is not known."""
+
+    @property
+    def source(self) -> str:
+        """The option or variable that named the database."""
 
 
 @dataclass(frozen=True)
@@ -133,3 +162,18 @@ class Settings:
 
     def _parameter(self, name: str) -> str | None:
         return self.address.query.get(name)
+
+
+FAILOVER: Final = Variable(
+    "DB_FAILOVER_SECONDS",
+    "How long to follow a failover of Aurora to an instance that accepts changes, in seconds, 1 to 900; 0: not at all.",
+    default="0",
+    example="60",
+)
+
+
+FAILOVER_HOSTS: Final = Variable(
+    "DB_FAILOVER_HOSTS",
+    "The pattern of the instances' host names, if the address has a name of its own for the cluster.",
+    example="?.db.example.com",
+)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from dbschema.connect.address import Address, parse
 from dbschema.connect.errors import NoAddress, data_api_unsupported, missing_part, no_address_in_lambda
-from dbschema.connect.settings import ENVIRONMENT, FLAG, PRIVATE, Settings
+from dbschema.connect.settings import ENVIRONMENT, FAILOVER, FAILOVER_HOSTS, FLAG, PRIVATE, Settings
 from dbschema.connect.tls import secured
 from dbschema.environment import Variable
 from dbschema.errors import BadSetting, ConnectError
@@ -84,17 +84,6 @@ WAKE: Final = Variable(
     "How long to wait for a server that is paused or starting, in seconds, 0 to 900.",
     default="60 for an address from AWS, otherwise 0",
     example="120",
-)
-FAILOVER: Final = Variable(
-    "DB_FAILOVER_SECONDS",
-    "How long to follow a failover of Aurora to an instance that accepts changes, in seconds, 1 to 900; 0: not at all.",
-    default="0",
-    example="60",
-)
-FAILOVER_HOSTS: Final = Variable(
-    "DB_FAILOVER_HOSTS",
-    "The pattern of the instances' host names, if the address has a name of its own for the cluster.",
-    example="?.db.example.com",
 )
 AWS_WAKE_SECONDS: Final = 60.0
 """How long an address from AWS is waited for, unless DB_WAKE_SECONDS says otherwise: Aurora wakes within 15 to 30 s."""

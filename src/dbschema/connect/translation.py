@@ -15,8 +15,7 @@ from dbschema.connect import errors
 from dbschema.connect.failure import sqlstate
 
 if TYPE_CHECKING:
-    from dbschema.connect.data_api import DataApi
-    from dbschema.connect.settings import Settings
+    from dbschema.connect.settings import Endpoint, Settings
 
 
 class Meaning(NamedTuple):
@@ -156,9 +155,7 @@ def translate(error: Exception, settings: Settings) -> errors.Refusal:
     return refusal(settings, text, state=sqlstate(error), hint=hint)
 
 
-def refusal(
-    settings: Settings | DataApi, text: str, *, state: str | None, hint: str | None
-) -> errors.Refusal:
+def refusal(settings: Endpoint, text: str, *, state: str | None, hint: str | None) -> errors.Refusal:
     """The error of ours for what a server says, however its words came here.
 
     Args:
@@ -199,7 +196,7 @@ def _meaning(state: str | None, text: str) -> Meaning:
     return _UNRECOGNISED if state is None else _BY_STATE.get(state, _UNRECOGNISED)
 
 
-def _grant(reason: str, settings: Settings | DataApi) -> str | None:
+def _grant(reason: str, settings: Endpoint) -> str | None:
     """The statement that an administrator runs, where the server's sentence tells which privilege is missing."""
     from dbschema.ddl.base import quote  # noqa: PLC0415  imports SQLAlchemy, for an error only
 

@@ -28,8 +28,8 @@ from dbschema.migrations.errors import (
     bad_argument,
     out_of_time,
 )
+from dbschema.migrations.graph import Revision
 from dbschema.migrations.guard import Guard, log
-from dbschema.migrations.history import Revision
 from dbschema.migrations.scripts import graph_of
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from alembic.script import ScriptDirectory
     from sqlalchemy import Connection
 
-    from dbschema.migrations.history import Direction
+    from dbschema.migrations.graph import Direction
     from dbschema.migrations.lock import Held
     from dbschema.migrations.timeouts import Timeouts
 

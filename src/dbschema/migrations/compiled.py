@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
-from dbschema.migrations.history import Revision
+from dbschema.migrations.graph import Revision
 from dbschema.migrations.location import script_folder
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from dbschema.migrations import by_sql, lock, preflight
 from dbschema.migrations.errors import RevisionFailed
 from dbschema.migrations.guard import Guard, log
 from dbschema.migrations.history import words
-from dbschema.migrations.runner import Run, Step
+from dbschema.migrations.result import Run, Step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from dbschema.connect.opening import Open
-    from dbschema.migrations.history import Direction, History, Revision, Target
+    from dbschema.migrations.graph import Direction, Revision
+    from dbschema.migrations.history import History, Target
     from dbschema.migrations.lock import Held
     from dbschema.migrations.timeouts import Timeouts
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from dbschema.connect.opening import Open
     from dbschema.migrations.blockers import Blocker
-    from dbschema.migrations.history import Direction
+    from dbschema.migrations.graph import Direction
     from dbschema.migrations.lock import Held
     from dbschema.migrations.timeouts import Timeouts
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
 from dbschema.migrations.errors import ambiguous_revision, out_of_range, unknown_revision, wrong_direction
-from dbschema.migrations.graph import Graph, line
+from dbschema.migrations.graph import Direction, Graph, Revision, line
 from dbschema.migrations.location import script_location
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from dbschema.migrations.scripts import Scripts
 
-Direction = Literal["upgrade", "downgrade"]
 
 BASE: Final = "base"
 HEAD: Final = "head"
@@ -33,14 +32,6 @@ _LABELLED: Final = re.compile(r"(?P<label>[^@]+)@(?P<name>[^@]+)")
 _PREFIX: Final = 4
 """Fewer characters of an id name no revision: they would fit by chance."""
 _LISTED: Final = 5
-
-
-@dataclass(frozen=True)
-class Revision:
-    """One revision: its id, and the first line of its text."""
-
-    id: str
-    doc: str
 
 
 @dataclass(frozen=True)

@@ -29,13 +29,14 @@ from dbschema.migrations.errors import (
 from dbschema.migrations.guard import NOT_GIVEN, log, tell_step
 from dbschema.migrations.history import words
 from dbschema.migrations.lock import KEY, WORK_KEY
-from dbschema.migrations.runner import Run, Step
+from dbschema.migrations.result import Run, Step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from dbschema.connect.data_api import DataApi, Transaction
-    from dbschema.migrations.history import History, Revision, Target
+    from dbschema.migrations.graph import Revision
+    from dbschema.migrations.history import History, Target
     from dbschema.migrations.timeouts import Timeouts
 
     Execute = Callable[[str], list[tuple[Any, ...]]]

@@ -12,8 +12,7 @@ from alembic.script import ScriptDirectory
 from alembic.util import CommandError, to_tuple
 
 from dbschema.migrations.errors import BrokenScripts
-from dbschema.migrations.graph import Graph, Node, in_order
-from dbschema.migrations.history import Revision
+from dbschema.migrations.graph import Graph, Node, Revision, in_order
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from alembic.script import Script
     from sqlalchemy import Connection
 
-    from dbschema.migrations.history import Direction
+    from dbschema.migrations.graph import Direction
 
 
 class Scripts:

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from dbschema.migrations.history import Direction, History, Revision
-    from dbschema.migrations.runner import Run, Step
+    from dbschema.migrations.graph import Direction, Revision
+    from dbschema.migrations.history import History
+    from dbschema.migrations.result import Run, Step
 
 ATTEMPTS: Final = 4
 """How many servers a run may meet; more failovers in one run are no accident."""

@@ -8,8 +8,7 @@ from uuid import UUID
 from sqlalchemy import Index, UniqueConstraint, desc, func
 from sqlalchemy.orm import Mapped, mapped_column
 
-from dbschema.models._tenant import OfTenant
-from dbschema.models.identity import User
+from dbschema.models.identity import OfTenant, User
 from dbschema.orm.base import Base
 from dbschema.orm.mixins import Created, Timestamped, foreign_key
 from dbschema.orm.relations import belongs_to

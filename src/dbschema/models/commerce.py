@@ -7,8 +7,7 @@ from uuid import UUID
 from sqlalchemy import BigInteger, Index, UniqueConstraint, desc, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from dbschema.models._email import email
-from dbschema.models._tenant import OfTenant
+from dbschema.models.identity import OfTenant, email
 from dbschema.orm.base import Base
 from dbschema.orm.mixins import Timestamped, foreign_key
 from dbschema.orm.relations import belongs_to, owns

@@ -9,9 +9,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from dbschema.ddl.registry import declare_for
 from dbschema.ddl.search import searchable
-from dbschema.models._tenant import OfTenant
 from dbschema.models.document_searches import DOCUMENT_WORDS, DOCUMENTS_BY_WORDS
-from dbschema.models.identity import User
+from dbschema.models.identity import OfTenant, User
 from dbschema.orm.base import Base
 from dbschema.orm.mixins import Created, Timestamped, foreign_key
 from dbschema.orm.relations import belongs_to, owns

@@ -8,8 +8,7 @@ from sqlalchemy import Index, UniqueConstraint, desc, true
 from sqlalchemy.dialects.postgresql import INET
 from sqlalchemy.orm import Mapped, mapped_column
 
-from dbschema.models._tenant import OfTenant
-from dbschema.models.identity import User, UserRole
+from dbschema.models.identity import OfTenant, User, UserRole
 from dbschema.orm.base import Base
 from dbschema.orm.mixins import AppendOnly, Created, Timestamped, foreign_key
 from dbschema.orm.relations import belongs_to

@@ -2,17 +2,15 @@
 
 from enum import StrEnum
 from typing import Any, Self
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from sqlalchemy import Index, UniqueConstraint, true
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy.orm import Mapped, MappedColumn, declared_attr, mapped_column, relationship
 
-from dbschema.models._email import email
-from dbschema.models._tenant import OfTenant
 from dbschema.orm.base import Base
-from dbschema.orm.mixins import TenantRoot, Timestamped, foreign_key
+from dbschema.orm.mixins import TenantRoot, TenantScoped, Timestamped, foreign_key
 from dbschema.orm.relations import belongs_to
-from dbschema.orm.types import checked_text, json_array, pattern
+from dbschema.orm.types import SAMPLE, LowerText, checked_text, json_array, pattern
 
 
 class TenantStatus(StrEnum):
@@ -34,6 +32,15 @@ class UserRole(StrEnum):
     @classmethod
     def _missing_(cls, value: object) -> Self | None:
         return next((role for role in cls if role.value == str(value).lower()), None)
+
+
+def email(*, comment: str) -> MappedColumn[Any]:
+    """A column for an email address, stored in lower case."""
+    return mapped_column(LowerText(), comment=comment, info={SAMPLE: _sample_email})
+
+
+def _sample_email() -> str:
+    return f"{uuid4().hex[:16]}@example.com"
 
 
 class Tenant(TenantRoot, Timestamped, Base):
@@ -68,6 +75,21 @@ class Tenant(TenantRoot, Timestamped, Base):
         lazy="raise",
         passive_deletes="all",
     )
+
+
+class OfTenant(TenantScoped):
+    """`TenantScoped`, with the tenant as an object."""
+
+    @declared_attr
+    @classmethod
+    def tenant(cls) -> Mapped[Tenant]:
+        """The tenant of the row."""
+        owner: Any = cls
+        return relationship(
+            "Tenant",
+            primaryjoin=f"foreign({owner.__name__}.tenant_id) == Tenant.id",
+            lazy="raise",
+        )
 
 
 class User(OfTenant, Timestamped, Base):

@@ -10,8 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from dbschema.ddl.registry import declare_for
 from dbschema.ddl.search import searchable
-from dbschema.models._tenant import OfTenant
-from dbschema.models.identity import User
+from dbschema.models.identity import OfTenant, User
 from dbschema.models.incident_searches import INCIDENT_SEARCHES
 from dbschema.orm.base import Base
 from dbschema.orm.geography import GeoPoint, geography_point

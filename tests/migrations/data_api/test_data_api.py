@@ -21,7 +21,7 @@ from clock import FastForward
 from dbschema import catalog, connect, models
 from dbschema.connect import errors
 from dbschema.errors import BadSetting, MissingPrivilege
-from dbschema.migrations import lock, remote, runner
+from dbschema.migrations import lock, remote, result, runner
 from dbschema.migrations.errors import (
     DatabaseNewer,
     LockNotGiven,
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from stand_in import DataApiStandIn
 
-    from dbschema.migrations.history import Revision
+    from dbschema.migrations.graph import Revision
 
     History = Callable[..., Path]
 
@@ -215,7 +215,7 @@ def test_two_runs_at_once_make_one(
     scripts = compiled_history(**THREE)
     at_once = threading.Barrier(4)
 
-    def upgrade(_: int) -> runner.Run:
+    def upgrade(_: int) -> result.Run:
         at_once.wait()
         return runner.upgrade(api, location=scripts)
 
@@ -339,7 +339,7 @@ def test_an_answer_that_is_lost_makes_nothing_twice(
     runner.upgrade(api, "one", location=scripts)
     told: list[str] = []
 
-    def lose(step: runner.Step) -> None:
+    def lose(step: result.Step) -> None:
         told.append(f"{step.revision.id} {step.done}")
         if step.revision.id == "two" and len(told) == 1:
             service.lose_answer_to.append(operation)
@@ -369,7 +369,7 @@ def test_a_transaction_that_the_api_has_ended_is_done_again(
     service.not_found = code
     told: list[str] = []
 
-    def lose(step: runner.Step) -> None:
+    def lose(step: result.Step) -> None:
         told.append(f"{step.revision.id} {step.done}")
         if told == ["two False"]:
             service.forget_at.append(operation)
@@ -498,7 +498,7 @@ def test_a_run_that_is_stopped_in_a_revision_tells_what_is_left(
     clock = FastForward()
     monkeypatch.setattr(remote, "time", clock)
 
-    def near_the_end(_: runner.Step) -> None:
+    def near_the_end(_: result.Step) -> None:
         clock.ahead = 599
 
     run = runner.upgrade(api, location=scripts, within=600, on_step=near_the_end)

@@ -16,7 +16,7 @@ from dbschema import connect
 from dbschema.catalog import fingerprint
 from dbschema.connect import errors
 from dbschema.connect.asynchronous import create_async_engine
-from dbschema.migrations import runner
+from dbschema.migrations import result, runner
 from dbschema.migrations.errors import RevisionFailed
 from dbschema.migrations.history import History
 from dbschema.migrations.survival import Journey
@@ -53,11 +53,11 @@ class Upgrade(threading.Thread):
         super().__init__(daemon=True)
         self._settings, self._scripts, self._options = settings, scripts, options
         self.steps: list[tuple[str, int, int, bool]] = []
-        self.run_made: runner.Run | None = None
+        self.run_made: result.Run | None = None
         self.error: BaseException | None = None
 
     def run(self) -> None:
-        def on_step(step: runner.Step) -> None:
+        def on_step(step: result.Step) -> None:
             self.steps.append((step.revision.id, step.number, step.total, step.done))
 
         try:
@@ -67,7 +67,7 @@ class Upgrade(threading.Thread):
         except BaseException as error:
             self.error = error
 
-    def ended(self) -> runner.Run:
+    def ended(self) -> result.Run:
         self.join(60)
         assert not self.is_alive()
         if self.error is not None:
@@ -331,7 +331,7 @@ def test_a_run_that_met_no_failover_tells_its_own_steps_and_not_those_of_another
     history = History(write_history(one="pass", two="pass"))
     settings = connect.resolve("postgresql://nobody@127.0.0.1/shop")
     journey = Journey(settings, history, "upgrade", None, history.goal("upgrade", "head"), "a server")
-    nothing = runner.Run("shop", "two", "two", ())
+    nothing = result.Run("shop", "two", "two", ())
 
     assert journey.made(lambda _settings, _goal: nothing, stop_at=None) == nothing
 

@@ -11,7 +11,7 @@ from dbschema.tools.cli.runs import Progress, chosen_scripts, run_data, show_run
 
 if TYPE_CHECKING:
     from dbschema.connect import Settings
-    from dbschema.migrations.runner import Run
+    from dbschema.migrations.result import Run
 
 
 def seed(

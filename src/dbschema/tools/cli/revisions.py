@@ -21,7 +21,7 @@ from dbschema.tools.cli.place import database, database_or_data_api
 from dbschema.tools.cli.runs import Progress, chosen_scripts, run_data, run_upgrade, show_run, timeouts
 
 if TYPE_CHECKING:
-    from dbschema.migrations.runner import Status
+    from dbschema.migrations.result import Status
 
 
 def upgrade(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from dbschema.catalog import Difference
-    from dbschema.migrations.runner import Run, Step
+    from dbschema.migrations.result import Run, Step
     from dbschema.migrations.timeouts import Timeouts
 
 

@@ -6,10 +6,10 @@ provider framework adds (ids, a stack trace of its own) counts too, so that an e
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
+
+from dbschema.tools.deploy.limits import _CUT, _UNWRITABLE, LIMIT, TEXT_LIMIT, as_json, coded, cut, size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,49 +17,12 @@ if TYPE_CHECKING:
     from dbschema.tools.deploy.events import Resource
     from dbschema.tools.deploy.outcome import Outcome
 
-LIMIT: Final = 4096
-"""Bytes of an answer, as JSON in UTF-8."""
-
-TEXT_LIMIT: Final = 2500
-"""Bytes of an error's text in it."""
 
 MESSAGE: Final = "Database schema initialized successfully"
 
 _DATA_LIMIT: Final = 400
 _PHYSICAL_LIMIT: Final = 330
 """Room for the longest name of a host (253) and of a database (63)."""
-_CUT: Final = " … (cut, the log has the whole)"
-_UNWRITABLE: Final = re.compile("[\ud800-\udfff]")
-
-
-def size(value: object) -> int:
-    """The bytes of `value` as JSON in UTF-8, as JavaScript writes it too."""
-    return len(_json(value).encode())
-
-
-def cut(text: str, limit: int = TEXT_LIMIT) -> str:
-    """`text` so far that it fits into `limit` bytes as JSON, without its quotes; never half a character.
-
-    Args:
-        text: any text; what cannot be written as UTF-8 is replaced.
-        limit: at least as long as the sign that something was left out.
-    """
-    text = _UNWRITABLE.sub("\N{REPLACEMENT CHARACTER}", text)
-    if size(text) - 2 <= limit:
-        return text
-    room = limit - size(_CUT) + 2
-    kept, used = 0, 0
-    for character in text:
-        used += size(character) - 2
-        if used > room:
-            break
-        kept += 1
-    return text[:kept] + _CUT
-
-
-def coded(text: str, code: str) -> str:
-    """`text` with the code of its error at the end, as the command line shows it too."""
-    return f"{text} [{code}]"
 
 
 def physical_id(host: str | None, database: str) -> str:
@@ -109,7 +72,7 @@ def success(resource: Resource, identity: str, outcome: Outcome | None) -> bytes
     body = {"Status": "SUCCESS", **_ids(resource, identity)}
     if outcome is not None:
         body["Data"] = data(outcome)
-    return _json(body).encode()
+    return as_json(body).encode()
 
 
 def failure(resource: Resource, identity: str, reason: str, code: str) -> bytes:
@@ -117,7 +80,7 @@ def failure(resource: Resource, identity: str, reason: str, code: str) -> bytes:
     body = {"Status": "FAILED", **_ids(resource, identity), "Reason": coded("", code)}
     room = min(TEXT_LIMIT - len(coded("", code)), LIMIT - size(body))
     body["Reason"] = coded(cut(reason or "Unknown", room), code)
-    return _json(body).encode()
+    return as_json(body).encode()
 
 
 def plain(body: Mapping[str, Any]) -> dict[str, Any]:
@@ -126,12 +89,12 @@ def plain(body: Mapping[str, Any]) -> dict[str, Any]:
     The longest lists of `body` are shortened until all fits; how many are missing is told in `<name>_omitted`.
     """
     kept = _bounded(body)
-    while size(answer := {"statusCode": 200, "body": _json(kept)}) > LIMIT:
+    while size(answer := {"statusCode": 200, "body": as_json(kept)}) > LIMIT:
         lists = [(size(value), name) for name, value in kept.items() if isinstance(value, list) and value]
         if not lists:
             return {
                 "statusCode": 200,
-                "body": _json({name: kept[name] for name in ("message", "ok") if name in kept}),
+                "body": as_json({name: kept[name] for name in ("message", "ok") if name in kept}),
             }
         name = max(lists)[1]
         shown: list[Any] = kept[name]
@@ -160,10 +123,6 @@ def _ids(resource: Resource, identity: str) -> dict[str, Any]:
         "RequestId": resource.request_id,
         "LogicalResourceId": resource.logical_id,
     }
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def listed(ids: Sequence[str]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dbschema.errors import BadSetting, DbSchemaError, MigrationIncomplete, UnknownRevision
-from dbschema.tools.deploy.answers import coded
+from dbschema.tools.deploy.limits import coded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

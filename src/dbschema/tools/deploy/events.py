@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, cast
 from urllib.parse import urlsplit
 
-from dbschema.tools.deploy.answers import size
 from dbschema.tools.deploy.errors import BadEvent
+from dbschema.tools.deploy.limits import size
 
 Action = Literal["upgrade", "status", "check", "verify", "seed", "downgrade", "nothing"]
 Request = Literal["Create", "Update", "Delete"]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from dbschema.errors import DbSchemaError, MigrationIncomplete
-from dbschema.tools.deploy import answers, configuration
+from dbschema.tools.deploy import answers, configuration, limits
 from dbschema.tools.deploy.configuration import Configuration
 from dbschema.tools.deploy.deadline import Deadline
 from dbschema.tools.deploy.errors import BadEvent, CallFailed, work_left
@@ -150,7 +150,7 @@ def _failed(error: BaseException) -> CallFailed:
     log.error(
         "%s", text, extra={"error": name, "code": code, "frames": _frames(error), "causes": _causes(error)}
     )
-    return CallFailed.named(name, answers.cut(text, answers.TEXT_LIMIT - len(answers.coded("", code))), code)
+    return CallFailed.named(name, limits.cut(text, limits.TEXT_LIMIT - len(limits.coded("", code))), code)
 
 
 def _frames(error: BaseException) -> list[str]:

@@ -19,7 +19,7 @@ from dbschema.tools.deploy.outcome import Outcome, answered
 if TYPE_CHECKING:
     from dbschema.connect import DataApi, Settings
     from dbschema.migrations.errors import RevisionFailed
-    from dbschema.migrations.runner import Run, Step
+    from dbschema.migrations.result import Run, Step
     from dbschema.tools.deploy.configuration import Configuration
     from dbschema.tools.deploy.deadline import Deadline
     from dbschema.tools.deploy.events import Call
