@@ -1,4 +1,4 @@
-"""What Alembic runs for every command that touches a database; the work is done by `dbschema.migrations.environment`."""
+"""What Alembic runs for every command that touches a database; the work is done by `dbschema.migrations.alembic_env`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from alembic import context
 
-from dbschema.migrations import environment
+from dbschema.migrations import alembic_env
 
 if TYPE_CHECKING:
     from sqlalchemy import MetaData
@@ -19,4 +19,4 @@ def metadata() -> MetaData:
     return models
 
 
-environment.run(context, metadata)
+alembic_env.run(context, metadata)

@@ -32,10 +32,10 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from dbschema.ddl import declare, declared
 from dbschema.ddl.audit import SILENCE_SETTING
 from dbschema.models import metadata as models
-from dbschema.naming import NAMING_CONVENTION
 from dbschema.orm.base import Base
 from dbschema.orm.mixins import Audited, TenantScoped, Timestamped
 from dbschema.sessions import create_engine, tenant_session
+from dbschema.sql import NAMING_CONVENTION
 from dbschema.tools.server import PrivateServer
 
 if TYPE_CHECKING:

@@ -40,9 +40,9 @@ from dbschema import catalog
 from dbschema.ddl import Extension, declare
 from dbschema.ddl.tenancy import isolate
 from dbschema.models import metadata as real_models
-from dbschema.naming import NAMING_CONVENTION
 from dbschema.orm.mixins import TenantScoped, Timestamped, foreign_key
 from dbschema.orm.types import json_object, uuid_key
+from dbschema.sql import NAMING_CONVENTION
 from dbschema.tools.server import PrivateServer
 
 if TYPE_CHECKING:

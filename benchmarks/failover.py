@@ -23,18 +23,15 @@ sys.path[:0] = [str(Path(__file__).parents[1] / "tests" / "migrations" / "failov
 from pair import PATTERN, Pair  # noqa: E402  found by the line above
 
 from dbschema import connect  # noqa: E402  as above
-from dbschema.migrations import (  # noqa: E402  as above
-    result,
-    runner,
-)
+from dbschema.migrations import result, runner  # noqa: E402  as above
 
 ENVIRONMENT = """
 from alembic import context
 from sqlalchemy import MetaData
 
-from dbschema.migrations import environment
+from dbschema.migrations import alembic_env
 
-environment.run(context, MetaData())
+alembic_env.run(context, MetaData())
 """
 REVISION = '''
 """Do {id}"""

@@ -60,9 +60,9 @@ from dbschema.autogenerate.online import parts
 from dbschema.autogenerate.render import render_item
 from dbschema.ddl import Policy, RowSecurity, declare
 from dbschema.migrations import runner
-from dbschema.migrations.environment import PLUGINS
+from dbschema.migrations.alembic_env import PLUGINS
 from dbschema.migrations.timeouts import Timeouts
-from dbschema.naming import NAMING_CONVENTION
+from dbschema.sql import NAMING_CONVENTION
 from dbschema.tools.server import PrivateServer
 
 if TYPE_CHECKING:
@@ -77,9 +77,9 @@ ENVIRONMENT = """
 from alembic import context
 from sqlalchemy import MetaData
 
-from dbschema.migrations import environment
+from dbschema.migrations import alembic_env
 
-environment.run(context, MetaData())
+alembic_env.run(context, MetaData())
 """
 REVISION = '''"""Revision {id}."""
 import sqlalchemy as sa

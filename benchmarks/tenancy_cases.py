@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import aliased
 
 from dbschema.models import AuditLog, Document, Incident, Message
-from dbschema.models.document_searches import DOCUMENT_WORDS
+from dbschema.models.conversations import DOCUMENT_WORDS
 from dbschema.orm.geography import GeoPoint
 from dbschema.queries import DistanceCursor, TimeCursor, audit, conversations, documents, incidents
 from dbschema.queries.places import area_of

@@ -115,6 +115,6 @@ def test_nothing_else_in_the_package_waits_by_itself() -> None:
 
     assert found == {
         # The two ways to wait that a `Retry` is given.
-        "connect/opening.py: time.sleep(seconds)",
-        "connect/asynchronous.py: await_only(asyncio.sleep(seconds))",
+        "connect/connection.py: time.sleep(seconds)",
+        "connect/connection.py: await_only(asyncio.sleep(seconds))",
     }

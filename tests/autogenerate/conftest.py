@@ -13,9 +13,9 @@ from pytest_postgresql.janitor import DatabaseJanitor
 from sqlalchemy import NullPool, create_engine
 
 from dbschema.autogenerate.render import render_item
-from dbschema.catalog import Catalog, fingerprint
+from dbschema.catalog import Catalog, introspect
 from dbschema.ddl import Extension, Role, declared
-from dbschema.migrations.environment import PLUGINS
+from dbschema.migrations.alembic_env import PLUGINS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,7 +79,7 @@ class Scenario:
         for metadata in metadatas:
             self.extensions |= {item.name for item in declared(metadata) if isinstance(item, Extension)}
             self.roles |= {item.name for item in declared(metadata) if isinstance(item, Role)}
-        return fingerprint.read(
+        return introspect.read(
             self.connection,
             schemas={None: None} | {name: name for name in self.schemas},
             extensions=self.extensions,

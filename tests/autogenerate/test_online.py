@@ -45,11 +45,11 @@ from sqlalchemy import (
 )
 from tests.autogenerate.conftest import differences
 
-from dbschema.autogenerate.forms import named
+from dbschema.autogenerate.online_ddl import named
 from dbschema.autogenerate.text import escaped
-from dbschema.catalog import fingerprint
+from dbschema.catalog import introspect
 from dbschema.ddl import Policy, RowSecurity, declare
-from dbschema.naming import NAMING_CONVENTION
+from dbschema.sql import NAMING_CONVENTION
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -58,10 +58,10 @@ if TYPE_CHECKING:
 
 ENVIRONMENT = """
 from alembic import context
-from dbschema.migrations import environment
+from dbschema.migrations import alembic_env
 
 attributes = context.config.attributes
-environment.run(context, attributes["metadata"], **attributes["options"])
+alembic_env.run(context, attributes["metadata"], **attributes["options"])
 """
 TEMPLATE = Path(__file__).parents[2] / "alembic" / "script.py.mako"
 ROWS = """
@@ -120,14 +120,14 @@ class History:
 
     def catalog(self, *schemas: str) -> Catalog:
         with self.engine.connect() as connection:
-            return fingerprint.read(connection, schemas={None: None} | {name: name for name in schemas})
+            return introspect.read(connection, schemas={None: None} | {name: name for name in schemas})
 
     def expected(self, metadata: MetaData) -> Catalog:
         """What `create_all()` makes of the models."""
         with self.engine.connect() as connection, connection.begin() as transaction:
             connection.execute(text("DROP TABLE IF EXISTS items, owners, alembic_version CASCADE"))
             metadata.create_all(connection)
-            catalog = fingerprint.read(connection)
+            catalog = introspect.read(connection)
             transaction.rollback()
         return catalog
 

@@ -9,10 +9,10 @@ from sqlalchemy import Column, ForeignKeyConstraint, Index, Integer, MetaData, T
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from dbschema.ddl import Extension, declare
-from dbschema.naming import NAMING_CONVENTION
 from dbschema.orm.geography import GeoPoint, geography_point
 from dbschema.orm.mixins import AppendOnly, TenantScoped, Timestamped, Versioned, foreign_key
 from dbschema.orm.types import LowerText, json_array, json_object, pattern
+from dbschema.sql import NAMING_CONVENTION
 
 if TYPE_CHECKING:
     from conftest import Scenario

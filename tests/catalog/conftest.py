@@ -50,7 +50,7 @@ from dbschema.ddl import (
     declare_for,
 )
 from dbschema.models import metadata as our_models
-from dbschema.naming import NAMING_CONVENTION
+from dbschema.sql import NAMING_CONVENTION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -7,9 +7,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dbschema.catalog.diff import compare
-from dbschema.catalog.model import KINDS, Catalog, Difference
-from dbschema.catalog.parents import parents_of
+from dbschema.catalog.introspect import parents_of
+from dbschema.catalog.model import KINDS, Catalog, Difference, compare
 from dbschema.ddl import Identity
 
 names = st.sampled_from(["users", "orders", "tenant_id", "x"])

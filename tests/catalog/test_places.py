@@ -24,9 +24,9 @@ from dbschema import catalog
 from dbschema.ddl import Argument, Function, Grant, Policy, RowSecurity, Trigger, declare, declare_for
 from dbschema.ddl.tenancy import isolate
 from dbschema.models import metadata as our_models
-from dbschema.naming import NAMING_CONVENTION
 from dbschema.orm.mixins import AppendOnly, TenantScoped, Timestamped, Versioned, foreign_key
 from dbschema.orm.types import uuid_key
+from dbschema.sql import NAMING_CONVENTION
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
@@ -327,10 +327,10 @@ def test_a_client_library_without_pipelines_gives_the_same(
     connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An older libpq has none, and an asynchronous connection cannot use them from synchronous code."""
-    at_once = catalog.found(connection, our_models)
+    at_once = catalog.actual(connection, our_models)
     monkeypatch.setattr(psycopg.Pipeline, "is_supported", lambda: False)
 
-    one_by_one = catalog.found(connection, our_models)
+    one_by_one = catalog.actual(connection, our_models)
 
     assert dict(one_by_one.entries) == dict(at_once.entries)
     assert told(connection, our_models) == []

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Column, Integer, MetaData, Table
 
 from dbschema import catalog
-from dbschema.catalog.roles import belonging
+from dbschema.catalog.prerequisites import belonging
 from dbschema.ddl import Function, Grant, Policy, Role, declare, declare_for
 
 if TYPE_CHECKING:

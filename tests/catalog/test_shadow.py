@@ -10,9 +10,9 @@ from sqlalchemy import DDL, Column, ForeignKey, Integer, MetaData, Sequence, Tab
 from sqlalchemy.dialects.postgresql import psycopg as psycopg_dialect
 
 from dbschema import catalog
-from dbschema.catalog import offline, place, shadow
-from dbschema.catalog.plain import Everything
-from dbschema.catalog.transaction import scratch
+from dbschema.catalog import desired, offline, session
+from dbschema.catalog.predicted import NothingPredicted
+from dbschema.catalog.session import scratch
 from dbschema.models import metadata as our_models
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def built(connection: Connection, metadata: MetaData, *, short: bool) -> Catalog:
     """The models built in the short way, or in the long one."""
     with scratch(connection) as cursor:
-        building = shadow.Shadow(connection, metadata, place.locate(cursor))
+        building = desired.DesiredState(connection, metadata, session.locate(cursor))
         if not short:
             building._temporary = building._shortened = False
         result = building.build(cursor)
@@ -77,8 +77,8 @@ def test_positions_of_columns_are_compared_only_when_asked_for(
         connection.exec_driver_sql("CREATE TABLE things (name varchar(20), id serial PRIMARY KEY)")
 
     with fresh_engine.connect() as connection:
-        wanted = catalog.wanted(connection, plain_metadata, positions=True)
-        found = catalog.found(connection, plain_metadata, positions=True)
+        wanted = catalog.expected(connection, plain_metadata, positions=True)
+        found = catalog.actual(connection, plain_metadata, positions=True)
         assert [str(item) for item in catalog.compare(wanted, found)] == [
             "column id on things: position is 2, wanted 1",
             "column name on things: position is 1, wanted 2",
@@ -223,7 +223,9 @@ def test_the_statements_can_be_made_in_several_threads(everything: MetaData) -> 
     """GeoAlchemy2 takes indexes off a table while it is created; another thread would miss them, or fail."""
 
     def made(_: int) -> tuple[str, ...]:
-        return tuple(offline.statements(everything, psycopg_dialect.dialect(), {None: "copy"}, Everything()))
+        return tuple(
+            offline.statements(everything, psycopg_dialect.dialect(), {None: "copy"}, NothingPredicted())
+        )
 
     with ThreadPoolExecutor(4) as threads:
         results = set(threads.map(made, range(100)))

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import DDL, Connection, MetaData, NullPool, create_engine, event
 
 from dbschema import catalog
-from dbschema.catalog import declarations
+from dbschema.catalog import desired
 from dbschema.errors import DeclarationError
 from dbschema.models import metadata as our_models
 
@@ -140,7 +140,7 @@ def test_real_tables_are_locked_against_nothing(
 ) -> None:
     """At its end, when the copy stands beside the real tables, nothing but AccessShareLock is on these."""
     seen: list[set[Any]] = []
-    add = declarations.add
+    add = desired.add
 
     def look(cursor: Any, *args: Any) -> None:
         cursor.execute(
@@ -150,7 +150,7 @@ def test_real_tables_are_locked_against_nothing(
         seen.append(set(cursor.fetchall()))
         add(cursor, *args)
 
-    monkeypatch.setattr(declarations, "add", look)
+    monkeypatch.setattr(desired, "add", look)
 
     catalog.check(connection, our_models)
 

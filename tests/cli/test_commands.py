@@ -274,7 +274,7 @@ def test_a_failed_verification_is_a_finding(run: Run, database: str) -> None:
     assert listed["failed"] > 0
     assert listed["rate"] < 1
     assert listed["total"] == listed["passed"] + listed["failed"] == len(listed["checks"])
-    assert listed["checks"][0].keys() == {"group", "name", "passed", "detail"}
+    assert listed["checks"][0].keys() == {"group", "name", "passed", "tried", "detail"}
 
 
 def test_seeding_another_database_writes_no_sample_data_unless_it_is_asked_for(

@@ -19,7 +19,7 @@ import psycopg
 import pytest
 from sqlalchemy import make_url
 
-from dbschema.tools.server.ports import choose_port
+from dbschema.tools.server.address import choose_port
 
 sys.path[:0] = [str(Path(__file__).parents[1])]
 

@@ -7,7 +7,8 @@ import gc
 import pytest
 from sqlalchemy import NullPool, text
 
-from dbschema.connect import create_engine, opening, resolve
+from dbschema.connect import connection as opening
+from dbschema.connect import create_engine, resolve
 from dbschema.connect.errors import ServerTooOld
 
 

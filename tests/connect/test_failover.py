@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dbschema import connect
-from dbschema.connect import aws, failover, opening, resolve
+from dbschema.connect import aws, failover, resolve
+from dbschema.connect.connection import Waiting, _Opener
 from dbschema.errors import BadSetting, ExtraMissing
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ def test_each_instance_gets_a_token_of_its_own(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(aws, "auth_token", token)
     monkeypatch.setattr(failover, "connect", through_the_wrapper)
-    opened = opening._Opener(settings, opening.Waiting()).connect(
+    opened = _Opener(settings, Waiting()).connect(
         lambda parameters: given.append((parameters["host"], parameters["password"])),
         settings.address.libpq(),
     )

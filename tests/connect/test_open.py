@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dbschema import connect
-from dbschema.connect import errors, opening
+from dbschema.connect import connection as opening
+from dbschema.connect import errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable

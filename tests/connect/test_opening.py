@@ -16,7 +16,8 @@ import sqlalchemy
 
 from clock import Clock
 from dbschema import _retry
-from dbschema.connect import attach, create_engine, errors, opening, password, resolve, translating
+from dbschema.connect import attach, create_engine, errors, password, resolve, translating
+from dbschema.connect import connection as opening
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -269,7 +269,7 @@ def test_a_lock_that_is_not_free_in_time(new_database: Callable[..., str]) -> No
 def test_the_words_of_libpq_and_of_the_server_while_connecting(
     words: str, kind: type[errors.Refusal], says: str
 ) -> None:
-    """These cannot be had from the server of the tests: they are the sentences of PostgreSQL's sources."""
+    """These cannot be had from the server of the tests: they are the sentences of PostgreSQL's resolve."""
     settings = resolve("postgresql://ada:s3cr3t@db.example/shop")
     error = psycopg.OperationalError(
         f'connection failed: connection to server at "192.0.2.1", port 5432 failed: {words}\nagain'

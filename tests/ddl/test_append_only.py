@@ -12,8 +12,8 @@ from sqlalchemy.orm import DeclarativeBase, Mapped
 
 from dbschema import catalog
 from dbschema.ddl import Trigger, declared
-from dbschema.naming import NAMING_CONVENTION
 from dbschema.orm.mixins import AppendOnly, TenantRoot
+from dbschema.sql import NAMING_CONVENTION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -45,10 +45,10 @@ from dbschema.ddl.audit import (
 )
 from dbschema.errors import DeclarationError
 from dbschema.models import metadata as models
-from dbschema.naming import NAMING_CONVENTION
 from dbschema.orm.base import Base
 from dbschema.orm.geography import GeoPoint, geography_point
 from dbschema.orm.mixins import Audited, TenantScoped, Timestamped, Versioned, foreign_key
+from dbschema.sql import NAMING_CONVENTION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,7 +12,7 @@ from dbschema import catalog
 from dbschema.ddl import Function
 from dbschema.migrations import runner
 from dbschema.models import metadata
-from dbschema.models.document_searches import DOCUMENTS_BY_WORDS
+from dbschema.models.conversations import DOCUMENTS_BY_WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -24,9 +24,9 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from dbschema import catalog, verify
 from dbschema.ddl import Extension, Trigger, declare, declared
-from dbschema.naming import NAMING_CONVENTION
 from dbschema.orm.geography import GeoPoint, geography_point
 from dbschema.orm.mixins import TenantRoot, TenantScoped, Timestamped, Versioned
+from dbschema.sql import NAMING_CONVENTION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

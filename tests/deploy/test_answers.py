@@ -8,9 +8,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dbschema.tools.deploy import answers, limits
+from dbschema.tools.deploy import limits, responses
 from dbschema.tools.deploy.events import Resource, parse
-from dbschema.tools.deploy.outcome import Outcome
+from dbschema.tools.deploy.result import Result
 
 # Halves of characters too, as JSON can write them.
 ANY = st.text(st.characters(), max_size=400) | st.text(st.characters(), max_size=20).map(
@@ -35,8 +35,8 @@ def longest_resource() -> Resource:
     return call.resource
 
 
-def outcome(kind: Any, text: str) -> Outcome:
-    return Outcome(
+def outcome(kind: Any, text: str) -> Result:
+    return Result(
         kind,
         text,
         place=text,
@@ -74,7 +74,7 @@ def test_a_text_that_is_cut_fits_and_is_the_beginning_of_the_whole(text: str, li
 def test_a_failure_is_taken_by_cloudformation_beside_the_longest_ids(text: str) -> None:
     resource = longest_resource()
 
-    sent = answers.failure(resource, str(resource.physical_id), text, "migration-incomplete")
+    sent = responses.failure(resource, str(resource.physical_id), text, "migration-incomplete")
 
     assert len(sent) <= 4096
     found = json.loads(sent)
@@ -88,7 +88,7 @@ def test_a_failure_is_taken_by_cloudformation_beside_the_longest_ids(text: str) 
 def test_a_success_is_taken_by_cloudformation_beside_the_longest_ids(text: str, kind: str) -> None:
     resource = longest_resource()
 
-    sent = answers.success(resource, answers.physical_id(text, text), outcome(kind, text))
+    sent = responses.success(resource, responses.physical_id(text, text), outcome(kind, text))
 
     assert len(sent) <= 4096
     assert json.loads(sent)["Status"] == "SUCCESS"
@@ -97,8 +97,8 @@ def test_a_success_is_taken_by_cloudformation_beside_the_longest_ids(text: str, 
 @given(TEXT)
 def test_what_the_framework_makes_of_an_answer_is_taken_by_cloudformation(text: str) -> None:
     """It adds the ids of the event, and joins what both functions return."""
-    first = answers.provider(answers.physical_id(text, text), outcome("upgraded", text))
-    second = answers.completion(outcome("current", text))
+    first = responses.provider(responses.physical_id(text, text), outcome("upgraded", text))
+    second = responses.completion(outcome("current", text))
     resource = longest_resource()
 
     sent = {
@@ -138,7 +138,7 @@ def test_what_the_framework_makes_of_an_error_is_taken_by_cloudformation() -> No
 @settings(deadline=None)
 @given(TEXT)
 def test_a_plain_answer_is_bounded_and_says_what_it_left_out(text: str) -> None:
-    answer = answers.plain(outcome("answered", text).body())
+    answer = responses.plain(outcome("answered", text).body())
 
     assert measured(answer) <= 4096
     body = json.loads(answer["body"])
@@ -150,10 +150,10 @@ def test_a_plain_answer_is_bounded_and_says_what_it_left_out(text: str) -> None:
 
 @given(IDS, IDS)
 def test_a_physical_id_is_one_for_each_database(one: tuple[str, str], other: tuple[str, str]) -> None:
-    first, second = answers.physical_id(*one), answers.physical_id(*other)
+    first, second = responses.physical_id(*one), responses.physical_id(*other)
 
     assert measured(first) - 2 <= 340
-    assert first == answers.physical_id(*one)
+    assert first == responses.physical_id(*one)
     if ":" not in "".join((*one, *other)) and not any(
         "\ud800" <= sign <= "\udfff" for sign in "".join((*one, *other))
     ):
@@ -163,10 +163,10 @@ def test_a_physical_id_is_one_for_each_database(one: tuple[str, str], other: tup
 def test_names_of_any_length_that_is_real_stand_in_the_id_as_they_are() -> None:
     host, database = "h" * 253, "d" * 63
 
-    assert answers.physical_id(host, database) == f"dbschema:{host}:{database}"
-    assert answers.physical_id(None, "shop") == "dbschema:local:shop"
+    assert responses.physical_id(host, database) == f"dbschema:{host}:{database}"
+    assert responses.physical_id(None, "shop") == "dbschema:local:shop"
 
 
 def test_while_work_is_left_the_framework_gets_no_data() -> None:
-    assert answers.provider("dbschema:h:d", outcome("left", "x")) == {"PhysicalResourceId": "dbschema:h:d"}
-    assert answers.completion(outcome("left", "x")) == {"IsComplete": False}
+    assert responses.provider("dbschema:h:d", outcome("left", "x")) == {"PhysicalResourceId": "dbschema:h:d"}
+    assert responses.completion(outcome("left", "x")) == {"IsComplete": False}

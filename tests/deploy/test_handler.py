@@ -183,7 +183,7 @@ def test_an_error_that_nobody_expected_tells_where_it_was_and_not_what_it_said(
     def fail(*_: object) -> None:
         raise KeyError(SECRET)
 
-    monkeypatch.setattr("dbschema.tools.deploy.work.run", fail)
+    monkeypatch.setattr("dbschema.tools.deploy.actions.run", fail)
 
     answer, written = call(entry.handler, {})
 

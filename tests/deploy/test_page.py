@@ -15,8 +15,8 @@ from dbschema.migrations import errors as migration_errors
 from dbschema.migrations.timeouts import ENVIRONMENT
 from dbschema.tools import application
 from dbschema.tools.deploy import configuration, errors
-from dbschema.tools.deploy.answers import MESSAGE
 from dbschema.tools.deploy.events import ACTIONS, parse
+from dbschema.tools.deploy.responses import MESSAGE
 from lambda_runtime import ROOT
 
 PAGE = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from dbschema.tools.deploy.delivery import Responder
 from dbschema.tools.deploy.errors import NotDelivered
-from dbschema.tools.deploy.response import Responder
 
 if TYPE_CHECKING:
     from cloudformation import Waiting

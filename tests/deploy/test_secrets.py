@@ -20,6 +20,7 @@ import pytest
 from cloudformation import SIGNED, cloudformation, waiting_cloudformation
 from dbschema import connect
 from dbschema.connect.address import parse
+from dbschema.errors import DbSchemaError
 from dbschema.migrations import runner
 from leaks import AWKWARD, Printed, forms
 from xray import xray_daemon
@@ -183,7 +184,7 @@ def test_an_error_shows_none_in_its_texts_its_fields_and_the_variables_of_our_fr
     def use(name: str) -> None:
         try:
             settings = connect.resolve()
-        except connect.errors.ConnectError as error:
+        except DbSchemaError as error:
             classes.add(type(error).__name__)
             printed.add_error(f"{name}: resolve", error)
             return

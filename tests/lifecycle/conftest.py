@@ -29,10 +29,10 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from dbschema import seeds
 from dbschema.ddl import declare, declared
 from dbschema.models import metadata as models
-from dbschema.naming import NAMING_CONVENTION
 from dbschema.orm.base import Base
 from dbschema.orm.geography import GeoPoint, geography_point
 from dbschema.orm.mixins import AppendOnly, Audited, TenantScoped, Timestamped, Versioned, foreign_key
+from dbschema.sql import NAMING_CONVENTION
 from dbschema.tools.tenants.scope import scope_of
 
 if TYPE_CHECKING:

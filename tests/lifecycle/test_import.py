@@ -24,7 +24,7 @@ from dbschema.errors import MissingPrivilege, NoSuchTenant, TenantExists
 from dbschema.models import metadata as models
 from dbschema.tools.tenants import export_tenant, import_tenant, remove_tenant
 from dbschema.tools.tenants.errors import BadExport, LifecycleError, OtherSchema, UndeclaredTables
-from dbschema.tools.tenants.manifest import MANIFEST, parse
+from dbschema.tools.tenants.folder import MANIFEST, parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

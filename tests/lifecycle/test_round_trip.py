@@ -23,7 +23,7 @@ from dbschema.tools.tenants import (
     list_tenants,
     remove_tenant,
 )
-from dbschema.tools.tenants.manifest import MANIFEST, parse
+from dbschema.tools.tenants.folder import MANIFEST, parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 
 from dbschema import bulk_load
 from dbschema.errors import MissingPrivilege, NotMigrated
-from dbschema.loading import BadRows, culprits
+from dbschema.loading import BadRows, diagnosis
 from dbschema.loading.errors import WrongCall
 from dbschema.models import Fulfillment, Incident, MarketingCampaign, Order, User
 
@@ -333,11 +333,11 @@ def test_a_statement_that_is_stopped_is_no_fault_of_a_row(connection: Connection
 def test_a_search_that_is_stopped_is_told_as_such(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     """As by a statement timeout, which counts for the search as for the load."""
 
-    def stopped(search: culprits.Search, *_: Any) -> None:
+    def stopped(search: diagnosis.RowDiagnosis, *_: Any) -> None:
         search.connection.execute(text("SET LOCAL statement_timeout = '100ms'"))
         search.connection.execute(text("SELECT pg_sleep(60)"))
 
-    monkeypatch.setattr(culprits.Search, "_by_constraint", stopped)
+    monkeypatch.setattr(diagnosis.RowDiagnosis, "_by_constraint", stopped)
 
     error = load(session, [{**GOOD, "severity": 9}])
 

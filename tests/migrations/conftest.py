@@ -23,10 +23,10 @@ WriteHistory: TypeAlias = "Callable[..., Path]"
 
 ENVIRONMENT = """
 from alembic import context
-from dbschema.migrations import environment
+from dbschema.migrations import alembic_env
 from sqlalchemy import MetaData
 
-environment.run(context, MetaData(), compare=False)
+alembic_env.run(context, MetaData(), compare=False)
 """
 REVISION = '''
 """Do {id}"""

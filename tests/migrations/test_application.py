@@ -42,7 +42,7 @@ ENV = '''
 
 from alembic import context
 
-from dbschema.migrations import environment
+from dbschema.migrations import alembic_env
 
 
 def metadata():
@@ -51,7 +51,7 @@ def metadata():
     return metadata
 
 
-environment.run(context, metadata)
+alembic_env.run(context, metadata)
 '''
 
 

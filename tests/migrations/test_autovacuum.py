@@ -113,7 +113,7 @@ def test_where_autovacuum_stays_it_is_named(
 ) -> None:
     """As it is where it works against wraparound, and does not go."""
     scripts, connection = vacuumed
-    monkeypatch.setattr("dbschema.migrations.guard.end_autovacuum", lambda *_: False)
+    monkeypatch.setattr("dbschema.migrations.step_runner.end_autovacuum", lambda *_: False)
     pid = connection.scalar(text(AT_WORK))
 
     with pytest.raises(errors.LockNotGiven) as caught:

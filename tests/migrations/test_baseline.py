@@ -65,12 +65,12 @@ def test_an_equal_database_is_recorded_as_upgraded(built: str) -> None:
 def test_nothing_but_the_record_is_changed(built: str) -> None:
     engine = create_engine(built)
     with engine.connect() as connection:
-        before = catalog.found(connection, metadata, positions=True)
+        before = catalog.actual(connection, metadata, positions=True)
 
     baseline(built, compare)
 
     with engine.connect() as connection:
-        assert catalog.found(connection, metadata, positions=True) == before
+        assert catalog.actual(connection, metadata, positions=True) == before
     engine.dispose()
 
 

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from dbschema import connect
-from dbschema.migrations import by_alembic
+from dbschema.migrations import alembic_executor
 
 
 @pytest.mark.parametrize("rule", [{"wake_seconds": 60.0}, {"failover_seconds": 5.0}])
@@ -25,7 +25,7 @@ def test_alembic_works_in_the_session_that_is_given_also_where_rules_open_sessio
 
     with (
         psycopg.connect(address, autocommit=True) as work,
-        by_alembic.around(work, settings) as connection,
+        alembic_executor.around(work, settings) as connection,
     ):
         pid = connection.scalar(text("SELECT pg_backend_pid()"))
         with connection.engine.connect() as another:

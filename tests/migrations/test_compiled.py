@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dbschema import connect
-from dbschema.catalog import fingerprint
+from dbschema.catalog import introspect
 from dbschema.errors import MigrationError
-from dbschema.migrations import by_sql, compilation, compiled, errors, plainness, runner
+from dbschema.migrations import compilable, compilation, compiled, errors, runner, sql_executor
 from dbschema.migrations.compiled import Statement
 from dbschema.migrations.location import script_location
 
@@ -57,7 +57,7 @@ def state(url: str) -> object:
     """The catalog, the functions' bodies byte by byte, rows and version."""
     settings = connect.resolve(url)
     with connect.create_engine(settings).connect() as connection:
-        found = fingerprint.read(connection)
+        found = introspect.read(connection)
         entries = sorted((str(identity), repr(facts)) for identity, facts in found.entries.items())
     with closing(connect.open(settings)) as plain:
         queries = (
@@ -240,7 +240,7 @@ def test_a_revision_that_may_do_something_else_online_is_left_to_alembic(code: s
         f"def helper():\n    return time.time()\n\ndef upgrade():\n    {lines}\n"
     )
 
-    found = plainness.why_not(source)
+    found = compilable.not_compilable_reason(source)
 
     assert found is not None
     assert reason in found
@@ -319,8 +319,8 @@ def test_a_run_with_one_such_revision_goes_by_alembic_as_a_whole(
 @pytest.mark.parametrize(
     "call",
     [
-        "environment.run(context, MetaData(), version_table='mine')",
-        "environment.run(context, MetaData(), on_version_apply=print)",
+        "alembic_env.run(context, MetaData(), version_table='mine')",
+        "alembic_env.run(context, MetaData(), on_version_apply=print)",
         "context.config.attributes['x'] = 1\nenvironment.run(context, MetaData())",
         "if context.is_offline_mode():\n    pass\nenvironment.run(context, MetaData())",
         "print()\nenvironment.run(context, MetaData())",
@@ -329,7 +329,7 @@ def test_a_run_with_one_such_revision_goes_by_alembic_as_a_whole(
 def test_an_environment_that_does_more_is_not_compiled(write_history: Callable[..., Path], call: str) -> None:
     folder = write_history(one="pass")
     path = folder / "env.py"
-    path.write_text(path.read_text().replace("environment.run(context, MetaData(), compare=False)", call))
+    path.write_text(path.read_text().replace("alembic_env.run(context, MetaData(), compare=False)", call))
     assert call in path.read_text()
 
     with pytest.raises(MigrationError, match="cannot be compiled"):
@@ -371,7 +371,7 @@ def test_a_version_that_somebody_else_moves_meanwhile_fails_the_revision_and_und
     with pytest.raises(errors.RevisionFailed, match="moved from one to two, and 0 rows") as caught:
         runner.upgrade(url, location=folder)
 
-    assert isinstance(caught.value.__cause__, by_sql.VersionMoved)
+    assert isinstance(caught.value.__cause__, sql_executor.VersionMoved)
     assert runner.status(url, location=folder).current == ("one",)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
-from dbschema.migrations import contents
+from dbschema.migrations import preflight
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,11 +21,11 @@ def test_tables_of_any_name_are_counted_and_those_of_extensions_are_not(
         connection.execute("CREATE VIEW v AS SELECT 1; CREATE SCHEMA other; CREATE TABLE other.t ()")
         connection.execute("INSERT INTO \"a '50%' :b\" VALUES (1), (2)")
 
-        assert contents.row_counts(connection) == {"a '50%' :b": 2}
-        assert contents.relations(connection) == ("a '50%' :b", "v")
+        assert preflight.row_counts(connection) == {"a '50%' :b": 2}
+        assert preflight.relations(connection) == ("a '50%' :b", "v")
 
 
 def test_an_empty_database_has_nothing(new_database: Callable[..., str]) -> None:
     with psycopg.connect(new_database(driver="")) as connection:
-        assert contents.row_counts(connection) == {}
-        assert contents.relations(connection) == ()
+        assert preflight.row_counts(connection) == {}
+        assert preflight.relations(connection) == ()

@@ -1,4 +1,4 @@
-"""`environment.run` finds the database that is meant, keeps what is not its own as it was, and says so on one line."""
+"""`alembic_env.run` finds the database that is meant, keeps what is not its own as it was, and says so on one line."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sqlalchemy import Connection, MetaData, NullPool, create_engine, inspect, t
 
 from clock import FastForward
 from dbschema.errors import ConnectError, MigrationIncomplete
-from dbschema.migrations import environment, guard
+from dbschema.migrations import alembic_env, step_runner
 from dbschema.migrations.errors import BrokenScripts, DatabaseNewer, RevisionFailed, UnexpectedState
 
 if TYPE_CHECKING:
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
 ENV = """
 from alembic import context
-from dbschema.migrations import environment
+from dbschema.migrations import alembic_env
 
 def metadata():
     raise AssertionError("the models are imported")
 
-environment.run(context, metadata, compare=False)
+alembic_env.run(context, metadata, compare=False)
 """
 REVISION = '''
 """One table."""
@@ -97,7 +97,7 @@ def by_ini_file(project: Path, url: str, _: pytest.MonkeyPatch) -> None:
 
 
 def by_private_server(project: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(environment, "_private_server", lambda: url)
+    monkeypatch.setattr(alembic_env, "_private_server", lambda: url)
     alembic(project, "upgrade", "head")
 
 
@@ -176,7 +176,7 @@ def test_offline_needs_no_server_and_doubles_no_percent_sign(config: Config) -> 
 
     script = config.output_buffer.getvalue()
     assert script.startswith("SET client_encoding = 'UTF8';")
-    assert f"SET lock_timeout = '{environment.LOCK_TIMEOUT}';" in script
+    assert f"SET lock_timeout = '{alembic_env.LOCK_TIMEOUT}';" in script
     assert "'a%b'" in script
 
 
@@ -220,7 +220,7 @@ def with_models(project: Path, models: str) -> None:
         "from alembic import context\n"
         "from dbschema.migrations import environment\n\n"
         f"def metadata():\n    made = sa.MetaData()\n    {models}\n    return made\n\n"
-        "environment.run(context, metadata)\n",
+        "alembic_env.run(context, metadata)\n",
         encoding="utf-8",
     )
 
@@ -291,7 +291,8 @@ def test_a_deadline_stops_between_two_steps_and_says_what_is_left(
         )
         slow = (
             source.replace("def upgrade():", "def upgrade():\n    guard.time.ahead = 601").replace(
-                "from alembic import op", "from alembic import op\nfrom dbschema.migrations import guard"
+                "from alembic import op",
+                "from alembic import op\nfrom dbschema.migrations import step_runner as guard",
             )
             if not number
             else source
@@ -299,7 +300,7 @@ def test_a_deadline_stops_between_two_steps_and_says_what_is_left(
         (project.parent / "scripts" / "versions" / f"{name}.py").write_text(
             slow.replace("down_revision = None", f'down_revision = "{below}"'), encoding="utf-8"
         )
-    monkeypatch.setattr(guard, "time", FastForward())
+    monkeypatch.setattr(step_runner, "time", FastForward())
     config.attributes.update(url=fresh_database, within=600)
 
     with pytest.raises(MigrationIncomplete) as caught:
@@ -425,7 +426,7 @@ def test_metadata_is_loaded_once_and_only_when_it_is_looked_at() -> None:
         calls.append(1)
         return [first, second]
 
-    lazy = environment.LazyMetaData(load)
+    lazy = alembic_env.LazyMetaData(load)
 
     assert (bool(lazy), calls) == (True, [])
     assert (list(lazy), len(lazy), lazy[1], calls) == ([first, second], 2, second, [1])

@@ -17,7 +17,7 @@ from clock import Clock, FastForward
 from dbschema import _retry
 from dbschema.connect import opener, resolve
 from dbschema.errors import UnknownRevision
-from dbschema.migrations import errors, guard, lock, result, runner
+from dbschema.migrations import errors, lock, result, runner, step_runner
 from dbschema.migrations.timeouts import Timeouts
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def compiles(request: pytest.FixtureRequest) -> bool:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The time of a run: it passes by the pauses between attempts alone, however long the attempts take."""
     clock = Clock()
-    for module in (guard, _retry):
+    for module in (step_runner, _retry):
         monkeypatch.setattr(module, "time", clock)
     return clock
 
@@ -58,7 +58,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 def fast_forward(monkeypatch: pytest.MonkeyPatch) -> FastForward:
     """The time of a run, which a test can put forward."""
     clock = FastForward()
-    for module in (guard, _retry):
+    for module in (step_runner, _retry):
         monkeypatch.setattr(module, "time", clock)
     return clock
 

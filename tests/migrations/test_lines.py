@@ -20,8 +20,8 @@ from sqlalchemy import make_url
 from dbschema.errors import UnknownRevision
 from dbschema.migrations import errors, runner
 from dbschema.migrations.baseline import baseline
-from dbschema.migrations.graph import Graph, Node, line
 from dbschema.migrations.history import History
+from dbschema.migrations.revisions import Graph, Node, line
 from dbschema.migrations.scripts import Scripts
 
 if TYPE_CHECKING:
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 
 ENVIRONMENT = """
 from alembic import context
-from dbschema.migrations import environment
+from dbschema.migrations import alembic_env
 
-environment.run(context, list)
+alembic_env.run(context, list)
 """
 
 REVISION = """

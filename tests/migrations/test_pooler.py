@@ -20,7 +20,7 @@ from sqlalchemy import make_url, text
 
 from dbschema import connect
 from dbschema.migrations import errors, runner
-from dbschema.tools.server.ports import choose_port
+from dbschema.tools.server.address import choose_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 NOWHERE = "postgresql://ada:s3cr3t@db.invalid/shop"
 ENVIRONMENT = """
 from alembic import context
-from dbschema.migrations import environment
+from dbschema.migrations import alembic_env
 from sqlalchemy import MetaData
 
-environment.run(context, MetaData())
+alembic_env.run(context, MetaData())
 """
 REVISION = '''
 """{doc}"""
@@ -430,7 +430,7 @@ def test_four_upgrades_at_once_make_one(fresh_database: str, tmp_path: Path) -> 
     scripts = Scripts(tmp_path / "slow")
     scripts.add("aaaa1111", 'op.execute("SELECT pg_sleep(0.3)"); op.execute("CREATE TABLE t ()")')
     scripts.add_table("bbbb2222")
-    runs: list[result.Run] = []
+    runs: list[result.RunResult] = []
 
     def go() -> None:
         runs.append(runner.upgrade(fresh_database, location=scripts.folder, wait=120))

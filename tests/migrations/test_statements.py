@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from dbschema.connect import opener, resolve
 from dbschema.errors import DbSchemaError, ExtraMissing
 from dbschema.migrations import compilation, compiled, runner
-from dbschema.migrations.statements import NotParsed, split
+from dbschema.migrations.compilation import NotParsed, split
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -60,7 +60,7 @@ from pathlib import Path
 import psycopg
 
 from dbschema import catalog, connect
-from dbschema.catalog import fingerprint
+from dbschema.catalog import introspect as fingerprint
 from dbschema.migrations import runner
 
 url, folder, how, when = sys.argv[1:]

@@ -29,9 +29,9 @@ from sqlalchemy.orm import (
 from dbschema import TenantRoot, TenantScoped, foreign_key
 from dbschema.ddl.tenancy import isolate
 from dbschema.errors import BadRelationship
-from dbschema.naming import NAMING_CONVENTION
 from dbschema.orm.relations import belongs_to, owns
 from dbschema.sessions import TenantSession, tenant_session
+from dbschema.sql import NAMING_CONVENTION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

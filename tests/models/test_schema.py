@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Index, Table, UniqueConstraint, text
 
 from dbschema.models import Base
-from dbschema.naming import check_names, names_of
 from dbschema.orm.types import Checked
+from dbschema.sql import check_names, names_of
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

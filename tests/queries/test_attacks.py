@@ -17,8 +17,8 @@ from dbschema.ddl import Function, Policy, declared
 from dbschema.ddl.search import SEARCH_ROLE
 from dbschema.ddl.tenancy import READONLY_ROLE, TENANT_SETTING
 from dbschema.models import Document, Incident, Tenant, User, metadata
-from dbschema.models.document_searches import DOCUMENTS_BY_WORDS
-from dbschema.models.incident_searches import INCIDENT_SEARCHES
+from dbschema.models.conversations import DOCUMENTS_BY_WORDS
+from dbschema.models.incidents import INCIDENT_SEARCHES
 from dbschema.queries import documents, incidents
 
 if TYPE_CHECKING:

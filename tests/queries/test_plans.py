@@ -13,10 +13,11 @@ from sqlalchemy.orm import with_loader_criteria
 
 from dbschema import tenant_session
 from dbschema.models import Document, Incident
-from dbschema.models.document_searches import DOCUMENT_WORDS
+from dbschema.models.conversations import DOCUMENT_WORDS
 from dbschema.orm.geography import GeoPoint
 from dbschema.orm.mixins import TenantScoped
-from dbschema.queries import DistanceCursor, TimeCursor, audit, conversations, documents, incidents
+from dbschema.queries import DistanceCursor, TimeCursor, audit, conversations, incidents
+from dbschema.queries.documents import with_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -51,8 +52,8 @@ QUERIES: dict[str, tuple[Select[Any], str]] = {
     "domain, later": (incidents.by_domain("domain-3", after=NOON), "idx_incidents_tenant_domain"),
     "category": (incidents.by_category("c7"), "idx_incidents_category"),
     "category, later": (incidents.by_category("c7", after=NOON), "idx_incidents_category"),
-    "words": (documents.with_words("w17 w4"), "idx_documents_words"),
-    "words, later": (documents.with_words("w17", after=NOON), "idx_documents_words"),
+    "words": (with_words("w17 w4"), "idx_documents_words"),
+    "words, later": (with_words("w17", after=NOON), "idx_documents_words"),
     "messages": (conversations.messages(CONVERSATION), "idx_messages_conversation"),
     "messages, later": (conversations.messages(CONVERSATION, after=NOON), "idx_messages_conversation"),
     "trail": (audit.trail("incident", "7"), "idx_audit_logs_resource"),

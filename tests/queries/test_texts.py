@@ -13,7 +13,8 @@ from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
 from dbschema.models import AuditLog, Conversation, Document, Message, MessageRole, Tenant, User
-from dbschema.queries import TimeCursor, audit, conversations, documents
+from dbschema.queries import TimeCursor, audit, conversations
+from dbschema.queries.documents import with_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -99,29 +100,29 @@ def pages(session: Session, query: Callable[..., Select[Any]], *arguments: Any) 
 def test_documents_are_found_by_words_as_search_engines_take_them(
     session: Session, words: str, count: int
 ) -> None:
-    found = session.scalars(documents.with_words(words)).all()
+    found = session.scalars(with_words(words)).all()
 
     assert len(found) == count
     assert all(item.tenant_id == MINE for item in found)
 
 
 def test_pages_of_documents_give_each_once(session: Session) -> None:
-    found = pages(session, documents.with_words, "water")
+    found = pages(session, with_words, "water")
 
     assert len({item.id for item in found}) == len(found) == 30
     assert [item.created_at for item in found] == sorted((item.created_at for item in found), reverse=True)
 
 
 def test_documents_of_one_user_alone(session: Session) -> None:
-    assert session.scalars(documents.with_words("water", user_id=uuid4())).all() == []
-    assert len(session.scalars(documents.with_words("water", user_id=MINE)).all()) == 30
+    assert session.scalars(with_words("water", user_id=uuid4())).all() == []
+    assert len(session.scalars(with_words("water", user_id=MINE)).all()) == 30
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(st.characters(), max_size=60))
 @example("water \ud800 \0")
 def test_no_words_whatever_are_an_error(session: Session, words: str) -> None:
-    assert all(item.tenant_id == MINE for item in session.scalars(documents.with_words(words)))
+    assert all(item.tenant_id == MINE for item in session.scalars(with_words(words)))
 
 
 @pytest.mark.parametrize(
@@ -142,7 +143,7 @@ def test_a_document_of_any_length_is_taken(session: Session, content: str) -> No
 
     session.flush()
 
-    assert len(session.scalars(documents.with_words("water")).all()) == 30
+    assert len(session.scalars(with_words("water")).all()) == 30
 
 
 def test_messages_come_in_order(session: Session) -> None:
@@ -171,5 +172,5 @@ def test_the_trail_of_a_thing_comes_newest_first(session: Session) -> None:
 def test_a_later_page_of_nothing_is_nothing(session: Session) -> None:
     after = TimeCursor(START - timedelta(days=1), UUID(int=0))
 
-    assert session.scalars(documents.with_words("water", after=after)).all() == []
+    assert session.scalars(with_words("water", after=after)).all() == []
     assert session.scalars(audit.trail("incident", "1", after=after)).all() == []

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dbschema.seeds.identifiers import SAMPLE_SLUGS, row_id, tenant_id
-from dbschema.seeds.sample.draws import Draws
+from dbschema.seeds.sample.repeatable import Draws
+from dbschema.seeds.writing import SAMPLE_SLUGS, row_id, tenant_id
 
 
 def test_the_same_name_gives_the_same_numbers() -> None:

@@ -14,8 +14,8 @@ from sqlalchemy.exc import OperationalError
 from dbschema.errors import NoTransaction, SeedError, TenantExists
 from dbschema.models import Incident, Tenant, metadata
 from dbschema.seeds import sample
-from dbschema.seeds.identifiers import SAMPLE_SLUGS, tenant_id
 from dbschema.seeds.sample.companies import Company
+from dbschema.seeds.writing import SAMPLE_SLUGS, tenant_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -15,8 +15,8 @@ import psycopg
 import pytest
 
 from dbschema.errors import ServerError
-from dbschema.tools.server import PrivateServer, find_binaries, postmaster, store
-from dbschema.tools.server.account import default_account
+from dbschema.tools.server import PrivateServer, directory, find_binaries, process
+from dbschema.tools.server.os_user import default_os_user
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -46,9 +46,9 @@ def clear(server: PrivateServer) -> None:
     try:
         server.destroy()
     except ServerError:
-        account = default_account()
+        account = default_os_user()
         for data in server.home.glob("postgres/*"):
-            for pid in postmaster.left_behind(data, account):
+            for pid in process.left_behind(data, account):
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
 
@@ -65,7 +65,7 @@ def folder() -> Iterator[Path]:
 def elsewhere(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where stores go that cannot stand in their home: never this machine's real place."""
     base = folder / "elsewhere"
-    monkeypatch.setattr(store, "ELSEWHERE", (base,))
+    monkeypatch.setattr(directory, "ELSEWHERE", (base,))
     return base
 
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dbschema.errors import ServerError
-from dbschema.tools.server import account as accounts
-from dbschema.tools.server.account import account_of, default_account, server_environment
+from dbschema.tools.server import os_user as accounts
 from dbschema.tools.server.errors import BadHome
+from dbschema.tools.server.os_user import default_os_user, os_user_of, server_environment
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,12 +23,12 @@ def own_folder(folder: Path) -> Path:
     """A folder of the server's user."""
     own = folder / "own"
     own.mkdir(mode=0o700)
-    os.chown(own, default_account().uid, default_account().gid)
+    os.chown(own, default_os_user().uid, default_os_user().gid)
     return own
 
 
 def test_root_becomes_another_user_and_nobody_else_does(own_folder: Path) -> None:
-    account = default_account()
+    account = default_os_user()
 
     account.run(["touch", own_folder / "made"])
 
@@ -42,7 +42,7 @@ def test_a_program_sees_neither_roots_groups_nor_our_keys(monkeypatch: pytest.Mo
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hush")
     monkeypatch.setenv("PGDATA", "/elsewhere")
     monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")
-    account = default_account()
+    account = default_os_user()
 
     shown = account.run(["env"]).stdout.decode()
     status = account.run(["cat", "/proc/self/status"]).stdout.decode()
@@ -63,7 +63,7 @@ def test_a_user_without_a_name_is_refused_as_postgresql_would() -> None:
     free = next(uid for uid in range(70_000, 80_000) if not has_name(uid))
 
     with pytest.raises(ServerError, match=str(free)):
-        account_of(free)
+        os_user_of(free)
 
 
 def test_without_any_stand_in_root_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,17 +71,17 @@ def test_without_any_stand_in_root_is_told(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(accounts, "STAND_INS", ("no-such-user", "nor-this-one"))
 
     with pytest.raises(ServerError, match="no-such-user, nor-this-one"):
-        default_account()
+        default_os_user()
 
 
 def test_a_file_is_written_whole_and_for_its_owner_only(own_folder: Path) -> None:
     path = own_folder / "a 'b' \"c\" $d"
 
-    default_account().write(path, "first\n")
-    default_account().write(path, b"\xff second")
+    default_os_user().write(path, "first\n")
+    default_os_user().write(path, b"\xff second")
 
     assert path.read_bytes() == b"\xff second"
-    assert (path.stat().st_mode & 0o777, path.stat().st_uid) == (0o600, default_account().uid)
+    assert (path.stat().st_mode & 0o777, path.stat().st_uid) == (0o600, default_os_user().uid)
     assert [entry.name for entry in own_folder.iterdir()] == [path.name]
 
 
@@ -89,7 +89,7 @@ def test_a_write_that_is_refused_is_told(own_folder: Path) -> None:
     own_folder.chmod(0o500)
 
     with pytest.raises(BadHome, match="cannot write in") as caught:
-        default_account().write(own_folder / "x", "text")
+        default_os_user().write(own_folder / "x", "text")
 
     assert caught.value.path == own_folder / "x"
 
@@ -98,11 +98,11 @@ def test_a_write_into_a_full_disk_is_told(own_folder: Path) -> None:
     (own_folder / "x.new").symlink_to("/dev/full")
 
     with pytest.raises(BadHome, match=r"not enough room .*No space left"):
-        default_account().write(own_folder / "x", "text" * 10_000)
+        default_os_user().write(own_folder / "x", "text" * 10_000)
 
 
 def test_a_rename_does_not_replace(own_folder: Path) -> None:
-    account = default_account()
+    account = default_os_user()
     account.make_folder(own_folder / "old")
     account.make_folder(own_folder / "new")
 
@@ -113,7 +113,7 @@ def test_a_rename_does_not_replace(own_folder: Path) -> None:
 
 
 def test_a_tree_goes_also_when_it_is_read_only_and_a_missing_one_is_no_matter(own_folder: Path) -> None:
-    account = default_account()
+    account = default_os_user()
     account.make_folder(own_folder / "tree" / "below")
     (own_folder / "tree").chmod(0o500)
 
@@ -127,14 +127,14 @@ def test_removing_a_link_leaves_what_it_names(own_folder: Path) -> None:
     (own_folder / "kept").mkdir()
     (own_folder / "link").symlink_to(own_folder / "kept")
 
-    default_account().remove_tree(own_folder / "link")
+    default_os_user().remove_tree(own_folder / "link")
 
     assert [path.name for path in own_folder.iterdir()] == ["kept"]
 
 
 def test_a_program_that_does_not_end_is_told() -> None:
     with pytest.raises(ServerError, match=r"sleep has not come to an end within 0 s"):
-        default_account().run(["sleep", "10"], timeout=0.1)
+        default_os_user().run(["sleep", "10"], timeout=0.1)
 
 
 def has_name(uid: int) -> bool:

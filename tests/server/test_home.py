@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dbschema.tools.server import PrivateServer, default_home
-from dbschema.tools.server.account import default_account
 from dbschema.tools.server.errors import BadHome, NotOurs
 from dbschema.tools.server.home import Home, State, new_password
+from dbschema.tools.server.os_user import default_os_user
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +25,7 @@ def nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def unprivileged() -> Iterator[None]:
     """Let the system refuse what it refuses to a user, also where root runs the tests."""
-    account, user, group = default_account(), os.geteuid(), os.getegid()
+    account, user, group = default_os_user(), os.geteuid(), os.getegid()
     if account.switch:
         os.setegid(account.gid)
         os.seteuid(account.uid)

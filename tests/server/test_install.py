@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dbschema.tools.server.install import how_to_install, this_system
+from dbschema.tools.server.binaries import how_to_install, this_system
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from dbschema.tools.server.install import System
+    from dbschema.tools.server.binaries import System
 
 
 def read_from(monkeypatch: pytest.MonkeyPatch, *files: Path) -> None:

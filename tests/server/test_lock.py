@@ -13,7 +13,7 @@ import filelock
 import pytest
 
 from dbschema.tools.server.errors import ServerBusy
-from dbschema.tools.server.lock import exclusive
+from dbschema.tools.server.home import exclusive
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 HOLD = """
 import sys, time
 from pathlib import Path
-from dbschema.tools.server.lock import exclusive
+from dbschema.tools.server.home import exclusive
 with exclusive(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)

@@ -6,8 +6,8 @@ import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dbschema.tools.server import ports
-from dbschema.tools.server.ports import FIRST_PORT, LAST_PORT, choose_port, is_free
+from dbschema.tools.server import address
+from dbschema.tools.server.address import FIRST_PORT, LAST_PORT, choose_port, is_free
 
 if TYPE_CHECKING:
     import pytest
@@ -47,7 +47,7 @@ def test_the_stored_port_comes_first_unless_it_is_taken_or_has_failed() -> None:
 
 
 def test_when_all_of_the_range_is_taken_the_system_chooses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ports, "is_free", lambda port: False)
+    monkeypatch.setattr(address, "is_free", lambda port: False)
 
     port = choose_port(Path("/home"))
 

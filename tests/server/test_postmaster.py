@@ -14,8 +14,8 @@ import psycopg
 import pytest
 
 from dbschema.errors import ServerError
-from dbschema.tools.server import postmaster
-from dbschema.tools.server.account import default_account
+from dbschema.tools.server.os_user import default_os_user
+from dbschema.tools.server.process import PID_FILE, PidFile, is_alive, read_pid_file, stop, wait_for_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -37,7 +37,7 @@ def kill(server: PrivateServer) -> int:
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
     deadline = time.monotonic() + 60
-    while postmaster.is_alive(pid):
+    while is_alive(pid):
         assert time.monotonic() < deadline
         time.sleep(0.01)
     return pid
@@ -46,7 +46,7 @@ def kill(server: PrivateServer) -> int:
 @pytest.fixture
 def stranger() -> Iterator[int]:
     """The process id of a program of the server's user that has nothing to do with it."""
-    account = default_account()
+    account = default_os_user()
     user = account.uid if account.switch else None
     with subprocess.Popen(["sleep", "600"], cwd="/", user=user) as process:
         yield process.pid
@@ -78,11 +78,11 @@ def test_a_backend_that_outlives_a_killed_server_is_ended(running: PrivateServer
     while ask(running.address(), f"SELECT state FROM pg_stat_activity WHERE pid = {backend}") != "active":
         time.sleep(0.01)
     kill(running)
-    assert postmaster.is_alive(backend)
+    assert is_alive(backend)
 
     address = running.start()
 
-    assert not postmaster.is_alive(backend)
+    assert not is_alive(backend)
     assert ask(address, "SELECT 1") == 1
     busy.join()
     connection.close()
@@ -97,7 +97,7 @@ def test_a_stale_pid_file_whose_number_is_another_programs_now(
     running: PrivateServer, ask: Ask, stranger: int
 ) -> None:
     kill(running)
-    pid_file = data_of(running) / postmaster.PID_FILE
+    pid_file = data_of(running) / PID_FILE
     lines = pid_file.read_text().splitlines(keepends=True)
     pid_file.write_text("".join([f"{stranger}\n", *lines[1:]]))
 
@@ -106,14 +106,14 @@ def test_a_stale_pid_file_whose_number_is_another_programs_now(
     address = running.start()
 
     assert ask(address, "SELECT 1") == 1
-    assert postmaster.is_alive(stranger)
+    assert is_alive(stranger)
     assert running.status().pid != stranger
 
 
 @pytest.mark.parametrize("rest", ["", "nonsense\n", "\n\n\n"])
 def test_a_pid_file_that_a_crash_left_unreadable(running: PrivateServer, ask: Ask, rest: str) -> None:
     kill(running)
-    (data_of(running) / postmaster.PID_FILE).write_text(rest)
+    (data_of(running) / PID_FILE).write_text(rest)
 
     address = running.start()
 
@@ -125,7 +125,7 @@ def test_a_server_that_is_still_starting_is_waited_for(stopped: PrivateServer, a
     stopped.start()
     pid = stopped.status().pid
     assert pid is not None
-    pid_file = data_of(stopped) / postmaster.PID_FILE
+    pid_file = data_of(stopped) / PID_FILE
     lines = pid_file.read_text().splitlines(keepends=True)
     pid_file.write_text("".join([*lines[:7], "starting\n"]))
 
@@ -143,14 +143,14 @@ def test_a_server_that_is_still_starting_is_waited_for(stopped: PrivateServer, a
 
 
 def test_a_server_that_does_not_end_in_time_is_told(running: PrivateServer) -> None:
-    data, account = data_of(running), default_account()
+    data, account = data_of(running), default_os_user()
     pid = running.status().pid
     assert pid is not None
     os.kill(pid, signal.SIGSTOP)
 
     try:
         with pytest.raises(ServerError, match=rf"\(process {pid}\) .*immediate"):
-            postmaster.stop(data, account, running.home / "server.log", "fast", seconds=0.2)
+            stop(data, account, running.home / "server.log", "fast", seconds=0.2)
     finally:
         os.kill(pid, signal.SIGCONT)
 
@@ -159,17 +159,17 @@ def test_a_dead_process_that_nobody_has_buried_is_not_alive() -> None:
     with subprocess.Popen(["true"]) as child:
         os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
 
-        assert postmaster.is_alive(child.pid) is False
+        assert is_alive(child.pid) is False
 
 
 def test_what_a_postmaster_notes_is_read_while_it_is_still_writing(folder: Path) -> None:
-    assert postmaster.read_pid_file(folder) is None
+    assert read_pid_file(folder) is None
 
-    (folder / postmaster.PID_FILE).write_text("123\n/data\n1700000000\n")
-    assert postmaster.read_pid_file(folder) == postmaster.PidFile(123, None, None, "")
+    (folder / PID_FILE).write_text("123\n/data\n1700000000\n")
+    assert read_pid_file(folder) == PidFile(123, None, None, "")
 
-    (folder / postmaster.PID_FILE).write_text("123\n/data\n1700000000\n5\n/s\n127.0.0.1\n  1  2\nready   \n")
-    noted = postmaster.read_pid_file(folder)
+    (folder / PID_FILE).write_text("123\n/data\n1700000000\n5\n/s\n127.0.0.1\n  1  2\nready   \n")
+    noted = read_pid_file(folder)
     assert noted is not None
     assert (noted.port, str(noted.socket_dir), noted.state) == (5, "/s", "ready")
 
@@ -178,6 +178,6 @@ def test_the_wait_for_a_server_ends_when_it_is_gone_or_late(folder: Path, strang
     with subprocess.Popen(["true"]) as child:
         child.wait()
 
-        assert postmaster.wait_for_state(folder, child.pid, seconds=10) == "gone"
+        assert wait_for_state(folder, child.pid, seconds=10) == "gone"
 
-    assert postmaster.wait_for_state(folder, stranger, seconds=0.05) == "late"
+    assert wait_for_state(folder, stranger, seconds=0.05) == "late"

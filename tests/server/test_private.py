@@ -14,9 +14,9 @@ import psycopg
 import pytest
 
 from dbschema.errors import BadSetting, ServerError
-from dbschema.tools.server import PrivateServer, postmaster
-from dbschema.tools.server.account import default_account
+from dbschema.tools.server import PrivateServer, process
 from dbschema.tools.server.errors import BadHome, NoConnection, NotOurs, NotRunning, OtherMajor, StartFailed
+from dbschema.tools.server.os_user import default_os_user
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -119,7 +119,7 @@ def test_status_tells_where_the_server_stands(make_server: MakeServer) -> None:
     address = server.start()
     during = server.status()
     assert during.pid is not None
-    assert postmaster.is_alive(during.pid)
+    assert process.is_alive(during.pid)
     server.stop()
     after = server.status()
 
@@ -229,7 +229,7 @@ class TestWhoGetsIn:
         log = (running.home / "server.log").stat()
 
         assert socket_dir.st_mode & 0o777 == 0o700
-        assert socket_dir.st_uid == default_account().uid
+        assert socket_dir.st_uid == default_os_user().uid
         assert (password.st_mode & 0o777, password.st_uid) == (0o600, os.geteuid())
         assert log.st_mode & 0o777 == 0o600
 
@@ -331,7 +331,7 @@ class TestPlaces:
 
         facts = address.socket_dir.lstat()
         assert len(os.fsencode(address.socket_dir / f".s.PGSQL.{address.port}")) < 104
-        assert (facts.st_mode & 0o777, facts.st_uid) == (0o700, default_account().uid)
+        assert (facts.st_mode & 0o777, facts.st_uid) == (0o700, default_os_user().uid)
         with psycopg.connect(
             host=str(address.socket_dir), port=address.port, user=address.user, dbname=address.database
         ) as connection:
@@ -408,7 +408,7 @@ class TestOtherPeoplesFolders:
         self, running: PrivateServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         pid = running.status().pid
-        owner = pwd.getpwuid(default_account().uid).pw_name
+        owner = pwd.getpwuid(default_os_user().uid).pw_name
         monkeypatch.setattr(os, "geteuid", lambda: 12345)
 
         for act in (running.start, running.stop, running.destroy, running.status):
@@ -443,7 +443,7 @@ class TestDestroy:
         assert server.destroy() is True
 
         assert pid is not None
-        assert not postmaster.is_alive(pid)
+        assert not process.is_alive(pid)
         assert not server.home.exists()
         assert not address.socket_dir.exists()
         assert server.destroy() is False
@@ -559,7 +559,7 @@ class TestPort:
     ) -> None:
         first = stopped.start().port
         stopped.stop()
-        monkeypatch.setattr("dbschema.tools.server.ports.is_free", lambda port: True)
+        monkeypatch.setattr("dbschema.tools.server.address.is_free", lambda port: True)
 
         with socket.create_server(("127.0.0.1", first)):
             second = stopped.start()

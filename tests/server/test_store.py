@@ -9,10 +9,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dbschema.tools.server import store as stores
-from dbschema.tools.server.account import Account, default_account
+from dbschema.tools.server import directory as stores
+from dbschema.tools.server.directory import (
+    MARKER,
+    ClusterDirectory,
+    find_cluster_directory,
+    make_cluster_directory,
+)
 from dbschema.tools.server.errors import BadHome
-from dbschema.tools.server.store import MARKER, Store, find_store, make_store
+from dbschema.tools.server.os_user import OsUser, default_os_user
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,26 +39,26 @@ def closed_home(folder: Path) -> Path:
 
 
 @pytest.fixture
-def made_elsewhere(elsewhere: Path) -> Callable[[Path], Store]:
+def made_elsewhere(elsewhere: Path) -> Callable[[Path], ClusterDirectory]:
     """Makes the store of a home elsewhere, as `make_store` does when root calls."""
 
-    def make(home: Path) -> Store:
+    def make(home: Path) -> ClusterDirectory:
         elsewhere.mkdir(exist_ok=True)
         home.mkdir(parents=True, exist_ok=True)
-        return stores._make(elsewhere / stores._name_elsewhere(home), home, default_account())
+        return stores._make(elsewhere / stores._name_elsewhere(home), home, default_os_user())
 
     return make
 
 
 def test_a_store_stands_in_its_home(folder: Path) -> None:
-    assert find_store(folder, None) is None
+    assert find_cluster_directory(folder, None) is None
 
-    made = make_store(folder)
+    made = make_cluster_directory(folder)
 
     facts = made.folder.stat()
-    assert made == Store(folder / "postgres", default_account())
-    assert find_store(folder, None) == made
-    assert (facts.st_mode & 0o777, facts.st_uid) == (0o700, default_account().uid)
+    assert made == ClusterDirectory(folder / "postgres", default_os_user())
+    assert find_cluster_directory(folder, None) == made
+    assert (facts.st_mode & 0o777, facts.st_uid) == (0o700, default_os_user().uid)
     assert [path.name for path in made.folder.iterdir()] == [MARKER]
 
 
@@ -62,16 +67,16 @@ def test_the_store_of_roots_server_stands_elsewhere_where_its_user_cannot_enter_
 ) -> None:
     before = closed_home.stat()
 
-    made = make_store(closed_home)
+    made = make_cluster_directory(closed_home)
 
-    if default_account().switch:
+    if default_os_user().switch:
         assert made.folder.parent == elsewhere
         assert made.folder.name.startswith("project-")
         assert list(closed_home.iterdir()) == []
         assert elsewhere.stat().st_mode & 0o777 == 0o755
     else:
         assert made.folder == closed_home / "postgres"
-    assert find_store(closed_home, None) == made
+    assert find_cluster_directory(closed_home, None) == made
     assert (closed_home.stat().st_mode, closed_home.stat().st_uid) == (before.st_mode, before.st_uid)
 
 
@@ -91,58 +96,58 @@ def test_a_server_in_a_closed_home_runs_and_goes_with_all_that_it_made(
 
 
 def test_a_store_elsewhere_is_found_though_the_note_of_its_place_is_lost(
-    folder: Path, made_elsewhere: Callable[[Path], Store]
+    folder: Path, made_elsewhere: Callable[[Path], ClusterDirectory]
 ) -> None:
     made = made_elsewhere(folder / "home")
 
-    assert find_store(folder / "home", None) == made
+    assert find_cluster_directory(folder / "home", None) == made
 
 
 def test_a_store_elsewhere_follows_a_project_that_moves(
-    folder: Path, made_elsewhere: Callable[[Path], Store]
+    folder: Path, made_elsewhere: Callable[[Path], ClusterDirectory]
 ) -> None:
     made = made_elsewhere(folder / "home")
     moved = (folder / "home").rename(folder / "moved")
 
-    assert find_store(moved, None) is None
-    assert find_store(moved, str(made.folder)) == made
+    assert find_cluster_directory(moved, None) is None
+    assert find_cluster_directory(moved, str(made.folder)) == made
 
     assert (made.folder / MARKER).read_bytes() == os.fsencode(moved) + b"\n"
 
 
 def test_a_copy_of_a_project_does_not_take_the_originals_store(
-    folder: Path, made_elsewhere: Callable[[Path], Store]
+    folder: Path, made_elsewhere: Callable[[Path], ClusterDirectory]
 ) -> None:
     made = made_elsewhere(folder / "home")
     copied = folder / "copied"
     shutil.copytree(folder / "home", copied)
 
-    assert find_store(copied, str(made.folder)) is None
+    assert find_cluster_directory(copied, str(made.folder)) is None
     other = made_elsewhere(copied)
 
     assert other.folder != made.folder
-    assert find_store(copied, str(made.folder)) == other
-    assert find_store(folder / "home", str(made.folder)) == made
+    assert find_cluster_directory(copied, str(made.folder)) == other
+    assert find_cluster_directory(folder / "home", str(made.folder)) == made
 
 
 def test_a_note_that_names_any_other_place_is_not_believed(folder: Path) -> None:
     (folder / "other").mkdir()
-    other = make_store(folder / "other")
+    other = make_cluster_directory(folder / "other")
 
-    assert find_store(folder / "home", str(other.folder)) is None
-    assert find_store(folder / "home", "/etc") is None
+    assert find_cluster_directory(folder / "home", str(other.folder)) is None
+    assert find_cluster_directory(folder / "home", "/etc") is None
 
 
 def test_when_there_is_no_place_at_all_the_reason_is_told(
     folder: Path, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     elsewhere.write_text("a file")
-    account = replace(default_account(), switch=True)
+    account = replace(default_os_user(), switch=True)
     monkeypatch.setattr(stores, "default_account", lambda: account)
-    monkeypatch.setattr(Account, "can_enter", lambda self, folder: False)
+    monkeypatch.setattr(OsUser, "can_enter", lambda self, folder: False)
 
     with pytest.raises(BadHome, match=r"cannot write in .*cannot enter") as caught:
-        make_store(folder)
+        make_cluster_directory(folder)
 
     assert caught.value.path == folder
 
@@ -158,12 +163,12 @@ def test_a_place_elsewhere_that_others_could_exchange_is_not_used(elsewhere: Pat
 def test_a_store_that_cannot_be_finished_leaves_nothing(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(self: Account, path: Path, content: bytes) -> None:
+    def refuse(self: OsUser, path: Path, content: bytes) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Account, "write", refuse)
+    monkeypatch.setattr(OsUser, "write", refuse)
 
     with pytest.raises(KeyboardInterrupt):
-        make_store(folder)
+        make_cluster_directory(folder)
 
     assert list(folder.iterdir()) == []

@@ -23,7 +23,13 @@ from sqlalchemy.exc import ProgrammingError
 from tests.sessions.actor import TENANTS, Actor, Script, Step, script, step
 
 from dbschema.models import Tenant
-from dbschema.sessions import acting, async_tenant_session, create_async_engine, create_engine, tenant_session
+from dbschema.sessions import (
+    async_tenant_session,
+    create_async_engine,
+    create_engine,
+    tenant_session,
+    transaction,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -223,12 +229,12 @@ def a_search_forgets_the_tenant(world: World, monkeypatch: pytest.MonkeyPatch) -
 
 def a_connection_keeps_its_first_tenant(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """As if what is said of a tenant were remembered with a connection of the pool."""
-    execute = acting._execute
+    execute = transaction._execute
 
     def first(session: Any, connection: Any, statements: str) -> None:
         execute(session, connection, connection.info.setdefault("first", statements))
 
-    monkeypatch.setattr(acting, "_execute", first)
+    monkeypatch.setattr(transaction, "_execute", first)
 
 
 SEEN = (AssertionError, pytest.fail.Exception)

@@ -37,9 +37,9 @@ from sqlalchemy.orm import (
 )
 
 from dbschema.models import ImageEvidence, Incident, Tenant, User
-from dbschema.naming import NAMING_CONVENTION
 from dbschema.orm.mixins import TenantScoped
 from dbschema.sessions import TenantSession, create_engine, tenant_session
+from dbschema.sql import NAMING_CONVENTION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -12,7 +12,6 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase, Mapped
 
 from dbschema.models import AuditLog
-from dbschema.naming import NAMING_CONVENTION
 from dbschema.orm.mixins import Audited, TenantScoped
 from dbschema.sessions import (
     async_operator_session,
@@ -23,6 +22,7 @@ from dbschema.sessions import (
 )
 from dbschema.sessions import create_engine as create_pooled_engine
 from dbschema.sessions.errors import BadIdentity
+from dbschema.sql import NAMING_CONVENTION
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -41,7 +41,8 @@ from dbschema.models import (
 )
 from dbschema.orm.base import Base
 from dbschema.orm.mixins import TenantScoped, Timestamped, foreign_key
-from dbschema.queries import TimeCursor, audit, conversations, documents, entity_of, incidents
+from dbschema.queries import TimeCursor, audit, conversations, entity_of, incidents
+from dbschema.queries.documents import with_words
 from dbschema.testing import Factory
 
 
@@ -111,10 +112,10 @@ def search(session: Session, conversation: UUID) -> None:
     assert_type(incidents.by_domain("roads", after=cursor), Select[Incident])
     assert_type(incidents.by_data({"code": 7}, after=str(cursor)), Select[Incident])
     assert_type(entity_of(incidents.newest()), type[Incident])
-    assert_type(documents.with_words("flood"), Select[Document])
+    assert_type(with_words("flood"), Select[Document])
     assert_type(conversations.messages(conversation), Select[Message])
     assert_type(audit.trail("incident", "7"), Select[AuditLog])
-    TimeCursor.of(session.scalars(documents.with_words("flood")).one())
+    TimeCursor.of(session.scalars(with_words("flood")).one())
 
 
 declare(

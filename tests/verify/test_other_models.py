@@ -29,11 +29,11 @@ from dbschema import verify
 from dbschema.catalog import snapshot as snapshots
 from dbschema.ddl import Extension, declare
 from dbschema.models import metadata as models
-from dbschema.naming import NAMING_CONVENTION
 from dbschema.orm.geography import GeoPoint, geography_point
 from dbschema.orm.mixins import AppendOnly, TenantScoped, Timestamped, Versioned, foreign_key
 from dbschema.orm.types import checked, checked_text, json_array, pattern
-from dbschema.verify.behaviour.checks import NO_EXAMPLE, check_constraints, example
+from dbschema.sql import NAMING_CONVENTION
+from dbschema.verify.behaviour.constraints import NO_EXAMPLE, check_constraints, example
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,9 +14,8 @@ from sqlalchemy import Connection, text
 from dbschema import verify
 from dbschema.models import metadata
 from dbschema.tools.application import load_snapshot
-from dbschema.verify import deployment, roles, structure
-from dbschema.verify.recording import Recorder
-from dbschema.verify.report import GROUPS, STRUCTURE
+from dbschema.verify import roles, running, structure
+from dbschema.verify.report import GROUPS, STRUCTURE, Recorder
 
 
 @dataclass(frozen=True)
@@ -408,7 +407,7 @@ def test_damage_is_found_in_the_catalog_by_a_role_that_may_build_nothing(
     connection.execute(text("SET LOCAL ROLE dbschema_app"))
     recorder = Recorder(connection)
 
-    deployment.check(recorder, metadata)
+    running.check(recorder, metadata)
     structure.check(recorder, metadata, load_snapshot(None, metadata))
     roles.check(recorder, metadata)
 

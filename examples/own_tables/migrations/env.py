@@ -3,7 +3,7 @@
 from alembic import context
 from sqlalchemy import MetaData
 
-from dbschema.migrations import environment
+from dbschema.migrations import alembic_env
 
 
 def metadata() -> MetaData:
@@ -13,4 +13,4 @@ def metadata() -> MetaData:
     return models
 
 
-environment.run(context, metadata)
+alembic_env.run(context, metadata)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from alembic.util import PriorityDispatchResult
 
 KINDS = ("checks", "extensions", "roles", "functions", "row_security", "policies", "triggers", "grants")
-"""The modules of `dbschema.autogenerate.compare`, each the plugin `dbschema.<module>`, in the order they run."""
+"""The kinds that are compared, each the plugin `dbschema.<kind>`, in the order they run."""
 
 
 class _Kind:
@@ -31,12 +31,12 @@ class _Kind:
 
     def prepare(self, autogen_context: AutogenContext, upgrade_ops: UpgradeOps) -> PriorityDispatchResult:
         """Before Alembic compares tables."""
-        import_module("dbschema.autogenerate.preparation").prepare(autogen_context, upgrade_ops)
+        import_module("dbschema.autogenerate.context").prepare(autogen_context, upgrade_ops)
         return _go_on()
 
     def compare(self, autogen_context: AutogenContext, upgrade_ops: UpgradeOps) -> PriorityDispatchResult:
         """After Alembic has compared tables."""
-        import_module("dbschema.autogenerate.comparison").run(self.name, autogen_context, upgrade_ops)
+        import_module("dbschema.autogenerate.compare").run(self.name, autogen_context, upgrade_ops)
         return _go_on()
 
     def setup(self, plugin: Plugin) -> None:

@@ -23,8 +23,11 @@ from typing import TYPE_CHECKING, Final, TypeAlias, TypeGuard
 
 from alembic.operations import ops
 
-from dbschema.autogenerate.forms import (
+from dbschema.autogenerate.online_ddl import (
+    AutocommitOp,
+    IfMissingOp,
     NotNull,
+    StatementsOp,
     built,
     dropped,
     established,
@@ -34,7 +37,6 @@ from dbschema.autogenerate.forms import (
     table_of,
     unique_by_index,
 )
-from dbschema.autogenerate.statements import AutocommitOp, IfMissingOp, StatementsOp
 from dbschema.ddl.base import qualified, quote
 
 if TYPE_CHECKING:

@@ -12,9 +12,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from dbschema._alembic import render_operation
-from dbschema.autogenerate.forms import adding
+from dbschema.autogenerate.online_ddl import AutocommitOp, NoteOp, StatementsOp, adding
 from dbschema.autogenerate.operations import ObjectOp
-from dbschema.autogenerate.statements import AutocommitOp, NoteOp, StatementsOp
 from dbschema.autogenerate.text import execute_lines
 
 if TYPE_CHECKING:

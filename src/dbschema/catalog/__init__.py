@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dbschema.catalog.diff import compare
-from dbschema.catalog.model import KINDS, Attributes, Catalog, Difference, Value
-from dbschema.catalog.place import VERSION_TABLE, locate
-from dbschema.catalog.transaction import entered, scratch
+from dbschema.catalog.model import KINDS, Attributes, Catalog, Difference, Value, compare
+from dbschema.catalog.session import VERSION_TABLE, entered, locate, scratch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sqlalchemy import Connection, MetaData
 
-    from dbschema.identity import Identity
+    from dbschema.sql import Identity
 
 __all__ = ["KINDS", "Attributes", "Catalog", "Difference", "Value", "check", "compare", "found", "wanted"]
 
@@ -40,17 +38,17 @@ def check(
     Raises:
         CatalogError: the comparison cannot be made; the error says what is missing.
     """
-    from dbschema.catalog import fingerprint, shadow  # noqa: PLC0415  imports SQLAlchemy, which `snapshot` does without
+    from dbschema.catalog import desired, introspect  # noqa: PLC0415  imports SQLAlchemy, which `snapshot` does without
 
     with entered(connection) as cursor:
         place = locate(cursor, version_table)
-        building = shadow.Shadow(connection, metadata, place)
+        building = desired.DesiredState(connection, metadata, place)
         with scratch(connection) as reading:
-            real = fingerprint.read_at(reading, place, **spoken_of(metadata), meanwhile=building.prepare)
+            real = introspect.read_at(reading, place, **names_to_read(metadata), meanwhile=building.prepare)
         return compare(building.build(cursor), real, ignore=ignore)
 
 
-def found(
+def actual(
     connection: Connection,
     metadata: MetaData,
     *,
@@ -58,14 +56,14 @@ def found(
     positions: bool = False,
 ) -> Catalog:
     """What the database has of that which `metadata` speaks about. Raises as `check`."""
-    from dbschema.catalog import fingerprint  # noqa: PLC0415  as above
+    from dbschema.catalog import introspect  # noqa: PLC0415  as above
 
     with entered(connection) as cursor:
         place = locate(cursor, version_table)
-        return fingerprint.read_at(cursor, place, **spoken_of(metadata), positions=positions)
+        return introspect.read_at(cursor, place, **names_to_read(metadata), positions=positions)
 
 
-def wanted(
+def expected(
     connection: Connection,
     metadata: MetaData,
     *,
@@ -73,19 +71,19 @@ def wanted(
     positions: bool = False,
 ) -> Catalog:
     """What `metadata` says that the database should have, as its server prints it. Raises as `check`."""
-    from dbschema.catalog import shadow  # noqa: PLC0415  as above
+    from dbschema.catalog import desired  # noqa: PLC0415  as above
 
-    return shadow.build(connection, metadata, version_table=version_table, positions=positions)
+    return desired.build(connection, metadata, version_table=version_table, positions=positions)
 
 
-def spoken_of(metadata: MetaData) -> dict[str, Any]:
+def names_to_read(metadata: MetaData) -> dict[str, Any]:
     """What to read of a database, to compare it with `metadata`: the arguments of `fingerprint.read_at`."""
-    from dbschema.catalog import declarations  # noqa: PLC0415  as above
+    from dbschema.catalog import desired  # noqa: PLC0415  as above
     from dbschema.ddl.extensions import Extension  # noqa: PLC0415  as above
     from dbschema.ddl.roles import Role  # noqa: PLC0415  as above
 
     return {
-        "schemas": {**{name: name for name in declarations.schemas(metadata)}, None: None},
-        "extensions": declarations.names(metadata, Extension),
-        "roles": declarations.names(metadata, Role),
+        "schemas": {**{name: name for name in desired.named_schemas(metadata)}, None: None},
+        "extensions": desired.names(metadata, Extension),
+        "roles": desired.names(metadata, Role),
     }

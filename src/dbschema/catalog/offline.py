@@ -1,7 +1,12 @@
-"""The statements that `create_all()` would send, without a database to send them to."""
+"""Declared objects in throw-away schemas: their own schema, and the schemas that their SQL writes out.
+
+The statements that `create_all()` would send, without a database to send them to.
+"""
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from functools import partial
 from threading import RLock
 from typing import TYPE_CHECKING, Any
@@ -9,17 +14,67 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy.schema import CreateIndex
 
 from dbschema._sqlalchemy import MetadataConnection, PGDDLCompiler, offline_dialect
-from dbschema.catalog.moving import moved
 from dbschema.ddl.base import Phase
+from dbschema.ddl.functions import Function
+from dbschema.ddl.grants import Grant
 from dbschema.ddl.registry import declared
+from dbschema.ddl.row_security import Policy
+from dbschema.ddl.triggers import Trigger
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from sqlalchemy import Dialect, MetaData
 
-    from dbschema.catalog.plain import Plain
+    from dbschema.catalog.predicted import PredictedEntries
     from dbschema.ddl.base import DatabaseObject
+
+
+def moved(item: DatabaseObject, schemas: Mapping[str | None, str]) -> DatabaseObject:
+    """`item` in other schemas, owned by whoever builds it.
+
+    What has no schema keeps none, and goes where search_path leads; only functions, and privileges on them and on
+    schemas, are written out. The body of a function is left alone: the server keeps it as it is, and does not look
+    into it.
+
+    Args:
+        item: a declared object.
+        schemas: the other schema of each schema that the models name, of None too.
+    """
+    named = {name: shadow for name, shadow in schemas.items() if name is not None}
+    without_default: dict[str | None, str] = dict(named.items())
+    if isinstance(item, Function):
+        arguments = tuple(
+            replace(argument, type=_text(argument.type, named), default=_optional(argument.default, named))
+            for argument in item.arguments
+        )
+        returns = _text(item.returns, named)
+        return replace(item.in_schemas(schemas), owner=None, arguments=arguments, returns=returns)
+    if isinstance(item, Grant) and item.target not in {"TABLE", "SEQUENCE"}:
+        return replace(item.in_schemas(schemas), name=_optional(item.name, named))
+    if isinstance(item, Policy):
+        using, check = _optional(item.using, named), _optional(item.check, named)
+        return replace(item.in_schemas(without_default), using=using, check=check)
+    if isinstance(item, Trigger):
+        return replace(item.in_schemas(without_default), when=_optional(item.when, named))
+    return item.in_schemas(without_default)
+
+
+def _optional(sql: str | None, schemas: Mapping[str, str]) -> str | None:
+    return None if sql is None else _text(sql, schemas)
+
+
+def _text(sql: str, schemas: Mapping[str, str]) -> str:
+    """`sql` with the schemas that it writes out replaced.
+
+    A literal that happens to look like a schema is replaced as well, and is put right again when the names that the
+    server prints are (`declarations.rename`).
+    """
+    for name, shadow in schemas.items():
+        quoted = re.escape('"' + name.replace('"', '""') + '"')
+        sql = re.sub(rf'(?<![\w".$])(?:{re.escape(name)}|{quoted})(?=\s*\.)', shadow, sql)
+    return sql
+
 
 COMPILING = RLock()
 """GeoAlchemy2 takes indexes off a table while `create_all()` is at it: a second thread would miss them."""
@@ -31,7 +86,7 @@ NOT_IN_A_SCHEMA = ("extension", "role")
 class _Compiler(PGDDLCompiler):
     """Compiles tables without the constraints that `plain` takes."""
 
-    def __init__(self, plain: Plain, *args: Any, **kw: Any) -> None:
+    def __init__(self, plain: PredictedEntries, *args: Any, **kw: Any) -> None:
         self._plain = plain
         super().__init__(*args, **kw)
 
@@ -57,7 +112,7 @@ class _StandIn(MetadataConnection):
     dbschema_tables_only = True
 
 
-def dialect_like(initialised: Dialect, plain: Plain) -> Dialect:
+def dialect_like(initialised: Dialect, plain: PredictedEntries) -> Dialect:
     """A dialect that compiles as `initialised` does, for statements that are sent as they are, in a transaction.
 
     Percent signs stay single, for no driver will format them, and no index is made concurrently.
@@ -68,7 +123,7 @@ def dialect_like(initialised: Dialect, plain: Plain) -> Dialect:
 
 
 def statements(
-    metadata: MetaData, dialect: Dialect, schemas: Mapping[str | None, str], plain: Plain
+    metadata: MetaData, dialect: Dialect, schemas: Mapping[str | None, str], plain: PredictedEntries
 ) -> list[str]:
     """All that builds `metadata` and what is declared for it in other schemas, in order.
 
@@ -96,7 +151,7 @@ def _created(objects: Iterable[DatabaseObject], schemas: Mapping[str | None, str
 
 
 def _tables(
-    metadata: MetaData, dialect: Dialect, schemas: Mapping[str | None, str], plain: Plain
+    metadata: MetaData, dialect: Dialect, schemas: Mapping[str | None, str], plain: PredictedEntries
 ) -> list[str]:
     sent: list[str] = []
     options: dict[str, Any] = {"compile_kwargs": {"literal_binds": True}}

@@ -1,4 +1,7 @@
-"""What has to be there before the models can be built: rights, extensions, roles, and no default privileges."""
+"""What has to be there before the models can be built: rights, extensions, roles, and no default privileges.
+
+Roles belong to the cluster: which of the declared ones belong to this database already.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +9,22 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg import errors as server_errors
 
-from dbschema.catalog.asking import ask, reason
 from dbschema.catalog.errors import may_not_create_schema, missing_extension, missing_role, read_only
-from dbschema.catalog.place import locate
+from dbschema.catalog.session import ask, entered, locate, reason
 from dbschema.ddl.base import quote
 from dbschema.ddl.extensions import Extension
+from dbschema.ddl.grants import Grant
+from dbschema.ddl.registry import declared
 from dbschema.ddl.roles import Role
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from dbschema.catalog.place import Place
+    from sqlalchemy import Connection, MetaData
+
+    from dbschema.catalog.session import Place
     from dbschema.ddl.base import DatabaseObject
+
 
 RIGHTS = """
 SELECT has_database_privilege(current_database(), 'CREATE'), current_setting('transaction_read_only')::bool,
@@ -121,3 +128,32 @@ def _create_role(cursor: Any, role: Role, place: Place) -> None:
     except server_errors.InsufficientPrivilege as error:
         by_hand = (error.diag.message_hint or "").removeprefix("Have an administrator run: ")
         raise missing_role(role.name, place.user, by_hand or f"CREATE ROLE {quote(role.name)}") from error
+
+
+STANDING = """
+SELECT r.rolname::text,
+       EXISTS (SELECT FROM pg_shdepend s JOIN pg_database d ON d.oid = s.dbid
+               WHERE d.datname = current_database() AND s.refclassid = 'pg_authid'::regclass AND s.refobjid = r.oid)
+FROM pg_roles r
+"""
+
+
+def belonging(connection: Connection, metadata: MetaData) -> Mapping[str, bool]:
+    """For each role that `metadata` declares: whether it is there, and this database already knows of it.
+
+    A role may have been made for another database of the cluster. It belongs to this one when something in it depends
+    on the role, or when the metadata grants nothing to it, so that nothing ever would.
+
+    Args:
+        connection: in any transaction state; left as it was.
+        metadata: the models, with what is declared for them.
+    """
+    objects = declared(metadata)
+    granted = {item.role for item in objects if isinstance(item, Grant)}
+    with entered(connection) as cursor:
+        known = dict(ask(cursor, STANDING))
+    return {
+        item.name: item.name in known and (known[item.name] or item.name not in granted)
+        for item in objects
+        if isinstance(item, Role)
+    }

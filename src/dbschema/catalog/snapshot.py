@@ -11,14 +11,11 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
-from dbschema.catalog import fingerprint
-from dbschema.catalog.asking import ask
-from dbschema.catalog.diff import compare
-from dbschema.catalog.model import Catalog
-from dbschema.catalog.parents import parents_of
-from dbschema.catalog.place import locate
-from dbschema.catalog.transaction import entered
-from dbschema.identity import Identity, sql_string
+from dbschema.catalog import introspect
+from dbschema.catalog.introspect import parents_of
+from dbschema.catalog.model import Catalog, compare
+from dbschema.catalog.session import ask, entered, locate
+from dbschema.sql import Identity, sql_string
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -82,7 +79,7 @@ def take(connection: Connection, metadata: MetaData) -> Snapshot:
     """
     from dbschema import catalog  # noqa: PLC0415  imports SQLAlchemy when it is called
 
-    wanted, spoken_of = catalog.wanted(connection, metadata), catalog.spoken_of(metadata)
+    wanted, spoken_of = catalog.expected(connection, metadata), catalog.names_to_read(metadata)
     return Snapshot(
         server(connection),
         digest_of_models(metadata),
@@ -128,7 +125,7 @@ def differences(connection: psycopg.Connection | Connection, snapshot: Snapshot)
         declared = {oid for (oid,) in ask(cursor, f"SELECT oid FROM pg_roles WHERE rolname IN ({names})")}  # noqa: S608  quoted above
         # A declared role may own a function only if the models say so, even if this session acts as that role.
         place = replace(place, owners=tuple(oid for oid in place.owners if oid not in declared))
-        actual = fingerprint.read_at(
+        actual = introspect.read_at(
             cursor,
             place,
             {**{name: name for name in snapshot.schemas}, None: None},
@@ -161,14 +158,14 @@ def digest_of_models(metadata: MetaData) -> str:
     """SHA-256 of the DDL that builds `metadata`, and of the extensions and roles that it declares."""
     from sqlalchemy import make_url  # noqa: PLC0415  as above
 
-    from dbschema.catalog import declarations, offline  # noqa: PLC0415  as above
-    from dbschema.catalog.plain import Everything  # noqa: PLC0415  as above
+    from dbschema.catalog import desired, offline  # noqa: PLC0415  as above
+    from dbschema.catalog.predicted import NothingPredicted  # noqa: PLC0415  as above
     from dbschema.ddl.registry import declared  # noqa: PLC0415  as above
 
-    schemas: dict[str | None, str] = {name: name for name in declarations.schemas(metadata)}
+    schemas: dict[str | None, str] = {name: name for name in desired.named_schemas(metadata)}
     schemas[None] = "models"
     dialect = make_url("postgresql+psycopg://").get_dialect()()
-    statements = offline.statements(metadata, dialect, schemas, Everything())
+    statements = offline.statements(metadata, dialect, schemas, NothingPredicted())
     for item in declared(metadata):
         if item.kind in offline.NOT_IN_A_SCHEMA:
             statements.extend(item.create())

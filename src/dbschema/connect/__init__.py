@@ -10,23 +10,22 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from dbschema.connect.address import Address
+    from dbschema.connect.connection import OLDEST_SERVER, attach, open, opener, password  # noqa: A004  see its definition
     from dbschema.connect.data_api import DataApi
     from dbschema.connect.engine import create_engine
-    from dbschema.connect.failure import translating
-    from dbschema.connect.opening import OLDEST_SERVER, attach, open, opener, password  # noqa: A004  see its definition
     from dbschema.connect.settings import ENVIRONMENT, FLAG, PRIVATE, Settings
     from dbschema.connect.sources import VARIABLES, behind_data_api, resolve, variable
-    from dbschema.connect.translation import translate
+    from dbschema.connect.translation import translate, translating
 
 _HOMES = {
     "Address": "address",
     "DataApi": "data_api",
     "create_engine": "engine",
-    **dict.fromkeys(("OLDEST_SERVER", "attach", "open", "opener", "password"), "opening"),
+    **dict.fromkeys(("OLDEST_SERVER", "attach", "open", "opener", "password"), "connection"),
     **dict.fromkeys(("ENVIRONMENT", "FLAG", "PRIVATE", "Settings"), "settings"),
     **dict.fromkeys(("VARIABLES", "behind_data_api", "resolve", "variable"), "sources"),
     "translate": "translation",
-    "translating": "failure",
+    "translating": "translation",
 }
 
 __all__ = [

@@ -8,7 +8,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Final, Protocol, Self
 from urllib.parse import quote
 
-from dbschema.connect.address import Address
 from dbschema.environment import Variable
 
 if TYPE_CHECKING:

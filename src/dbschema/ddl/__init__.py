@@ -8,7 +8,7 @@ from dbschema.ddl.registry import declare, declare_for, declared, withdraw
 from dbschema.ddl.roles import Role
 from dbschema.ddl.row_security import Policy, RowSecurity
 from dbschema.ddl.triggers import Trigger
-from dbschema.identity import Identity
+from dbschema.sql import Identity
 
 __all__ = [
     "Argument",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from dbschema.ddl.base import DatabaseObject, Phase, guarded, quote
-from dbschema.identity import Identity
+from dbschema.sql import Identity
 
 
 @dataclass(frozen=True)

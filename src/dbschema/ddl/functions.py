@@ -7,10 +7,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
-from dbschema.ddl.base import DatabaseObject, Phase, commented, dollar_quoted, qualified, quote
-from dbschema.ddl.ownership import give, take
-from dbschema.identity import Identity, sql_string
-from dbschema.naming import check_name
+from dbschema.ddl.base import DatabaseObject, Phase, commented, dollar_quoted, give, qualified, quote, take
+from dbschema.sql import Identity, check_name, sql_string
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from dbschema.ddl.base import DatabaseObject, Phase, qualified, quote
-from dbschema.identity import Identity
+from dbschema.sql import Identity
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

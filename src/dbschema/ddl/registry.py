@@ -14,7 +14,7 @@ from sqlalchemy import inspect as sa_inspect
 from dbschema._sqlalchemy import is_part_of_metadata
 from dbschema.ddl.base import DatabaseObject, Phase
 from dbschema.errors import DeclarationError
-from dbschema.naming import check_names
+from dbschema.sql import check_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, MetaData, Table
     from sqlalchemy.schema import ExecutableDDLElement
 
-    from dbschema.identity import Identity
+    from dbschema.sql import Identity
 
 INFO_KEY = "dbschema.objects"
 

@@ -15,7 +15,7 @@ from dbschema.ddl.registry import declare_for
 from dbschema.ddl.roles import Role
 from dbschema.ddl.row_security import Policy, RowSecurity
 from dbschema.errors import DeclarationError
-from dbschema.identity import sql_string
+from dbschema.sql import sql_string
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

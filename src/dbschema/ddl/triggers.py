@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from dbschema.ddl.base import OnTable, Phase, commented, qualified, quote
-from dbschema.identity import sql_string
+from dbschema.sql import sql_string
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

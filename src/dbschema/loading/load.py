@@ -13,10 +13,10 @@ from sqlalchemy import Connection
 
 from dbschema._progress import Listener, Progress, progress_bar
 from dbschema._sqlalchemy import await_only
+from dbschema.loading.batches import BatchEncoder
 from dbschema.loading.encoders import Wire
 from dbschema.loading.errors import WrongCall, no_transaction
 from dbschema.loading.fields import mapped, shape_of
-from dbschema.loading.packing import Packer
 from dbschema.loading.reading import Reader
 from dbschema.loading.staging import Staging, driver_of
 from dbschema.loading.target import find
@@ -103,7 +103,7 @@ def bulk_load(
         wire = Wire(staging.raw, connection.dialect, staging.raw.info.encoding)
         shape = shape_of(mapper, table, target, wire)
         conflict_key = key_of(shape, on_conflict, key)
-        packer = Packer(
+        packer = BatchEncoder(
             shape, Reader(shape, columns), limit=max_problems, same_columns=on_conflict == "update"
         )
         transfer = Transfer(

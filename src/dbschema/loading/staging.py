@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from dbschema.loading.batches import EncodedBatch
     from dbschema.loading.fields import Field
-    from dbschema.loading.packing import Packed
     from dbschema.loading.target import Target
 
 # Classes of SQLSTATE that speak of data: data exception, integrity constraint, and what a trigger raises.
@@ -127,7 +127,7 @@ class Staging:
             if self.raw.closed and not self._connection.invalidated:
                 self._connection.invalidate()
 
-    def fill(self, blocks: Iterable[Packed], sent: Callable[[int], object]) -> None:
+    def fill(self, blocks: Iterable[EncodedBatch], sent: Callable[[int], object]) -> None:
         """Send the blocks, in one COPY as long as they have the same columns.
 
         Raises:
@@ -156,7 +156,7 @@ class Staging:
         self,
         fields: Sequence[Field],
         marks: bool,
-        blocks: Iterable[Packed],
+        blocks: Iterable[EncodedBatch],
         sent: Callable[[int], object],
     ) -> None:
         names = [self.row, *(quote(item.name) for item in fields), *([self.omitted] if marks else [])]

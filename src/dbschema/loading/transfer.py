@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 from sqlalchemy.exc import DBAPIError
 
 from dbschema.ddl.registry import executable
-from dbschema.loading.culprits import Search, may_be_of_rows
+from dbschema.loading.diagnosis import RowDiagnosis, may_be_of_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from sqlalchemy import Connection
 
-    from dbschema.loading.packing import Packed
+    from dbschema.loading.batches import EncodedBatch
     from dbschema.loading.staging import Staging
     from dbschema.loading.writing import Writing
 
@@ -50,12 +50,12 @@ class Transfer:
 
     connection: Connection
     staging: Staging
-    blocks: Iterator[Packed]
+    blocks: Iterator[EncodedBatch]
     writing: Callable[[], Writing]
     in_portions: bool
     sent: Callable[[int], object]
     limit: int
-    _ahead: list[Packed] = field(default_factory=list)
+    _ahead: list[EncodedBatch] = field(default_factory=list)
     _last: int = 0
     _ended: bool = False
 
@@ -77,7 +77,7 @@ class Transfer:
                 return written + (self._write(first, whole=first == 1) if self._last >= first else 0)
             written += self._write(first)
 
-    def _portion(self) -> Iterator[Packed]:
+    def _portion(self) -> Iterator[EncodedBatch]:
         """The blocks of the next portion, or all that are left."""
         enough = self._last + max(PORTION, self._last // _SHARE)
         ahead, self._ahead = self._ahead, []
@@ -130,4 +130,4 @@ class Transfer:
         if not self._ended:
             self.in_portions = False
             self.staging.fill(self._portion(), self.sent)
-        return Search(self.connection, self.writing(), first, self._last, self.limit).explain(error)
+        return RowDiagnosis(self.connection, self.writing(), first, self._last, self.limit).explain(error)

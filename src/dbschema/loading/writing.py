@@ -11,9 +11,9 @@ from sqlalchemy import UniqueConstraint, literal_column
 from sqlalchemy.dialects import postgresql
 
 from dbschema.ddl.base import quote
-from dbschema.identity import sql_string
 from dbschema.loading.errors import WrongCall, no_such_key, unknown_columns
 from dbschema.loading.fields import TENANT
+from dbschema.sql import sql_string
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

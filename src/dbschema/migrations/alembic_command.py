@@ -18,9 +18,9 @@ from alembic.util import CommandError
 from sqlalchemy import MetaData
 
 from dbschema import connect
-from dbschema.connect.failure import is_of_the_database
+from dbschema.connect.translation import is_of_the_database
 from dbschema.errors import DbSchemaError
-from dbschema.migrations import by_alembic, execution, lock, preflight
+from dbschema.migrations import alembic_executor, lock, preflight
 from dbschema.migrations.errors import (
     BrokenScripts,
     DatabaseNewer,
@@ -28,9 +28,10 @@ from dbschema.migrations.errors import (
     bad_argument,
     out_of_time,
 )
-from dbschema.migrations.graph import Revision
-from dbschema.migrations.guard import Guard, log
+from dbschema.migrations.revisions import Revision
+from dbschema.migrations.run import failed, tidy
 from dbschema.migrations.scripts import graph_of
+from dbschema.migrations.step_runner import StepRunner, log
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -39,8 +40,8 @@ if TYPE_CHECKING:
     from alembic.script import ScriptDirectory
     from sqlalchemy import Connection
 
-    from dbschema.migrations.graph import Direction
     from dbschema.migrations.lock import Held
+    from dbschema.migrations.revisions import Direction
     from dbschema.migrations.timeouts import Timeouts
 
 WITHIN: Final = "within"
@@ -49,7 +50,7 @@ _ANSWERS: Final = {"yes": True, "1": True, "true": True, "no": False, "0": False
 
 
 @dataclass(frozen=True)
-class Wishes:
+class RunOptions:
     """What whoever gave the command wants of its run.
 
     Args:
@@ -78,7 +79,7 @@ class Wishes:
 
 
 @dataclass
-class AlembicCommand:
+class AlembicRun:
     """One run.
 
     Args:
@@ -97,7 +98,7 @@ class AlembicCommand:
     choose: Callable[[Any, Any], Iterator[MigrationStep]]
     migrate: Callable[[Callable[[Any, Any], Iterator[MigrationStep]]], None]
     metadata: MetaData | Sequence[MetaData]
-    wishes: Wishes
+    wishes: RunOptions
 
     def run(self, timeouts: Timeouts) -> None:
         """Do it.
@@ -110,12 +111,12 @@ class AlembicCommand:
             DiffersFromModels: after all steps.
         """
         place = self.database.place
-        work, another = by_alembic.driver(self.connection), connect.opener(self.database)
+        work, another = alembic_executor.driver(self.connection), connect.opener(self.database)
         preflight.check_direct(self.database)
         preflight.check_rights(work, place)
         with lock.exclusive(another, place, self._patience(timeouts), on_wait=_say_wait) as held:
             held.join(work, on_wait=_say_wait)
-            steps = self._go(Guard(work, another, held, timeouts, self.wishes.stop_at), held)
+            steps = self._go(StepRunner(work, another, held, timeouts, self.wishes.stop_at), held)
             if self.wishes.compare and any(map(_applies, steps)):
                 self._compare()
 
@@ -124,7 +125,7 @@ class AlembicCommand:
             return timeouts.wait
         return max(0.0, min(timeouts.wait, self.wishes.stop_at - time.monotonic()))
 
-    def _go(self, guard: Guard, held: Held) -> list[MigrationStep]:
+    def _go(self, guard: StepRunner, held: Held) -> list[MigrationStep]:
         """Make the steps; which they were.
 
         Raises:
@@ -141,7 +142,7 @@ class AlembicCommand:
         if self.wishes.shown:
             guard.on_begin = lambda number: _show(steps[number], number + 1, len(steps))
         try:
-            by_alembic.run(guard, self.connection, load, self.migrate)
+            alembic_executor.run(guard, self.connection, load, self.migrate)
         except (DbSchemaError, CommandError):
             raise
         except Exception as error:
@@ -149,7 +150,7 @@ class AlembicCommand:
                 raise
             raise self._failed(steps[len(guard.done)], guard.done, error) from error
         finally:
-            execution.tidy(guard.work)
+            tidy(guard.work)
         if guard.stopped:
             raise out_of_time(held.place, guard.done, [_name(step) for step in steps[len(guard.done) :]])
         return steps
@@ -168,7 +169,7 @@ class AlembicCommand:
                 raise DatabaseNewer(self.database.place, unknown) from error
             raise
 
-    def _check_upgrade(self, guard: Guard, place: str, heads: Sequence[str]) -> None:
+    def _check_upgrade(self, guard: StepRunner, place: str, heads: Sequence[str]) -> None:
         """Raise where revisions should not be applied here; a stamp only writes down what somebody knows.
 
         Raises:
@@ -184,7 +185,7 @@ class AlembicCommand:
     def _failed(self, step: MigrationStep, done: Sequence[str], error: Exception) -> DbSchemaError:
         revision = Revision(_name(step), step.doc or "")
         direction: Direction = "upgrade" if step.is_upgrade else "downgrade"
-        return execution.failed(direction, self.database, revision, done, error)
+        return failed(direction, self.database, revision, done, error)
 
     def _compare(self) -> None:
         """Raise where the database came to its heads, and is not what the models say.
@@ -193,7 +194,7 @@ class AlembicCommand:
             DiffersFromModels: with the differences.
         """
         graph = graph_of(self.scripts)
-        current = preflight.read_current(by_alembic.driver(self.connection))
+        current = preflight.read_current(alembic_executor.driver(self.connection))
         if graph.below(current) != frozenset(graph.order):
             return
         models = (self.metadata,) if isinstance(self.metadata, MetaData) else tuple(self.metadata)

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from dbschema import connect
-from dbschema.migrations import by_alembic, lock, preflight
-from dbschema.migrations.contents import relations
+from dbschema.migrations import alembic_executor, lock, preflight
 from dbschema.migrations.errors import BrokenScripts, not_at_head, nothing_to_adopt
-from dbschema.migrations.history import History, words
+from dbschema.migrations.history import History, revision_names
+from dbschema.migrations.preflight import relations
 from dbschema.migrations.timeouts import Timeouts
 
 if TYPE_CHECKING:
@@ -112,19 +112,19 @@ def baseline(
         raise BrokenScripts(history.location, "they hold no revision")
     place, another = settings.place, connect.opener(settings)
     with connect.translating(settings), closing(another()) as work:
-        preflight.known_current(work, history, place)
+        preflight.checked_current(work, history, place)
         preflight.check_rights(work, place)
         with lock.exclusive(another, place, limits.wait, on_wait=on_wait) as held:
             held.join(work, on_wait=on_wait)
             limits.apply(work)
-            current = words(preflight.known_current(work, history, place))
+            current = revision_names(preflight.checked_current(work, history, place))
             if current is not None and current != head:
                 raise not_at_head(place, current, head)
             empty = not relations(work)
             work.rollback()
             if empty:
                 raise nothing_to_adopt(place)
-            with by_alembic.around(work, settings) as connection, connection.begin():
+            with alembic_executor.around(work, settings) as connection, connection.begin():
                 differences = tuple(compare(connection))
                 recorded = current is None and not differences
                 if recorded:

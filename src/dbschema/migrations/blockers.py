@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from dbschema.connect.opening import Open
+    from dbschema.connect.connection import Open
 
 log: Final = logging.getLogger("dbschema.migrations")
 

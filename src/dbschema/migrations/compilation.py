@@ -1,4 +1,9 @@
-"""Writes the SQL of revisions and the snapshot of the models beside them: see `compiled` for how they are used.
+"""SQL split into single statements by PostgreSQL's own parser, while revisions are compiled.
+
+pglast carries the parser of the server, so that quotes, comments, rules and bodies without quotes (BEGIN ATOMIC … END)
+end where the server ends them. Only compiling needs it: compiled files hold single statements.
+
+Writes the SQL of revisions and the snapshot of the models beside them: see `compiled` for how they are used.
 
 Each revision is run by Alembic without a database, as `alembic upgrade --sql` runs it, and its statements are taken as
 they are, before Alembic makes a script of them (which turns tabs into blanks). One that may do something else online is
@@ -18,12 +23,12 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import TextClause, text
 from sqlalchemy.schema import ExecutableDDLElement
 
-from dbschema.errors import MigrationError
-from dbschema.migrations import compiled, plainness, statements
+from dbschema.errors import ExtraMissing, MigrationError
+from dbschema.migrations import compilable, compiled
 from dbschema.migrations.compiled import Statement
-from dbschema.migrations.contents import VERSION_TABLE
 from dbschema.migrations.errors import BrokenScripts
 from dbschema.migrations.location import script_folder
+from dbschema.migrations.preflight import VERSION_TABLE
 from dbschema.migrations.scripts import Scripts
 
 if TYPE_CHECKING:
@@ -33,6 +38,40 @@ if TYPE_CHECKING:
     from alembic.runtime.migration import MigrationContext, MigrationStep
 
     from dbschema.catalog.snapshot import Snapshot
+
+
+class NotParsed(ValueError):
+    """PostgreSQL's parser rejects the text; the message is the parser's, with the line."""
+
+
+def require() -> None:
+    """Raise if statements cannot be split here.
+
+    Raises:
+        ExtraMissing: pglast is not installed.
+    """
+    try:
+        import pglast  # noqa: F401, PLC0415  an extra
+    except ImportError as error:
+        raise ExtraMissing("Compiling revisions needs pglast, which is not installed", "compile") from error
+
+
+def split(sql: str) -> list[str]:
+    """Split `sql` into its statements, without the semicolons; comments and blanks between them are left out.
+
+    Raises:
+        ExtraMissing: pglast is not installed.
+        NotParsed: the parser rejects it, as it does with commands of psql.
+    """
+    require()
+    import pglast  # noqa: PLC0415  an extra
+
+    try:
+        return [statement.strip() for statement in pglast.split(sql)]
+    except pglast.parser.ParseError as error:
+        message, position = error.args
+        line = sql.count("\n", 0, position) + 1
+        raise NotParsed(f"{message} (line {line})") from error
 
 
 @dataclass(frozen=True)
@@ -58,7 +97,7 @@ def write(location: Path, taken: Taken | None = None) -> list[str]:
 
     Raises:
         BrokenScripts: they cannot be loaded, or are not one line.
-        MigrationError: `env.py` does more than to call `environment.run(context, metadata)`, or pglast is not installed.
+        MigrationError: `env.py` does more than to call `alembic_env.run(context, metadata)`, or pglast is not installed.
     """
     folder = _folder(location) / compiled.FOLDER
     wanted, found = files(location, taken), _present(folder)
@@ -132,11 +171,14 @@ def _snapshot(location: Path, taken: Taken | None) -> tuple[dict[str, bytes], di
 
 def _revisions(location: Path) -> tuple[list[dict[str, Any]], dict[str, bytes]]:
     """What the manifest says of each revision, and the files with their SQL."""
-    statements.require()
+    require()
     _check_environment(location)
     scripts = Scripts(location)
     paths = {one.id: path for one, path in zip(scripts.revisions, scripts.paths, strict=True)}
-    reasons = {name: plainness.why_not(path.read_text(encoding="utf-8")) for name, path in paths.items()}
+    reasons = {
+        name: compilable.not_compilable_reason(path.read_text(encoding="utf-8"))
+        for name, path in paths.items()
+    }
     rendered = _render(scripts, reasons)
     result: dict[str, bytes] = {}
     revisions = []
@@ -175,11 +217,11 @@ def _check_environment(location: Path) -> None:
         if not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)):
             raise _cannot_compile(location, f"line {node.lineno} of env.py may decide what is done")
         calls.append(node.value)
-    if [ast.unparse(call.func) for call in calls] != ["environment.run"] or (
+    if [ast.unparse(call.func) for call in calls] != ["alembic_env.run"] or (
         # Whether Alembic's own runs are compared changes nothing that a revision does.
         len(calls[0].args) != 2 or {keyword.arg for keyword in calls[0].keywords} - {"compare"}
     ):
-        raise _cannot_compile(location, "env.py does more than to call environment.run(context, metadata)")
+        raise _cannot_compile(location, "env.py does more than to call alembic_env.run(context, metadata)")
 
 
 def _cannot_compile(location: Path, reason: str) -> MigrationError:
@@ -276,6 +318,6 @@ class _Recorder:
             self.statements.append(Statement(sql, self._alone))
         elif self.reason is None:
             try:
-                self.statements += map(Statement, statements.split(sql))
-            except statements.NotParsed as error:
+                self.statements += map(Statement, split(sql))
+            except NotParsed as error:
                 self.reason = f"PostgreSQL's parser rejects it: {error}"

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
-from dbschema.migrations.graph import Revision
 from dbschema.migrations.location import script_folder
+from dbschema.migrations.revisions import Revision
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -13,8 +13,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from dbschema.migrations.errors import ambiguous_revision, out_of_range, unknown_revision, wrong_direction
-from dbschema.migrations.graph import Direction, Graph, Revision, line
 from dbschema.migrations.location import script_location
+from dbschema.migrations.revisions import Direction, Graph, Revision, line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -52,7 +52,7 @@ class Target:
     count: int = 0
 
 
-def words(revisions: Sequence[str]) -> str | None:
+def revision_names(revisions: Sequence[str]) -> str | None:
     """The revisions at which a database stands, in words: one, or one of each line; None: base."""
     return ", ".join(revisions) or None
 
@@ -89,7 +89,7 @@ class History:
     @property
     def head(self) -> str | None:
         """The last revision, of several lines all that the version table holds in the end; None where there is none at all."""
-        return words(self.graph.tops(self.everything))
+        return revision_names(self.graph.tops(self.everything))
 
     @property
     def everything(self) -> frozenset[str]:
@@ -175,14 +175,14 @@ class History:
         if target.reached is None:
             possible, count = (pending, target.count) if target.count > 0 else (behind, -target.count)
             if count > len(possible):
-                raise out_of_range(target.text, words(current) or BASE, len(possible))
+                raise out_of_range(target.text, revision_names(current) or BASE, len(possible))
             if count and (direction == "upgrade") != (target.count > 0):
-                raise wrong_direction(direction, target.text, words(current))
+                raise wrong_direction(direction, target.text, revision_names(current))
             return tuple(possible[:count])
         if direction == "upgrade":
             return tuple(one for one in pending if one.id in target.reached)
         if not target.reached <= applied:
-            raise wrong_direction(direction, target.text, words(current))
+            raise wrong_direction(direction, target.text, revision_names(current))
         return tuple(one for one in behind if one.id in target.above)
 
     def _absolute(self, text: str) -> Target:

@@ -1,7 +1,6 @@
 """Where the revision scripts are: an application's where it says so, else those of this package.
 
-Those are inside of it, in a checkout through a link to the top of the repository.
-"""
+Those are inside of it, in a checkout through a link to the top of the repository."""
 
 from __future__ import annotations
 
@@ -16,6 +15,7 @@ from dbschema.migrations.errors import BrokenScripts
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+
 VARIABLE: Final = Variable(
     "DBSCHEMA_SCRIPT_LOCATION",
     "The revisions of an application: its `alembic.ini`, or a folder with `env.py` and `versions/`; in the function, in the archive.",
@@ -23,6 +23,7 @@ VARIABLE: Final = Variable(
     default="those of dbschema",
     example="alembic.ini",
 )
+
 
 _HERE: Final = Path(__file__).resolve().parent
 

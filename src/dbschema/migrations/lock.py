@@ -19,13 +19,13 @@ import psycopg
 
 from dbschema._retry import Pauses, Retry
 from dbschema.migrations.errors import LockLost, RunnerBusy, pooled_connection
-from dbschema.migrations.query import scalar
+from dbschema.migrations.preflight import scalar
 from dbschema.migrations.timeouts import KEEPALIVES, apply
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from dbschema.connect.opening import Open
+    from dbschema.connect.connection import Open
 
 WAIT_SECONDS: Final = 60.0
 """How long a run waits for another one to end."""

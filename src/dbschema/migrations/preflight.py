@@ -1,11 +1,15 @@
-"""What is looked at before anything is changed: whether this database may be changed, by us, and by these revisions."""
+"""A question to a database that has one value for its answer.
+
+What stands in the default schema of a database, without what belongs to extensions and without the version table.
+
+What is looked at before anything is changed: whether this database may be changed, by us, and by these revisions.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, LiteralString
 
-from dbschema.migrations.contents import VERSION_TABLE, relations
 from dbschema.migrations.errors import (
     DatabaseNewer,
     InvalidIndex,
@@ -16,7 +20,6 @@ from dbschema.migrations.errors import (
     several_revisions,
     wrong_schema,
 )
-from dbschema.migrations.query import scalar
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,6 +28,47 @@ if TYPE_CHECKING:
 
     from dbschema.connect import Settings
     from dbschema.migrations.history import History
+
+
+def scalar(connection: psycopg.Connection, query: LiteralString, values: Sequence[object] = ()) -> Any:
+    """The one value that `query` gives."""
+    row = connection.execute(query, values or None).fetchone()
+    return None if row is None else row[0]
+
+
+VERSION_TABLE: Final = "alembic_version"
+
+_RELATIONS: Final = """
+    SELECT c.relname AS name, quote_ident(c.relname) AS quoted, quote_literal(c.relname) AS literal, c.relkind IN ('r', 'p') AS is_table
+    FROM pg_catalog.pg_class AS c
+    JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE n.nspname = current_schema() AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.relname <> %s
+      AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d
+                      WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+    ORDER BY c.relname
+    """
+
+
+UNMANAGED_RELATIONS: Final = (
+    f"SELECT name::text FROM ({_RELATIONS.replace('%s', repr(VERSION_TABLE))}) AS found"  # noqa: S608  constants
+)
+"""The names of all tables and views, for whoever cannot pass a parameter."""
+
+
+def relations(connection: psycopg.Connection) -> tuple[str, ...]:
+    """The names of all tables and views, of every kind."""
+    return tuple(name for name, *_ in connection.execute(_RELATIONS, (VERSION_TABLE,)))
+
+
+def row_counts(connection: psycopg.Connection) -> dict[str, int]:
+    """How many rows each table has, as far as this role sees them."""
+    counts = " UNION ALL ".join(
+        f"SELECT {literal} AS name, count(*) AS rows FROM {quoted}"  # noqa: S608  quoted by the server
+        for _, quoted, literal, is_table in connection.execute(_RELATIONS, (VERSION_TABLE,))
+        if is_table
+    )
+    return dict(connection.execute(counts.encode()).fetchall()) if counts else {}
+
 
 DEFAULT_SCHEMA: Final = "public"
 """Where the revisions expect the tables: it is named in the grants on the schema itself."""
@@ -85,17 +129,17 @@ def read_current(connection: psycopg.Connection) -> tuple[str, ...]:
     return tuple(row[0] for row in rows)
 
 
-def known_current(connection: psycopg.Connection, history: History, place: str) -> tuple[str, ...]:
+def checked_current(connection: psycopg.Connection, history: History, place: str) -> tuple[str, ...]:
     """The revisions at which the database stands, one of each line; none: base.
 
     Raises:
         UnexpectedState: it stands at more than one of a line.
         DatabaseNewer: `history` does not hold one.
     """
-    return judge_current(read_current(connection), history, place)
+    return check_current(read_current(connection), history, place)
 
 
-def judge_current(current: Sequence[str], history: History, place: str) -> tuple[str, ...]:
+def check_current(current: Sequence[str], history: History, place: str) -> tuple[str, ...]:
     """`known_current` by what the version table holds, however it was read."""
     if len(current) > 1 and history.is_one_line:
         # One line of history has one revision, also where newer code has made it longer.
@@ -129,10 +173,10 @@ def check_rights(connection: psycopg.Connection, place: str) -> None:
     connection.rollback()
     if found is None:
         raise TypeError("a SELECT without FROM gives one row")
-    judge_rights(place, found)
+    check_facts(place, found)
 
 
-def judge_rights(place: str, facts: Sequence[Any]) -> None:
+def check_facts(place: str, facts: Sequence[Any]) -> None:
     """`check_rights` by the answer to `FACTS`, however it was asked for."""
     recovery, read_only, role, database, schema, may_create = facts
     if recovery or read_only:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from dbschema.migrations.history import words
+from dbschema.migrations.history import revision_names
 
 if TYPE_CHECKING:
-    from dbschema.migrations.graph import Direction, Revision
+    from dbschema.migrations.revisions import Direction, Revision
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Run:
+class RunResult:
     """What a run has done: from which revision to which (None: base), by which steps in their order.
 
     Where there are several lines of revisions, `before` and `after` name one of each, with commas between them.
@@ -76,4 +76,4 @@ class Status:
     @property
     def up_to_date(self) -> bool:
         """Whether the database stands at the head, and nowhere else."""
-        return not self.pending and not self.unknown and words(self.current) == self.head
+        return not self.pending and not self.unknown and revision_names(self.current) == self.head

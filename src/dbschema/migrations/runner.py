@@ -20,9 +20,9 @@ from dbschema import connect
 from dbschema.connect.errors import data_api_unsupported
 from dbschema.migrations import preflight
 from dbschema.migrations.errors import DatabaseNewer, needs_database
-from dbschema.migrations.history import BASE, HEAD, History, words
-from dbschema.migrations.query import scalar
-from dbschema.migrations.result import Run, Status, Step
+from dbschema.migrations.history import BASE, HEAD, History, revision_names
+from dbschema.migrations.preflight import scalar
+from dbschema.migrations.result import RunResult, Status, Step
 from dbschema.migrations.timeouts import Timeouts
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from alembic.runtime.migration import MigrationStep
     from sqlalchemy import URL, Connection
 
-    from dbschema.migrations.graph import Direction
     from dbschema.migrations.history import Target
+    from dbschema.migrations.revisions import Direction
 
 
 DEFAULTS: Final = Timeouts()
@@ -53,7 +53,7 @@ def upgrade(
     tolerate_newer: bool = False,
     compare: Callable[[Connection], Sequence[Any]] | None = None,
     known: Callable[[psycopg.Connection], bool] | None = None,
-) -> Run:
+) -> RunResult:
     """Apply the revisions up to `revision`. A database that has it already is left as it is.
 
     Args:
@@ -87,9 +87,9 @@ def upgrade(
     limits = timeouts if wait is None else timeouts.changed(wait=wait)
     try:
         if data_api := _data_api(target):
-            from dbschema.migrations import remote  # noqa: PLC0415  few need it
+            from dbschema.migrations import data_api_executor  # noqa: PLC0415  few need it
 
-            return remote.upgrade(
+            return data_api_executor.upgrade(
                 data_api,
                 history,
                 goal,
@@ -114,7 +114,7 @@ def upgrade(
     except DatabaseNewer as newer:
         if not tolerate_newer:
             raise
-        return Run(newer.place, newer.unknown[-1], newer.unknown[-1], (), unknown=newer.unknown)
+        return RunResult(newer.place, newer.unknown[-1], newer.unknown[-1], (), unknown=newer.unknown)
 
 
 def downgrade(
@@ -127,7 +127,7 @@ def downgrade(
     location: Path | None = None,
     timeouts: Timeouts = DEFAULTS,
     within: float | None = None,
-) -> Run:
+) -> RunResult:
     """Take back the revisions above `revision`, with the data that they hold. Arguments and errors as `upgrade`."""
     stop_at = None if within is None else time.monotonic() + within
     history = History(location)
@@ -183,9 +183,9 @@ def _state(
 ) -> tuple[tuple[str, ...], str, str | None, bool]:
     """The revisions at which a database stands, the versions of the server and of PostGIS, and whether it is a standby."""
     if data_api := _data_api(target):
-        from dbschema.migrations import remote  # noqa: PLC0415  few need it
+        from dbschema.migrations import data_api_executor  # noqa: PLC0415  few need it
 
-        return remote.state(data_api)
+        return data_api_executor.state(data_api)
     settings = _settings(target)
     with connect.translating(settings), closing(connect.open(settings)) as connection:
         current = preflight.read_current(connection)
@@ -256,16 +256,16 @@ def _run(
     on_wait: Callable[[str], None] | None,
     compare: Callable[[Connection], Sequence[Any]] | None = None,
     known: Callable[[psycopg.Connection], bool] | None = None,
-) -> Run:
+) -> RunResult:
     settings = _settings(target)
     journey = None
     if settings.failover_seconds:
-        from dbschema.migrations.survival import Journey  # noqa: PLC0415  few ask for failover
+        from dbschema.migrations.resumable import ResumableRun  # noqa: PLC0415  few ask for failover
 
-        journey = Journey.begun(settings, history, direction, goal)
+        journey = ResumableRun.begun(settings, history, direction, goal)
         on_step = None if on_step is None else journey.told(on_step)
 
-    def once(there: connect.Settings, end: Target) -> Run:
+    def once(there: connect.Settings, end: Target) -> RunResult:
         return _once(
             direction,
             there,
@@ -296,17 +296,17 @@ def _once(
     on_wait: Callable[[str], None] | None,
     compare: Callable[[Connection], Sequence[Any]] | None,
     known: Callable[[psycopg.Connection], bool] | None,
-) -> Run:
+) -> RunResult:
     """A run on one server."""
     another = connect.opener(settings)
     with connect.translating(settings), closing(another()) as work:
-        before = preflight.known_current(work, history, settings.place)
+        before = preflight.checked_current(work, history, settings.place)
         if not history.plan(direction, before, goal):
             preflight.check_valid(work, settings.place)
-            return Run(settings.place, words(before), words(before), ())
-        from dbschema.migrations.execution import Execution  # noqa: PLC0415  most runs of a deployment end above
+            return RunResult(settings.place, revision_names(before), revision_names(before), ())
+        from dbschema.migrations.run import Run  # noqa: PLC0415  most runs of a deployment end above
 
-        execution = Execution(
+        execution = Run(
             direction,
             settings,
             work,

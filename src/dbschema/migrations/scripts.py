@@ -1,4 +1,9 @@
-"""The revision scripts as Alembic has them: which stands on which, their steps, and Alembic's own runs."""
+"""The revision scripts as Alembic has them: which stands on which, their steps, and Alembic's own runs.
+
+Where the revision scripts are: an application's where it says so, else those of this package.
+
+Those are inside of it, in a checkout through a link to the top of the repository.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +17,7 @@ from alembic.script import ScriptDirectory
 from alembic.util import CommandError, to_tuple
 
 from dbschema.migrations.errors import BrokenScripts
-from dbschema.migrations.graph import Graph, Node, Revision, in_order
+from dbschema.migrations.revisions import Graph, Node, Revision, in_order
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,7 +26,7 @@ if TYPE_CHECKING:
     from alembic.script import Script
     from sqlalchemy import Connection
 
-    from dbschema.migrations.graph import Direction
+    from dbschema.migrations.revisions import Direction
 
 
 class Scripts:

@@ -14,8 +14,8 @@ from uuid import UUID
 from sqlalchemy import ClauseElement, Date, DateTime, MetaData, Numeric, Text, Uuid, event
 from sqlalchemy.orm import ColumnProperty, DeclarativeBase
 
-from dbschema.naming import NAMING_CONVENTION
 from dbschema.orm.types import apply_type_checks
+from dbschema.sql import NAMING_CONVENTION
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import InstrumentedAttribute

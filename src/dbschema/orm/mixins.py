@@ -25,11 +25,9 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, declared_attr, mapped_column
 from sqlalchemy.orm.attributes import set_committed_value
 
-from dbschema.ddl.append_only import keep_append_only
-from dbschema.ddl.audit import keep_audited
+from dbschema.ddl.audit import keep_append_only, keep_audited
+from dbschema.ddl.maintained import keep_updated_at, keep_version
 from dbschema.ddl.tenancy import READ_APPEND, READ_WRITE, isolate
-from dbschema.ddl.timestamps import keep_updated_at
-from dbschema.ddl.versions import keep_version
 from dbschema.orm.types import apply_type_checks, uuid_key
 
 if TYPE_CHECKING:

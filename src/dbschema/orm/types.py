@@ -18,7 +18,7 @@ from sqlalchemy.orm import MappedColumn, mapped_column
 from sqlalchemy.sql import operators
 from sqlalchemy.types import TypeDecorator
 
-from dbschema.identity import sql_string
+from dbschema.sql import sql_string
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

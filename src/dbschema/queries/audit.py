@@ -8,8 +8,7 @@ from sqlalchemy import select
 
 from dbschema.models import AuditLog
 from dbschema.queries.arguments import text_of
-from dbschema.queries.cursors import TimeCursor
-from dbschema.queries.paging import cursor, newest_first, older_than, page_size
+from dbschema.queries.cursors import TimeCursor, cursor, newest_first, older_than, page_size
 
 if TYPE_CHECKING:
     from sqlalchemy import Select

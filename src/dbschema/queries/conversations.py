@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import select
 
 from dbschema.models import Message
-from dbschema.queries.cursors import TimeCursor
-from dbschema.queries.paging import cursor, later_than, page_size
+from dbschema.queries.cursors import TimeCursor, cursor, later_than, page_size
 
 if TYPE_CHECKING:
     from uuid import UUID

@@ -3,6 +3,8 @@
 The text holds the order's name, the key of the last row and a checksum. The checksum finds accidents and guesses; it is no
 secret. Whoever forges a cursor asks for another page of the rows that he may see, which is why every part is read as a
 time, a number or an id, and never as SQL.
+
+Pages by key: where a page goes on, and how long it is.
 """
 
 from __future__ import annotations
@@ -13,13 +15,20 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from math import isfinite
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 from uuid import UUID
 
-from dbschema.queries.errors import BadCursor
+from sqlalchemy import and_, or_, tuple_
+
+from dbschema.ddl.search import LARGEST_PAGE
+from dbschema.queries.errors import BadCursor, BadSearch
 
 if TYPE_CHECKING:
     from typing import Self
+
+    from sqlalchemy import ColumnElement
+    from sqlalchemy.orm import InstrumentedAttribute
+
 
 _LONGEST = 200
 _CHECKSUM_BYTES = 6
@@ -129,3 +138,50 @@ def _read(name: str, text: str) -> tuple[str, UUID]:
 
 def _checksum(payload: bytes) -> bytes:
     return sha256(b"dbschema cursor\0" + payload).digest()[:_CHECKSUM_BYTES]
+
+
+C = TypeVar("C", TimeCursor, DistanceCursor)
+
+
+def page_size(limit: int) -> int:
+    """`limit`, if it is one.
+
+    Raises:
+        BadSearch: it is none from 1 to 1000.
+    """
+    if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= LARGEST_PAGE:
+        raise BadSearch("limit", f"is {limit!r}", f"Give a whole number from 1 to {LARGEST_PAGE}")
+    return limit
+
+
+def cursor(kind: type[C], after: C | str | None) -> C | None:
+    """`after` as a cursor of this kind.
+
+    Raises:
+        BadCursor: it is none.
+    """
+    if isinstance(after, str):
+        return kind.read(after)
+    if after is not None and not isinstance(after, kind):
+        raise BadCursor(f"is no {kind.__name__} but of type {type(after).__name__}")
+    return after
+
+
+def newest_first(entity: Any) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
+    """The order of pages from the newest row on, as indexes have it: (…, created_at DESC, id)."""
+    return entity.created_at.desc(), entity.id.asc()
+
+
+def older_than(entity: Any, last: TimeCursor) -> ColumnElement[bool]:
+    """The rows behind `last`, newest first.
+
+    Time goes down and id goes up, so no comparison of rows says it. The first part alone bounds the scan of the index; the
+    second only takes out rows of the same instant.
+    """
+    created_at: InstrumentedAttribute[Any] = entity.created_at
+    return and_(created_at <= last.created_at, or_(created_at < last.created_at, entity.id > last.id))
+
+
+def later_than(entity: Any, last: TimeCursor) -> ColumnElement[bool]:
+    """The rows behind `last`, oldest first: one comparison of rows, which is a bound of the index as it stands."""
+    return tuple_(entity.created_at, entity.id) > tuple_(last.created_at, last.id)

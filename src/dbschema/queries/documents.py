@@ -8,17 +8,14 @@ from typing import TYPE_CHECKING, Final
 from sqlalchemy import select
 
 from dbschema.models import Document
-from dbschema.models.document_searches import DOCUMENTS_BY_WORDS
-from dbschema.queries.cursors import TimeCursor
-from dbschema.queries.paging import cursor, newest_first, page_size
+from dbschema.models.conversations import DOCUMENTS_BY_WORDS
+from dbschema.queries.cursors import TimeCursor, cursor, newest_first, page_size
 from dbschema.queries.searching import rows_of
 
 if TYPE_CHECKING:
     from uuid import UUID
 
     from sqlalchemy import Select
-
-_NO_TEXT: Final = re.compile("[\0\ud800-\udfff]")  # what PostgreSQL's text cannot hold, and no word has
 
 
 def with_words(
@@ -55,3 +52,6 @@ def with_words(
         page_size=page_size(limit),
     )
     return select(hits).order_by(*newest_first(hits))
+
+
+_NO_TEXT: Final = re.compile("[\0\ud800-\udfff]")  # what PostgreSQL's text cannot hold, and no word has

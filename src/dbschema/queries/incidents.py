@@ -7,15 +7,9 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Double, cast, literal, select
 
 from dbschema.models import Incident
-from dbschema.models.incident_searches import (
-    INCIDENTS_BY_DATA,
-    INCIDENTS_IN_AREA,
-    INCIDENTS_IN_BOX,
-    INCIDENTS_NEAR,
-)
+from dbschema.models.incidents import INCIDENTS_BY_DATA, INCIDENTS_IN_AREA, INCIDENTS_IN_BOX, INCIDENTS_NEAR
 from dbschema.queries.arguments import data_of, moment_of, status_of, text_of
-from dbschema.queries.cursors import DistanceCursor, TimeCursor
-from dbschema.queries.paging import cursor, newest_first, older_than, page_size
+from dbschema.queries.cursors import DistanceCursor, TimeCursor, cursor, newest_first, older_than, page_size
 from dbschema.queries.places import area_of, box_of, metres_of, place_of
 from dbschema.queries.searching import Geography, rows_of
 

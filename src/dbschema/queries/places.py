@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from math import inf
 from typing import Any
 
-from dbschema.models.incident_searches import MOST_CORNERS
+from dbschema.models.incidents import MOST_CORNERS
 from dbschema.orm.geography import GeoPoint, as_point
 from dbschema.queries.errors import BadSearch
 

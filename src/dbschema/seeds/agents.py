@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dbschema.models import AgentClass
-from dbschema.seeds.identifiers import row_id
+from dbschema.seeds.writing import row_id
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

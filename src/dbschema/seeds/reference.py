@@ -1,4 +1,6 @@
-"""Reference data: what a tenant needs before anybody works with it, in production too.
+"""Which metrics each role sees when a tenant begins; the tenant changes it afterwards.
+
+Reference data: what a tenant needs before anybody works with it, in production too.
 
 Of each tenant: which metrics the roles see, the built-in agents, and a domain configuration in which they work.
 
@@ -13,12 +15,11 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import func, select, text
 
-from dbschema.models import metadata
-from dbschema.seeds import agents, visibility
+from dbschema.models import UserRole, metadata
+from dbschema.seeds import agents
 from dbschema.seeds.errors import no_such_tenant, tenants_hidden, translating
-from dbschema.seeds.identifiers import SAMPLE_SLUGS
-from dbschema.seeds.identifiers import tenant_id as sample_tenant_id
-from dbschema.seeds.writing import acting_for, all_or_nothing, exists, totals, write
+from dbschema.seeds.writing import SAMPLE_SLUGS, acting_for, all_or_nothing, exists, row_id, totals, write
+from dbschema.seeds.writing import tenant_id as sample_tenant_id
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -28,7 +29,36 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from dbschema.seeds.writing import Rows
+    from dbschema.seeds.writing import Row, Rows
+
+
+_MONEY = ("revenue", "gross_margin", "average_order_value", "refund_rate", "outstanding_payments")
+_GOODS = ("order_count", "fulfillment_time", "on_time_delivery_rate", "return_rate", "open_incidents")
+_REACH = ("campaign_spend", "return_on_ad_spend", "click_through_rate", "conversion_rate", "acquisition_cost")
+METRICS = (*_MONEY, *_GOODS, *_REACH)
+
+VISIBLE: dict[UserRole, frozenset[str]] = {
+    UserRole.FINANCE: frozenset({*_MONEY, "order_count", "campaign_spend", "return_on_ad_spend"}),
+    UserRole.OPERATIONS: frozenset({*_GOODS, "refund_rate"}),
+    UserRole.MARKETING: frozenset({*_REACH, "revenue", "order_count", "average_order_value"}),
+    UserRole.ADMIN: frozenset(METRICS),
+}
+"""Each of these roles has a row for every metric, visible or hidden, so that a dashboard never has to guess."""
+
+
+def visibility_rows(tenant: UUID) -> list[Row]:
+    """The rows of `role_metric_visibility` for a tenant: 4 roles times 15 metrics."""
+    return [
+        {
+            "tenant_id": tenant,
+            "id": row_id(tenant, "role_metric_visibility", f"{role.value}/{metric}"),
+            "role": role,
+            "metric_name": metric,
+            "is_visible": metric in visible,
+        }
+        for role, visible in VISIBLE.items()
+        for metric in METRICS
+    ]
 
 
 def apply(connection: Connection, tenant_ids: Iterable[UUID] | None = None) -> dict[str, int]:
@@ -64,7 +94,7 @@ def reference_for(connection: Connection, tenant_id: UUID) -> dict[str, int]:
 def rows_for(tenant: UUID, at: datetime | None = None) -> Rows:
     """The reference data of a tenant, by table; `at`: when it says that it was written, None for the database's now."""
     rows = {
-        "role_metric_visibility": visibility.rows(tenant),
+        "role_metric_visibility": visibility_rows(tenant),
         "agent_definitions": agents.agent_rows(tenant),
         "domain_configurations": agents.domain_rows(tenant),
     }

@@ -1,4 +1,6 @@
-"""Writes rows under row security, whoever the session is: in one transaction, and one tenant at a time.
+"""Ids that are the same in every database: each row's id follows from its tenant, its table and its name.
+
+Writes rows under row security, whoever the session is: in one transaction, and one tenant at a time.
 
 A row that is there stays exactly as it is. Whatever a tenant has changed outlives another seed, and a second run
 changes nothing, `updated_at` and `version` included.
@@ -9,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
+from uuid import UUID, uuid5
 
 from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
@@ -21,9 +24,25 @@ from dbschema.seeds.errors import no_transaction, translating
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from uuid import UUID
 
     from sqlalchemy import Connection
+
+
+NAMESPACE = UUID("5f0c1a52-6f0e-5a3e-9d55-3a1d2b7c4e90")
+"""Root of the ids of sample tenants; changing it would give every sample row another id."""
+
+SAMPLE_SLUGS = ("azulejo-lane", "lantern-and-oar", "tidewater-pantry")
+
+
+def tenant_id(slug: str) -> UUID:
+    """The id of the sample tenant with this slug."""
+    return uuid5(NAMESPACE, f"tenants/{slug}")
+
+
+def row_id(tenant: UUID, table: str, name: str) -> UUID:
+    """The id of the row called `name` in `table` of a tenant; `name` is whatever tells it from the table's others."""
+    return uuid5(tenant, f"{table}/{name}")
+
 
 Row: TypeAlias = "dict[str, Any]"
 """Values by the names of the columns; all rows of one table have the same keys."""

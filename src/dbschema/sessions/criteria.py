@@ -1,4 +1,6 @@
-"""The tenant in each statement of the ORM, beside the policy that would keep it anyway.
+"""Which models belong to tenants: all that are mapped, the application's own too, at the time of asking.
+
+The tenant in each statement of the ORM, beside the policy that would keep it anyway.
 
 The policy alone does not route a statement to the tenant's shard of a distributed database. Tables that a statement names
 by Core are left as they are written: the policy keeps them.
@@ -26,6 +28,8 @@ from sqlalchemy import (
     UpdateBase,
     Uuid,
     bindparam,
+    event,
+    inspect,
 )
 from sqlalchemy.orm import LoaderCriteriaOption
 from sqlalchemy.orm.interfaces import CriteriaOption
@@ -34,6 +38,7 @@ from dbschema._sqlalchemy import (
     ParameterCacheKey,
     ResolvedCriterion,
     conditions_of,
+    criteria_key,
     entity_of,
     is_extended,
     is_key_lookup,
@@ -43,15 +48,51 @@ from dbschema._sqlalchemy import (
     resolve_lambda,
     values_of,
 )
-from dbschema.orm.mixins import TenantScoped
-from dbschema.sessions import control, models, rows
-from dbschema.sessions.objects import attribute
+from dbschema.orm.mixins import TenantRoot, TenantScoped
+from dbschema.sessions import flush, transaction
+from dbschema.sessions.flush import attribute
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, MutableMapping
     from uuid import UUID
 
-    from sqlalchemy.orm import ORMExecuteState
+    from sqlalchemy.orm import Mapper, ORMExecuteState
+
+    Key = tuple[str, Mapper[Any]]
+
+
+class _Known:
+    """The models that were found, and how many had been mapped before."""
+
+    mapped = 0
+    found: tuple[int, frozenset[Key]] = (-1, frozenset())
+
+
+def of_tenants() -> frozenset[Key]:
+    """The mappers of all models that are `TenantScoped` or a `TenantRoot`, as the keys of what SQLAlchemy adds to each."""
+    mapped, (known, found) = _Known.mapped, _Known.found
+    if known != mapped:
+        found = frozenset(
+            criteria_key(mapper) for mixin in (TenantScoped, TenantRoot) for mapper in _below(mixin)
+        )
+        # With the number from before the search: a model that was mapped meanwhile has it done again.
+        _Known.found = mapped, found
+    return found
+
+
+def _below(mixin: type[Any]) -> Iterator[Mapper[Any]]:
+    for model in mixin.__subclasses__():
+        mapper = inspect(model, raiseerr=False)
+        if mapper is None:
+            yield from _below(model)
+        else:
+            yield from mapper.self_and_descendants
+
+
+@event.listens_for(TenantScoped, "after_mapper_constructed", propagate=True)
+@event.listens_for(TenantRoot, "after_mapper_constructed", propagate=True)
+def _another(_mapper: Mapper[Any], _cls: type[Any]) -> None:
+    _Known.mapped += 1
 
 
 class _Criterion(ResolvedCriterion, LoaderCriteriaOption):
@@ -99,7 +140,7 @@ class OfTenant(ParameterCacheKey, CriteriaOption):
 
     def get_global_criteria(self, attributes: MutableMapping[Any, Any]) -> None:
         """Called by SQLAlchemy for what is in force in the whole statement; of an UPDATE or DELETE, compiled before or not."""
-        keys = models.of_tenants()
+        keys = of_tenants()
         if keys.isdisjoint(attributes):
             attributes.update(zip(keys, map(list, repeat((self._criterion,))), strict=False))
         else:
@@ -168,7 +209,7 @@ def keep(state: ORMExecuteState, option: OfTenant) -> None:
     """
     statement: Any = state.statement
     if isinstance(statement, TextClause):
-        control.check(statement.text, tenant=True)
+        transaction.check(statement.text, tenant=True)
         return
     if isinstance(statement, LambdaElement):
         statement = resolve_lambda(statement)
@@ -178,7 +219,7 @@ def keep(state: ORMExecuteState, option: OfTenant) -> None:
             return
     elif statement.is_dml:
         if state.is_update and _by_key(state):
-            rows.keep(state, statement, option.tenant_id)
+            flush.keep(state, statement, option.tenant_id)
             return
         condition = option.alone(statement) if isinstance(statement, (Update, Delete)) else None
         if condition is not None:
@@ -196,7 +237,7 @@ def _written(state: ORMExecuteState, statement: Any, option: OfTenant) -> Any:
     if statement.is_from_statement:  # select(Model).from_statement(insert(Model)…)
         return replace_element(statement, _written(state, statement.element, option))
     if state.is_insert:
-        return rows.keep(state, statement, option.tenant_id)
+        return flush.keep(state, statement, option.tenant_id)
     beside = tuple(option.beside(statement))
     return statement.where(*beside) if beside else statement
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import QueuePool
 
 from dbschema import connect
-from dbschema.connect import asynchronous
+from dbschema.connect import engine
 
 if TYPE_CHECKING:
     from sqlalchemy import URL, Engine
@@ -27,7 +27,7 @@ def create_engine(
     """A pooled engine for an application.
 
     Args:
-        url: the address; None: what the environment names, by the rules of `dbschema.connect.resolve`.
+        url: the address; None: what the environment names, by the rules of `dbschema.connect.sources`.
         proxy: whether a pooler in transaction mode, such as PgBouncer, stands between; RDS Proxy is seen by itself.
             Nothing is then prepared on the server, and nothing set while connecting.
         application_name: what the server's views call the connections, unless the address does; 'dbschema-app'.
@@ -50,7 +50,7 @@ def create_async_engine(
 ) -> AsyncEngine:
     """The same for asyncio, with psycopg's asynchronous connections. See `create_engine`."""
     settings = _settings(url, proxy=proxy)
-    return asynchronous.create_async_engine(settings, **_with_defaults(settings, application_name, options))
+    return engine.create_async_engine(settings, **_with_defaults(settings, application_name, options))
 
 
 def _settings(url: str | URL | None, *, proxy: bool) -> connect.Settings:

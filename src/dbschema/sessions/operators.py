@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import TextClause, event
 
 from dbschema.ddl.tenancy import OPERATOR_ROLE
-from dbschema.sessions import control
-from dbschema.sessions.acting import ActingSession
 from dbschema.sessions.errors import no_reason
+from dbschema.sessions.transaction import TransactionSession, check
 
 if TYPE_CHECKING:
     from ipaddress import IPv4Address, IPv6Address
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 log: Final = logging.getLogger("dbschema.sessions")
 
 
-class OperatorSession(ActingSession):
+class OperatorSession(TransactionSession):
     """A session that sees and writes the rows of all tenants, as the role `dbschema_operator`.
 
     Each transaction is logged as a warning of the logger `dbschema.sessions`, with login, role and reason.
@@ -94,4 +93,4 @@ def _log(session: OperatorSession, transaction: SessionTransaction, connection: 
 @event.listens_for(OperatorSession, "do_orm_execute")
 def _execute(state: ORMExecuteState) -> None:
     if isinstance(state.statement, TextClause):
-        control.check(state.statement.text, tenant=False)
+        check(state.statement.text, tenant=False)

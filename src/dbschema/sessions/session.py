@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from sqlalchemy import event, inspect
 
 from dbschema.ddl.tenancy import APP_ROLE, OPERATOR_ROLE
-from dbschema.sessions import criteria, objects, rows
-from dbschema.sessions.acting import ActingSession
+from dbschema.sessions import criteria, flush
 from dbschema.sessions.errors import operator_role
+from dbschema.sessions.flush import identity, take_in
 from dbschema.sessions.literals import exact
-from dbschema.sessions.objects import identity, take_in
+from dbschema.sessions.transaction import TransactionSession
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 O = TypeVar("O", bound=object)  # noqa: E741  as SQLAlchemy calls it
 
 
-class TenantSession(ActingSession):
+class TenantSession(TransactionSession):
     """A session that works for one tenant, as the application's role. All else is SQLAlchemy's `Session`.
 
     Args:
@@ -77,7 +77,7 @@ class TenantSession(ActingSession):
         Raises:
             ForeignTenant: `instance`, or what would be merged with it, is another tenant's.
         """
-        objects.check_merge(instance, self._tenant_id)
+        flush.check_merge(instance, self._tenant_id)
         return super().merge(instance, **options)
 
     def merge_all(self, instances: Iterable[O], **options: Any) -> Sequence[O]:
@@ -88,7 +88,7 @@ class TenantSession(ActingSession):
         """
         instances = list(instances)
         for instance in instances:
-            objects.check_merge(instance, self._tenant_id)
+            flush.check_merge(instance, self._tenant_id)
         return super().merge_all(instances, **options)
 
     def bulk_save_objects(self, objects: Iterable[object], *args: Any, **options: Any) -> None:
@@ -124,7 +124,7 @@ class TenantSession(ActingSession):
 
     def _complete(self, mapper: Any, mappings: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
         entity = inspect(mapper).class_
-        return [rows.complete(row, entity, self._tenant_id) for row in mappings]
+        return [flush.complete(row, entity, self._tenant_id) for row in mappings]
 
 
 def tenant_session(
@@ -170,4 +170,4 @@ def _flush(session: TenantSession, _context: Any, _instances: Any) -> None:
     for instance in session.new:
         take_in(instance, session._tenant_id)  # noqa: SLF001  its own listener
     for instance in session.dirty:
-        objects.check_stored(instance, session._tenant_id)  # noqa: SLF001  its own listener
+        flush.check_stored(instance, session._tenant_id)  # noqa: SLF001  its own listener

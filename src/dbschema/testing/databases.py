@@ -1,4 +1,9 @@
-"""The databases of a test run: a server, one migrated template, and a clone of it for each worker.
+"""Where the server of a test run has its files: in memory where there is room, or else on disk.
+
+A database is hundreds of files, and to copy them is most of what a clone costs: on a file system on disk it took 0.7 s where it
+took 0.02 s in memory.
+
+The databases of a test run: a server, one migrated template, and a clone of it for each worker.
 
 All workers of a run share a folder: the private server lives in it, and its lock makes one of them build the template
 while the others wait. With `--dbschema-url` the server is the one that is named; its databases are left alone.
@@ -21,6 +26,7 @@ from dbschema.testing.errors import cannot_be_copied, may_not_create_databases
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
 
 # Nothing of a test run has to survive a power cut.
 _FAST: Final = {

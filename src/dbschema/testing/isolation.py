@@ -1,20 +1,76 @@
-"""Asks a model whether it keeps tenants apart: the questions of `dbschema verify`, as an assertion of one test."""
+"""Tenants of a test, and sessions that act for them within the test's transaction.
+
+Asks a model whether it keeps tenants apart: the questions of `dbschema verify`, as an assertion of one test.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import contextlib
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
-from sqlalchemy import inspect
+from sqlalchemy import NullPool, inspect
 
+from dbschema.orm.types import uuid7
+from dbschema.sessions import (
+    AsyncTenantSession,
+    TenantSession,
+    async_tenant_session,
+    create_async_engine,
+    tenant_session,
+)
 from dbschema.verify.behaviour import isolation
-from dbschema.verify.behaviour.acting import take_role
-from dbschema.verify.behaviour.stage import Stage
-from dbschema.verify.errors import Unmet
-from dbschema.verify.recording import savepoint
+from dbschema.verify.behaviour.fixture import TwoTenantFixture, take_role
+from dbschema.verify.behaviour.samples import token
+from dbschema.verify.report import Unmet, savepoint
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from sqlalchemy import Connection, Table
     from sqlalchemy.orm import DeclarativeBase
+
+
+_NESTED: dict[str, Any] = {"join_transaction_mode": "create_savepoint"}
+
+
+def make_tenant(connection: Connection) -> UUID:
+    """Write a tenant of a name that no other has, as that tenant; gives its id."""
+    tenant = UUID(str(uuid7()))
+    with as_tenant(connection, tenant) as session:
+        _add_tenant(session, tenant)
+        session.commit()
+    return tenant
+
+
+def as_tenant(connection: Connection, tenant_id: UUID | str) -> TenantSession:
+    """A session of a tenant in the open transaction of `connection`, which has back role and tenant when it is closed."""
+    return tenant_session(connection, tenant_id, **_NESTED)
+
+
+@contextlib.asynccontextmanager
+async def as_tenant_async(url: str) -> AsyncIterator[AsyncTenantSession]:
+    """A session of a new tenant on a connection of its own, in a transaction that is rolled back."""
+    engine = create_async_engine(url, poolclass=NullPool)
+    tenant = UUID(str(uuid7()))
+    try:
+        async with engine.connect() as connection, connection.begin() as transaction:
+            async with async_tenant_session(connection, tenant, **_NESTED) as session:
+                await session.run_sync(lambda sync: _add_tenant(sync, tenant))
+                await session.commit()
+                yield session
+            if transaction.is_active:
+                await transaction.rollback()
+    finally:
+        await engine.dispose()
+
+
+def _add_tenant(session: Any, tenant: UUID) -> None:
+    from dbschema.models import Tenant  # noqa: PLC0415  an application's own MetaData may have no such table
+
+    name = token()
+    session.add(Tenant(id=tenant, tenant_name=name, slug=name))
+    session.flush()
 
 
 def assert_isolated(model: type[DeclarativeBase], connection: Connection) -> None:
@@ -34,7 +90,7 @@ def assert_isolated(model: type[DeclarativeBase], connection: Connection) -> Non
     tables = _with_targets(table)  # type: ignore[arg-type]  # a declarative model's is a Table
     with savepoint(connection):
         try:
-            stage = Stage(connection, tables, take_role(connection, tables))
+            stage = TwoTenantFixture(connection, tables, take_role(connection, tables))
             stage.set_up()
             reached = []
             for what, question in isolation.QUESTIONS:

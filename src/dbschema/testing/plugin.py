@@ -178,15 +178,15 @@ def db_as_tenant(
 
     Inside another session's block it is that tenant's turn; what it commits stays visible until the test ends.
     """
-    from dbschema.testing.tenants import acting  # noqa: PLC0415  imports SQLAlchemy
+    from dbschema.testing.isolation import as_tenant  # noqa: PLC0415  imports SQLAlchemy
 
-    return lambda tenant_id: acting(db_connection, tenant_id)
+    return lambda tenant_id: as_tenant(db_connection, tenant_id)
 
 
 @pytest.fixture
 def db_tenant(db_connection: Connection) -> UUID:
     """The id of a tenant that is there for this test."""
-    from dbschema.testing.tenants import make_tenant  # noqa: PLC0415  imports SQLAlchemy
+    from dbschema.testing.isolation import make_tenant  # noqa: PLC0415  imports SQLAlchemy
 
     return make_tenant(db_connection)
 
@@ -194,7 +194,7 @@ def db_tenant(db_connection: Connection) -> UUID:
 @pytest.fixture
 def db_other_tenant(db_connection: Connection) -> UUID:
     """The id of a second tenant."""
-    from dbschema.testing.tenants import make_tenant  # noqa: PLC0415  imports SQLAlchemy
+    from dbschema.testing.isolation import make_tenant  # noqa: PLC0415  imports SQLAlchemy
 
     return make_tenant(db_connection)
 
@@ -223,9 +223,9 @@ def db_async_session(db_url: str) -> Callable[[], AbstractAsyncContextManager[As
     It works with every plugin for asynchronous tests, in the event loop of the test; all is rolled back at its end. Its
     connection is its own, so that it sees nothing of `db_session`.
     """
-    from dbschema.testing.tenants import acting_async  # noqa: PLC0415  imports SQLAlchemy
+    from dbschema.testing.isolation import as_tenant_async  # noqa: PLC0415  imports SQLAlchemy
 
-    return lambda: acting_async(db_url)
+    return lambda: as_tenant_async(db_url)
 
 
 @pytest.fixture

@@ -81,7 +81,7 @@ def found(url: str, metadata: MetaData) -> Catalog:
     """What the database at `url` has."""
     engine = create_engine(url, poolclass=NullPool)
     with engine.connect() as connection:
-        return catalog.found(connection, metadata)
+        return catalog.actual(connection, metadata)
 
 
 def differences(url: str, metadata: MetaData) -> tuple[Difference, ...]:

@@ -27,7 +27,7 @@ VARIABLE: Final = Variable(
     example="shop.models:Base",
 )
 
-_SOURCES: Final = ("models", "ddl", "orm", "identity", "naming", "_sqlalchemy")
+_SOURCES: Final = ("models", "ddl", "orm", "sql.py", "_sqlalchemy.py")
 
 
 def named_models(environ: Mapping[str, str] | None = None) -> str | None:
@@ -80,18 +80,17 @@ def sources() -> list[Path]:
     return [
         path
         for name in _SOURCES
-        for path in (
-            (package / name).rglob("*.py") if (package / name).is_dir() else [package / f"{name}.py"]
-        )
+        for path in ((package / name).rglob("*.py") if (package / name).is_dir() else [package / name])
     ]
 
 
 def is_known_to_hold(connection: psycopg.Connection) -> bool:
     """Whether a database has all that the models of this package want; False where only a comparison can tell."""
     from dbschema.catalog import snapshot  # noqa: PLC0415  needed after an upgrade that did something
-    from dbschema.migrations import compiled, location  # noqa: PLC0415  as above
+    from dbschema.migrations import compiled  # noqa: PLC0415  as above
+    from dbschema.migrations.location import script_location  # noqa: PLC0415  as above
 
-    stored = compiled.read_snapshot(location.script_location())
+    stored = compiled.read_snapshot(script_location())
     if stored is None or stored.sources != snapshot.digest_of_files(sources()):
         return False
     found = stored.load()
@@ -102,13 +101,14 @@ def load_snapshot(scripts: Path | None, metadata: MetaData) -> Snapshot | None:
     """The snapshot beside the revisions, if it is that of `metadata`.
 
     Args:
-        scripts: as `dbschema.migrations.location.application` returns it; None: those of this package.
+        scripts: as `dbschema.migrations.scripts.application` returns it; None: those of this package.
         metadata: the models.
     """
     from dbschema.catalog import snapshot  # noqa: PLC0415  imports SQLAlchemy here
-    from dbschema.migrations import compiled, location  # noqa: PLC0415  as above
+    from dbschema.migrations import compiled  # noqa: PLC0415  as above
+    from dbschema.migrations.location import script_location  # noqa: PLC0415  as above
 
-    stored = compiled.read_snapshot(location.script_location() if scripts is None else scripts)
+    stored = compiled.read_snapshot(script_location() if scripts is None else scripts)
     if stored is None or stored.models != snapshot.digest_of_models(metadata):
         return None
     return stored.load()

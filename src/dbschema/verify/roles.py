@@ -6,15 +6,14 @@ from typing import TYPE_CHECKING
 
 from dbschema.ddl import Function, Role, declared
 from dbschema.ddl.base import qualified, quote
-from dbschema.verify.errors import Unmet
-from dbschema.verify.recording import execute
+from dbschema.verify.report import Unmet, execute
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sqlalchemy import Connection, MetaData
 
-    from dbschema.verify.recording import Recorder
+    from dbschema.verify.report import Recorder
 
 _ATTRIBUTES = """
 SELECT rolsuper, rolbypassrls, rolcreaterole, rolcreatedb, rolreplication, rolcanlogin, coalesce(rolconfig, '{}')

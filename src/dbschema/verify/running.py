@@ -1,15 +1,17 @@
-"""Makes all checks of a database, in a transaction that is always rolled back."""
+"""The groups `connection` and `extensions`: the server that the database lives in, and what it must bring.
+
+Makes all checks of a database, in a transaction that is always rolled back.
+"""
 
 from __future__ import annotations
 
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from dbschema.ddl import Extension, declared
 from dbschema.tools.application import load_models, load_snapshot
-from dbschema.verify import behaviour, deployment, roles, structure
-from dbschema.verify.errors import no_transaction
-from dbschema.verify.recording import Recorder, execute
-from dbschema.verify.report import Report
+from dbschema.verify import behaviour, roles, structure
+from dbschema.verify.report import Recorder, Report, Unmet, execute, no_transaction
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -18,6 +20,67 @@ if TYPE_CHECKING:
 
     from dbschema.catalog.snapshot import Snapshot
     from dbschema.verify.report import Check
+
+
+OLDEST_SERVER = 15
+
+
+def check(recorder: Recorder, metadata: MetaData) -> None:
+    """Make the checks of both groups."""
+    connection = recorder.connection
+    recorder.ask("connection", "server", lambda: _server(connection))
+    recorder.ask("connection", "session", lambda: _session(connection))
+    recorder.ask("connection", "encoding", lambda: _encoding(connection))
+    recorder.ask("connection", "writable", lambda: _writable(connection))
+    for item in declared(metadata):
+        if isinstance(item, Extension):
+            recorder.ask("extensions", item.name, lambda name=item.name: _extension(connection, name))  # type: ignore[misc]  # a default binds the loop's value
+
+
+def _server(connection: Connection) -> str:
+    number, version = execute(
+        connection, "SELECT current_setting('server_version_num')::int, current_setting('server_version')"
+    ).one()
+    if number // 10_000 < OLDEST_SERVER:
+        raise Unmet(f"PostgreSQL {version} is older than {OLDEST_SERVER}; upgrade the server")
+    return f"PostgreSQL {version}"
+
+
+def _session(connection: Connection) -> str:
+    database, role = execute(connection, "SELECT current_database(), current_user").one()
+    return f"role {role} in database {database}"
+
+
+def _encoding(connection: Connection) -> str:
+    server, client = execute(
+        connection, "SELECT current_setting('server_encoding'), current_setting('client_encoding')"
+    ).one()
+    if server != "UTF8":
+        raise Unmet(
+            f"the database stores text as {server}; make one with ENCODING 'UTF8' and move the data there"
+        )
+    return f"{server}, read as {client}"
+
+
+def _writable(connection: Connection) -> str:
+    standby, read_only = execute(
+        connection, "SELECT pg_is_in_recovery(), current_setting('transaction_read_only') = 'on'"
+    ).one()
+    if standby:
+        raise Unmet("this server is a standby and takes no writes; connect to the primary")
+    if read_only:
+        raise Unmet("the transaction is read-only; reset default_transaction_read_only for role and database")
+    return "takes writes"
+
+
+def _extension(connection: Connection, name: str) -> str:
+    version = execute(
+        connection, "SELECT extversion FROM pg_catalog.pg_extension WHERE extname = %(name)s", {"name": name}
+    ).scalar()
+    if version is None:
+        raise Unmet(f"not installed; run CREATE EXTENSION {name}")
+    return str(version)
+
 
 LIMITS = (
     # A lock that is not there at once is somebody's work; waiting in line for it would stop everybody behind.
@@ -60,7 +123,7 @@ def run(
             execute(connection, limit)
         database, role = execute(connection, "SELECT current_database(), current_user").one()
         recorder = Recorder(connection, on_check)
-        deployment.check(recorder, metadata)
+        check(recorder, metadata)
         structure.check(recorder, metadata, snapshot)
         roles.check(recorder, metadata)
         behaviour.check(recorder, metadata)

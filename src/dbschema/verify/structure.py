@@ -1,4 +1,9 @@
-"""The groups from `tables` to `grants`: a line for each thing that the models declare, and for what has come on top.
+"""Where the differences between models and database come from: a fresh build of the models, or their stored snapshot.
+
+To learn what the models want, the server builds them in a throw-away schema, which takes the right CREATE. Without that
+right, the catalog of the database is compared with the snapshot that `dbschema compile` has written.
+
+The groups from `tables` to `grants`: a line for each thing that the models declare, and for what has come on top.
 
 Tables that the models do not know are nobody's business here (`dbschema check` tells them); what stands on a table of
 theirs is: another policy or grant on it may undo what the declared ones keep.
@@ -7,25 +12,79 @@ theirs is: another policy or grant on it may undo what the declared ones keep.
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from sqlalchemy.exc import DBAPIError
 
+from dbschema import catalog
+from dbschema.catalog import snapshot as snapshots
 from dbschema.ddl import Function, Grant, Policy, RowSecurity, Trigger, declared
-from dbschema.errors import CatalogError
-from dbschema.verify.comparing import compare
-from dbschema.verify.errors import Unmet
-from dbschema.verify.recording import one_line, savepoint
+from dbschema.errors import CatalogError, DbSchemaError
+from dbschema.verify.report import Unmet, execute, one_line, savepoint
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from sqlalchemy import MetaData, Table
+    from sqlalchemy import Connection, MetaData, Table
 
     from dbschema.catalog import Difference
     from dbschema.catalog.snapshot import Snapshot
     from dbschema.ddl import DatabaseObject
-    from dbschema.verify.recording import Recorder
+    from dbschema.verify.report import Recorder
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How a database differs from the models, and in one line how that was found out."""
+
+    differences: tuple[Difference, ...]
+    method: str
+
+
+def compare(connection: Connection, metadata: MetaData, snapshot: Snapshot | None) -> Comparison:
+    """Compare with the models that the server builds, else with their snapshot; the connection is left as it was.
+
+    Args:
+        connection: to the database.
+        metadata: the models.
+        snapshot: of `metadata`; None if there is none.
+
+    Raises:
+        Unmet: the models cannot be built, and there is no snapshot.
+        CatalogError: the catalog of the database cannot be read.
+    """
+    role, database, may_create = execute(
+        connection,
+        "SELECT current_user, current_database(), has_database_privilege(current_database(), 'CREATE')",
+    ).one()
+    if not may_create:
+        return _with_snapshot(connection, snapshot, f"role {role} may not CREATE in database {database}")
+    try:
+        with savepoint(connection):
+            found = catalog.check(connection, metadata)
+    except (DBAPIError, DbSchemaError) as error:
+        if connection.invalidated:
+            raise
+        return _with_snapshot(connection, snapshot, f"the models could not be built: {one_line(error)}")
+    return Comparison(found, "catalog with catalog, the models built in a throw-away schema")
+
+
+def _with_snapshot(connection: Connection, snapshot: Snapshot | None, reason: str) -> Comparison:
+    if snapshot is None:
+        raise Unmet(
+            f"{reason}, and there is no snapshot of these models; run dbschema compile, or verify as a role with CREATE"
+        )
+    found = snapshots.differences(connection, snapshot)
+    method = f"catalog with the snapshot made on PostgreSQL {snapshot.server}: {reason}"
+    server = snapshots.server(connection)
+    if found and server != snapshot.server:
+        method += (
+            f"; this server is PostgreSQL {server}, which may print the same objects otherwise: "
+            "a role with CREATE compares exactly"
+        )
+    return Comparison(found, method)
+
 
 Line: TypeAlias = "tuple[str, str]"
 """A line of the report: its group and its name."""

@@ -42,9 +42,9 @@ ENVIRONMENT = """
 from alembic import context
 from sqlalchemy import MetaData
 
-from dbschema.migrations import environment
+from dbschema.migrations import alembic_env
 
-environment.run(context, MetaData(), compare=False)
+alembic_env.run(context, MetaData(), compare=False)
 """
 
 

@@ -21,7 +21,7 @@ from clock import FastForward
 from dbschema import catalog, connect, models
 from dbschema.connect import errors
 from dbschema.errors import BadSetting, MissingPrivilege
-from dbschema.migrations import lock, remote, result, runner
+from dbschema.migrations import data_api_executor, lock, result, runner
 from dbschema.migrations.errors import (
     DatabaseNewer,
     LockNotGiven,
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from stand_in import DataApiStandIn
 
-    from dbschema.migrations.graph import Revision
+    from dbschema.migrations.revisions import Revision
 
     History = Callable[..., Path]
 
@@ -215,7 +215,7 @@ def test_two_runs_at_once_make_one(
     scripts = compiled_history(**THREE)
     at_once = threading.Barrier(4)
 
-    def upgrade(_: int) -> result.Run:
+    def upgrade(_: int) -> result.RunResult:
         at_once.wait()
         return runner.upgrade(api, location=scripts)
 
@@ -269,7 +269,7 @@ def test_each_step_is_logged_with_what_it_waited_for_locks(
     runner.upgrade(api, "one", location=scripts)
     blocker = connect.open(connect.resolve(fresh_database))
     blocker.execute("LOCK TABLE t IN ACCESS SHARE MODE")
-    run = remote.Upgrade(api, runner.History(scripts), Timeouts())
+    run = data_api_executor.DataApiRun(api, runner.History(scripts), Timeouts())
     pause = run._pause
 
     def released(*arguments: Any) -> None:
@@ -290,7 +290,7 @@ def test_each_step_is_logged_with_what_it_waited_for_locks(
 
 def test_a_run_that_is_busy_tells_what_was_waited(api: connect.DataApi, fresh_database: str) -> None:
     another = connect.opener(connect.resolve(fresh_database))
-    run = remote.Upgrade(api, runner.History(), Timeouts(wait=600), time.monotonic())
+    run = data_api_executor.DataApiRun(api, runner.History(), Timeouts(wait=600), time.monotonic())
 
     with lock.exclusive(another, "here"), pytest.raises(RunnerBusy) as caught:
         run._locked()
@@ -385,7 +385,7 @@ def test_a_transaction_that_the_api_has_ended_is_done_again(
 def test_a_transaction_that_died_is_ended_by_the_server_and_holds_the_lock_no_longer(
     api: connect.DataApi,
 ) -> None:
-    run = remote.Upgrade(api, runner.History(), Timeouts(idle_in_transaction=5.0))
+    run = data_api_executor.DataApiRun(api, runner.History(), Timeouts(idle_in_transaction=5.0))
 
     transaction = run._locked()
 
@@ -443,7 +443,7 @@ def test_the_deadline_stops_it_between_two_revisions(api: connect.DataApi, compi
 def begun_with(seconds: float, revision: str) -> Callable[..., None]:
     """For a run: when it begins `revision`, it has `seconds` left."""
 
-    def on_begin(run: remote.Upgrade, begun: Revision, *_: int) -> None:
+    def on_begin(run: data_api_executor.DataApiRun, begun: Revision, *_: int) -> None:
         if begun.id == revision:
             run.stop_at = time.monotonic() + seconds
 
@@ -452,10 +452,10 @@ def begun_with(seconds: float, revision: str) -> Callable[..., None]:
 
 def go(
     api: connect.DataApi, scripts: Path, on_begin: Callable[..., None], timeouts: Timeouts = runner.DEFAULTS
-) -> tuple[remote.Upgrade, str | None]:
+) -> tuple[data_api_executor.DataApiRun, str | None]:
     """A run that has time until `on_begin` says otherwise, and where the database stands then."""
     history = runner.History(scripts)
-    run = remote.Upgrade(api, history, timeouts, time.monotonic() + 600)
+    run = data_api_executor.DataApiRun(api, history, timeouts, time.monotonic() + 600)
     run.on_begin = lambda *begun: on_begin(run, *begun)
     return run, run.run(history.goal("upgrade", "head"))[1]
 
@@ -496,7 +496,7 @@ def test_a_run_that_is_stopped_in_a_revision_tells_what_is_left(
 ) -> None:
     scripts = compiled_history(one='op.execute("SELECT pg_sleep(20)")', two='op.execute("SELECT 2")')
     clock = FastForward()
-    monkeypatch.setattr(remote, "time", clock)
+    monkeypatch.setattr(data_api_executor, "time", clock)
 
     def near_the_end(_: result.Step) -> None:
         clock.ahead = 599

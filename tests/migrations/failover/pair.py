@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from dbschema.testing import place
-from dbschema.tools.server.account import default_account
+from dbschema.tools.server.address import choose_port
 from dbschema.tools.server.binaries import find_binaries
-from dbschema.tools.server.ports import choose_port
+from dbschema.tools.server.os_user import default_os_user
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -54,7 +54,7 @@ class Pair:
     """Server 1, the primary, and server 2, its standby, until `fail_over`. Made on entering, gone on leaving."""
 
     def __init__(self) -> None:
-        self.account = default_account()
+        self.account = default_os_user()
         self.binaries = find_binaries()
         self.password = secrets.token_urlsafe(12)
 

@@ -13,13 +13,13 @@ from aws_advanced_python_wrapper import release_resources
 from pair import HOSTS, PATTERN
 
 from dbschema import connect
-from dbschema.catalog import fingerprint
+from dbschema.catalog import introspect
 from dbschema.connect import errors
-from dbschema.connect.asynchronous import create_async_engine
+from dbschema.connect.engine import create_async_engine
 from dbschema.migrations import result, runner
 from dbschema.migrations.errors import RevisionFailed
 from dbschema.migrations.history import History
-from dbschema.migrations.survival import Journey
+from dbschema.migrations.resumable import ResumableRun
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -53,7 +53,7 @@ class Upgrade(threading.Thread):
         super().__init__(daemon=True)
         self._settings, self._scripts, self._options = settings, scripts, options
         self.steps: list[tuple[str, int, int, bool]] = []
-        self.run_made: result.Run | None = None
+        self.run_made: result.RunResult | None = None
         self.error: BaseException | None = None
 
     def run(self) -> None:
@@ -67,7 +67,7 @@ class Upgrade(threading.Thread):
         except BaseException as error:
             self.error = error
 
-    def ended(self) -> result.Run:
+    def ended(self) -> result.RunResult:
         self.join(60)
         assert not self.is_alive()
         if self.error is not None:
@@ -107,7 +107,7 @@ def waits_for(event: str) -> str:
 def content(url: str) -> tuple[Any, ...]:
     """The catalog and the rows of a database."""
     with connect.create_engine(connect.resolve(url)).connect() as connection:
-        entries = fingerprint.read(connection).entries
+        entries = introspect.read(connection).entries
         facts = sorted((str(identity), sorted(map(str, one.items()))) for identity, one in entries.items())
         queries = (
             "SELECT * FROM alembic_version",
@@ -330,8 +330,8 @@ def test_a_run_that_met_no_failover_tells_its_own_steps_and_not_those_of_another
     """Both saw an empty database, and the other one had the lock first."""
     history = History(write_history(one="pass", two="pass"))
     settings = connect.resolve("postgresql://nobody@127.0.0.1/shop")
-    journey = Journey(settings, history, "upgrade", None, history.goal("upgrade", "head"), "a server")
-    nothing = result.Run("shop", "two", "two", ())
+    journey = ResumableRun(settings, history, "upgrade", None, history.goal("upgrade", "head"), "a server")
+    nothing = result.RunResult("shop", "two", "two", ())
 
     assert journey.made(lambda _settings, _goal: nothing, stop_at=None) == nothing
 

@@ -13,7 +13,9 @@ foreign servers, casts, operators, conversions and text search configurations.
 
 from __future__ import annotations
 
-from dbschema.catalog.queries import cluster, code, privileges, standing, tables
+from dbschema.catalog.queries import privileges, standing, tables
+from dbschema.catalog.queries.privileges import CLUSTER_QUERIES
+from dbschema.catalog.queries.standing import CODE_QUERIES
 from dbschema.catalog.queries.tables import POSITIONS
 
 __all__ = ["POSITIONS", "PRESENT", "QUERIES", "RARE"]
@@ -22,10 +24,10 @@ FIRST_USER_OID = 16384
 """Below are the objects that every database begins with."""
 
 QUERIES: dict[str, str] = {
-    **cluster.QUERIES,
+    **CLUSTER_QUERIES,
     **tables.QUERIES,
     **standing.QUERIES,
-    **code.QUERIES,
+    **CODE_QUERIES,
     **privileges.QUERIES,
 }
 """By kind. Some give kinds that are near relatives too, such as domains and enums under "type"."""

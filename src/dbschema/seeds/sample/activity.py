@@ -6,8 +6,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from dbschema.models import ProjectStatus, TransactionStatus, TransactionType
-from dbschema.seeds.sample.calendar import LAST_DAY, at
-from dbschema.seeds.sample.draws import Draws
+from dbschema.seeds.sample.repeatable import LAST_DAY, Draws, at
 
 if TYPE_CHECKING:
     from dbschema.seeds.sample.companies import Company

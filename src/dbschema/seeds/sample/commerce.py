@@ -7,8 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from dbschema.models import CampaignStatus, FulfillmentStatus, OrderStatus
-from dbschema.seeds.sample.calendar import LAST_DAY, at, on
-from dbschema.seeds.sample.draws import Draws
+from dbschema.seeds.sample.repeatable import LAST_DAY, Draws, at, on
 
 if TYPE_CHECKING:
     from datetime import datetime

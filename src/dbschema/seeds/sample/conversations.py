@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dbschema.models import MessageRole
-from dbschema.seeds.sample.calendar import at
+from dbschema.seeds.sample.repeatable import at
 
 if TYPE_CHECKING:
     from dbschema.seeds.sample.companies import Company

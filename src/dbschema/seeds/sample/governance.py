@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dbschema.models import IncidentStatus, OrderStatus, UserRole
-from dbschema.seeds.sample.calendar import LAST_DAY, at
-from dbschema.seeds.sample.draws import Draws
+from dbschema.seeds.sample.repeatable import LAST_DAY, Draws, at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -1,4 +1,7 @@
-"""The sample's incidents on a real map, in clusters around real places, and pictures of them."""
+"""What a sample tenant adds to the built-in agents: one of its own, and a domain for its warehouses.
+
+The sample's incidents on a real map, in clusters around real places, and pictures of them.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +9,60 @@ from hashlib import sha256
 from math import cos, radians
 from typing import TYPE_CHECKING, Any
 
-from dbschema.models import IncidentStatus, UserRole
+from dbschema.models import AgentClass, IncidentStatus, UserRole
 from dbschema.orm.geography import GeoPoint
-from dbschema.seeds.agents import DOMAIN_ID
-from dbschema.seeds.sample.calendar import LAST_DAY, at
+from dbschema.seeds.agents import DOMAIN_ID, playbook
 from dbschema.seeds.sample.companies import read_data
-from dbschema.seeds.sample.domains import WAREHOUSE_DOMAIN
-from dbschema.seeds.sample.draws import Draws
+from dbschema.seeds.sample.repeatable import LAST_DAY, Draws, at
 
 if TYPE_CHECKING:
     from dbschema.seeds.sample.companies import Company, Place
     from dbschema.seeds.writing import Row, Rows
+
+
+WAREHOUSE_DOMAIN = "warehouse_faults"
+
+
+def domain_rows(company: Company) -> Rows:
+    """An agent that plans detours around incidents, and the domain of faults in warehouses."""
+    made = {"created_by": company.admin, "created_at": at(5), "updated_at": at(5)}
+    return {
+        "agent_definitions": [
+            {
+                **company.key("agent_definitions", "detour_planner"),
+                "agent_id": "detour_planner",
+                "agent_name": "Detour planner",
+                "agent_class": AgentClass.QUERY,
+                "system_prompt": f"Propose a way through {company.city} that avoids the incidents that were found.",
+                "tools": ["route"],
+                "agent_dependencies": ["incident_finder"],
+                "max_output_keys": 2,
+                "output_schema": {
+                    "type": "object",
+                    "properties": {"route": {"type": "string"}, "extra_minutes": {"type": "number"}},
+                    "required": ["route", "extra_minutes"],
+                    "additionalProperties": False,
+                },
+                "description": "Plans detours for the next round.",
+                "enabled": True,
+                "is_inbuilt": False,
+                **made,
+            }
+        ],
+        "domain_configurations": [
+            {
+                **company.key("domain_configurations", WAREHOUSE_DOMAIN),
+                "domain_id": WAREHOUSE_DOMAIN,
+                "domain_name": "Faults in warehouses",
+                "description": "What is broken where goods are stored and packed",
+                "ingestion_playbook": playbook("report_reader", "severity_judge"),
+                "query_playbook": playbook("incident_finder", "answer_writer"),
+                "management_playbook": playbook("dispatcher", "follow_up", escalate_from_severity=3),
+                **made,
+            }
+        ],
+    }
+
 
 METRES_PER_DEGREE = 111_320
 BUCKET = "sample-evidence.example"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dbschema.models import EventSource, OnboardingStatus
-from dbschema.seeds.sample.calendar import at
+from dbschema.seeds.sample.repeatable import at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

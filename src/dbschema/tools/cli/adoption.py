@@ -3,10 +3,9 @@
 from typing import TYPE_CHECKING, Annotated
 
 from dbschema.tools.application import load_models
-from dbschema.tools.cli.differences import difference_data, show_differences
-from dbschema.tools.cli.ending import FOUND
+from dbschema.tools.cli.exit_codes import FOUND
 from dbschema.tools.cli.options import Json, Models, Scripts, Url, Wait
-from dbschema.tools.cli.output import Screen, plural
+from dbschema.tools.cli.output import Screen, difference_data, plural, show_differences
 from dbschema.tools.cli.parser import Command, Flag
 from dbschema.tools.cli.place import database
 from dbschema.tools.cli.runs import Progress, chosen_scripts, timeouts

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from dbschema.environment import Variable
 from dbschema.tools.cli import adoption, checks, compiling, data, private, revisions, tenant
-from dbschema.tools.cli.ending import ended, interrupted
+from dbschema.tools.cli.exit_codes import ended, interrupted
 from dbschema.tools.cli.parser import HELP, Flag, Group, refuse, truth
 
 if TYPE_CHECKING:

@@ -3,10 +3,9 @@
 from typing import TYPE_CHECKING
 
 from dbschema.tools.application import load_models, load_snapshot
-from dbschema.tools.cli.differences import difference_data, show_differences
-from dbschema.tools.cli.ending import FOUND
+from dbschema.tools.cli.exit_codes import FOUND
 from dbschema.tools.cli.options import Json, Models, Url
-from dbschema.tools.cli.output import Screen, one_line, plural
+from dbschema.tools.cli.output import Screen, difference_data, one_line, plural, show_differences
 from dbschema.tools.cli.parser import Command
 from dbschema.tools.cli.place import database
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from dbschema.errors import CallRefused
 from dbschema.tools import application
-from dbschema.tools.cli.ending import FOUND
+from dbschema.tools.cli.exit_codes import FOUND
 from dbschema.tools.cli.options import Json, Models, Scripts, Url
 from dbschema.tools.cli.output import Screen
 from dbschema.tools.cli.parser import Command, Flag
@@ -28,7 +28,8 @@ def compile_(
 
     JSON: location, fresh, files (names of those that changed, or are not fresh).
     """
-    from dbschema.migrations import compilation, location  # noqa: PLC0415  imports SQLAlchemy and Alembic
+    from dbschema.migrations import compilation  # noqa: PLC0415  imports SQLAlchemy and Alembic
+    from dbschema.migrations.location import script_location  # noqa: PLC0415  imports SQLAlchemy and Alembic
     from dbschema.tools.cli.runs import chosen_scripts  # noqa: PLC0415  imports psycopg
 
     screen = Screen(as_json=as_json)
@@ -38,7 +39,7 @@ def compile_(
             "The models of the application are not named",
             f"Name them with --models or {application.VARIABLE}",
         )
-    place = location.script_location() if chosen is None else chosen.resolve()
+    place = script_location() if chosen is None else chosen.resolve()
     taken = _taken(url, models, screen)
     changed = (compilation.check if check else compilation.write)(place, taken)
     for name in changed:

@@ -11,7 +11,7 @@ from dbschema.tools.cli.runs import Progress, chosen_scripts, run_data, show_run
 
 if TYPE_CHECKING:
     from dbschema.connect import Settings
-    from dbschema.migrations.result import Run
+    from dbschema.migrations.result import RunResult
 
 
 def seed(
@@ -92,7 +92,7 @@ def write_seeds(
     return rows
 
 
-def _recreate(screen: Screen, settings: "Settings") -> tuple[str | None, "Run"]:
+def _recreate(screen: Screen, settings: "Settings") -> tuple[str | None, "RunResult"]:
     """Drop the private database and create it: whatever was done to it by hand goes too, and no revision can fail."""
     from dbschema import connect  # noqa: PLC0415  imports psycopg
     from dbschema.ddl.base import quote  # noqa: PLC0415  imports SQLAlchemy

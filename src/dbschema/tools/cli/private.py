@@ -155,10 +155,10 @@ def _find_psql(settings: "Settings") -> Path:
 
 def _row_counts(settings: "Settings") -> dict[str, int]:
     from dbschema import connect  # noqa: PLC0415  imports psycopg
-    from dbschema.migrations import contents  # noqa: PLC0415  as above
+    from dbschema.migrations import preflight  # noqa: PLC0415  as above
 
     with connect.translating(settings), connect.open(settings) as connection:
-        return contents.row_counts(connection)
+        return preflight.row_counts(connection)
 
 
 COMMANDS = (

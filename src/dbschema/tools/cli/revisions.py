@@ -3,7 +3,7 @@
 import sys
 from typing import TYPE_CHECKING, Annotated
 
-from dbschema.tools.cli.ending import FOUND
+from dbschema.tools.cli.exit_codes import FOUND
 from dbschema.tools.cli.options import (
     Json,
     LockRetry,

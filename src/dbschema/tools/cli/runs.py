@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from dbschema.tools.application import VARIABLE as MODELS
 from dbschema.tools.application import is_known_to_hold, load_models, named_models
-from dbschema.tools.cli.differences import difference_data, show_differences
-from dbschema.tools.cli.ending import FOUND
-from dbschema.tools.cli.output import Screen, plural
+from dbschema.tools.cli.exit_codes import FOUND
+from dbschema.tools.cli.output import Screen, difference_data, plural, show_differences
 from dbschema.tools.cli.place import database_or_data_api
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from dbschema.catalog import Difference
-    from dbschema.migrations.result import Run, Step
+    from dbschema.migrations.result import RunResult, Step
     from dbschema.migrations.timeouts import Timeouts
 
 
@@ -80,9 +79,9 @@ def chosen_scripts(scripts: Path | None) -> Path | None:
     Raises:
         BrokenScripts: that is no place of revisions.
     """
-    from dbschema.migrations import location  # noqa: PLC0415  imports psycopg
+    from dbschema.migrations.location import application, from_environment  # noqa: PLC0415  imports psycopg
 
-    return location.from_environment() if scripts is None else location.application(scripts)
+    return from_environment() if scripts is None else application(scripts)
 
 
 def _why_uncompared(target: object, location: Path | None, models: str | None) -> str | None:
@@ -126,7 +125,7 @@ class Progress:
         self._screen.line(f"Wait for another run on this database: {holder} ...")
 
 
-def show_run(screen: Screen, run: Run) -> None:
+def show_run(screen: Screen, run: RunResult) -> None:
     """One line: what was done, what is left, and where the database stands now."""
     at = "base (no revision)" if run.after is None else f"revision {run.after}"
     if run.unknown:
@@ -142,7 +141,7 @@ def show_run(screen: Screen, run: Run) -> None:
         screen.line(f"{run.place} is now at {at}, after {plural(len(run.steps), 'step')}.")
 
 
-def run_data(run: Run) -> dict[str, Any]:
+def run_data(run: RunResult) -> dict[str, Any]:
     """A run for programs."""
     return {
         "database": run.place,

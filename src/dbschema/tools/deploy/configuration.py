@@ -1,4 +1,7 @@
-"""How the function behaves, by variables of its environment."""
+"""How the function behaves, by variables of its environment.
+
+The database of one call, with what is left of its time for a limit: of the wait until it wakes, and of each session.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ from dbschema.tools.deploy.errors import function_setting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
 
 Mode = Literal["provider", "direct"]
 

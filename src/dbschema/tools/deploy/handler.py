@@ -8,19 +8,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from dbschema.errors import DbSchemaError, MigrationIncomplete
-from dbschema.tools.deploy import answers, configuration, limits
+from dbschema.tools.deploy import configuration, limits, responses
 from dbschema.tools.deploy.configuration import Configuration
 from dbschema.tools.deploy.deadline import Deadline
+from dbschema.tools.deploy.delivery import Responder
 from dbschema.tools.deploy.errors import BadEvent, CallFailed, work_left
 from dbschema.tools.deploy.events import check_response_url, parse
-from dbschema.tools.deploy.response import Responder
 from dbschema.tools.deploy.telemetry import Telemetry, traced
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from dbschema.tools.deploy.events import Call, Resource
-    from dbschema.tools.deploy.outcome import Outcome
+    from dbschema.tools.deploy.result import Result
 
 log: Final = logging.getLogger("dbschema.tools.deploy")
 
@@ -42,7 +42,7 @@ def handler(event: Any, context: Any = None) -> dict[str, Any]:
 
     def answer(call: Call, deadline: Deadline) -> dict[str, Any]:
         if call.resource is None:
-            return answers.plain(_complete(_work(call, deadline)).body())
+            return responses.plain(_complete(_work(call, deadline)).body())
         directly = call.resource.calls(getattr(context, "invoked_function_arn", None))
         who, wrong = configuration.who_answers(called_directly=directly)
         if who == "direct":
@@ -50,7 +50,7 @@ def handler(event: Any, context: Any = None) -> dict[str, Any]:
         outcome = _work(call, deadline, wrong)
         if call.resource.request == "Delete":
             return {"PhysicalResourceId": call.resource.physical_id}
-        return answers.provider(answers.physical_id(outcome.host, outcome.database), outcome)
+        return responses.provider(responses.physical_id(outcome.host, outcome.database), outcome)
 
     return _serve(event, context, answer)
 
@@ -67,7 +67,7 @@ def is_complete(event: Any, context: Any = None) -> dict[str, Any]:
             raise BadEvent("This function is for CDK's provider framework alone", "Invoke the other one")
         if call.resource.request == "Delete" or call.resource.answered:
             return {"IsComplete": True}
-        return answers.completion(_work(call, deadline))
+        return responses.completion(_work(call, deadline))
 
     return _serve(event, context, answer)
 
@@ -83,19 +83,19 @@ def _serve(event: Any, context: Any, answer: Callable[[Call, Deadline], dict[str
         raise _failed(error) from None
 
 
-def _work(call: Call, deadline: Deadline, wrong: DbSchemaError | None = None) -> Outcome:
+def _work(call: Call, deadline: Deadline, wrong: DbSchemaError | None = None) -> Result:
     """Do what is asked for, and write the metrics, however it ends; `wrong`: why it cannot be done."""
-    outcome: Outcome | None = None
+    outcome: Result | None = None
     try:
         if wrong is not None and call.action != "nothing":
             raise wrong
         # What is deleted goes, however the function is set.
         chosen = Configuration() if call.action == "nothing" else Configuration.from_environment()
 
-        def do() -> Outcome:
-            from dbschema.tools.deploy import work  # noqa: PLC0415  what it fails to import is answered like any other failure
+        def do() -> Result:
+            from dbschema.tools.deploy import actions  # noqa: PLC0415  what it fails to import is answered like any other failure
 
-            return work.run(call, chosen, deadline)
+            return actions.run(call, chosen, deadline)
 
         outcome = traced(call.action, do, enabled=chosen.tracing)
         log.info("%s", outcome.message, extra={"outcome": outcome.kind, "revision": outcome.revision})
@@ -104,7 +104,7 @@ def _work(call: Call, deadline: Deadline, wrong: DbSchemaError | None = None) ->
         _TELEMETRY.end(call.action, deadline, outcome)
 
 
-def _complete(outcome: Outcome) -> Outcome:
+def _complete(outcome: Result) -> Result:
     """`outcome`, unless something is left: whoever does not call again by himself must not take that for success."""
     if outcome.kind == "left":
         raise work_left(outcome.place, outcome.applied, outcome.left, outcome.message)
@@ -121,7 +121,7 @@ def _answer_directly(
 
     def too_late() -> bytes:
         reason = "The time of this call is over, and a revision still runs; deploy again to go on"
-        return answers.failure(resource, identity, reason, MigrationIncomplete.code)
+        return responses.failure(resource, identity, reason, MigrationIncomplete.code)
 
     responder.send_at(
         deadline.answer_at, too_late, lambda: log.error("CloudFormation was told that the time is over")
@@ -130,12 +130,12 @@ def _answer_directly(
     try:
         outcome = _complete(_work(call, deadline, wrong))
         if resource.request == "Delete":
-            body = answers.success(resource, identity, None)
+            body = responses.success(resource, identity, None)
         else:
-            body = answers.success(resource, answers.physical_id(outcome.host, outcome.database), outcome)
+            body = responses.success(resource, responses.physical_id(outcome.host, outcome.database), outcome)
     except BaseException as error:
         failed = _failed(error)
-        status, body = "FAILED", answers.failure(resource, identity, failed.text, failed.code)
+        status, body = "FAILED", responses.failure(resource, identity, failed.text, failed.code)
     finally:
         responder.close()
     responder.send(body)

@@ -1,4 +1,7 @@
-"""Upgrades and downgrades: each is one run of `dbschema.migrations.runner`, with the time of the call for its limit."""
+"""What a comparison with the models has found, as a call tells it.
+
+Upgrades and downgrades: each is one run of `dbschema.migrations.runner`, with the time of the call for its limit.
+"""
 
 from __future__ import annotations
 
@@ -6,45 +9,75 @@ import logging
 import time
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from dbschema.tools.application import is_known_to_hold
-from dbschema.tools.deploy import comparison, target
-from dbschema.tools.deploy.answers import MESSAGE, listed
+from dbschema.tools.application import is_known_to_hold, load_models
 from dbschema.tools.deploy.configuration import ALLOW_DOWNGRADE
 from dbschema.tools.deploy.errors import StepTooLong, downgrade_not_allowed, wrong_archive
 from dbschema.tools.deploy.events import HEAD
-from dbschema.tools.deploy.outcome import Outcome, answered
+from dbschema.tools.deploy.responses import MESSAGE, listed
+from dbschema.tools.deploy.result import Result, answered
+from dbschema.tools.deploy.target import by_connections, has_sessions, reachable, timeouts
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from dbschema.connect import DataApi, Settings
     from dbschema.migrations.errors import RevisionFailed
-    from dbschema.migrations.result import Run, Step
+    from dbschema.migrations.result import RunResult, Step
     from dbschema.tools.deploy.configuration import Configuration
     from dbschema.tools.deploy.deadline import Deadline
     from dbschema.tools.deploy.events import Call
 
+
 log: Final = logging.getLogger("dbschema.tools.deploy")
+
+
+def after_upgrade(models: str | None, connection: Any) -> Sequence[Any]:
+    """Compare with the models. The upgrade is done by now: what goes wrong here must not make it look failed."""
+    from dbschema import catalog  # noqa: PLC0415  needed after an upgrade that did something
+
+    try:
+        found = catalog.check(connection, load_models(models))
+    except Exception as error:
+        log.warning("The database was not compared with the models: %s", type(error).__name__)
+        return ()
+    for difference in found:
+        log.warning("The database differs from the models: %s", difference)
+    return found
+
+
+def difference(difference: Any) -> dict[str, Any]:
+    """A difference for programs, without its values, which may be long."""
+    identity = difference.identity
+    return {
+        "kind": identity.kind,
+        "table": identity.table or None,
+        "name": identity.name,
+        "change": difference.change,
+        "attribute": difference.attribute,
+    }
+
 
 _CANCELLED: Final = "57014"
 _OWN_CALL: Final = 0.5
 """The part of a call that a revision must have had before it is said that it needs too long for one."""
 
 
-def upgrade(call: Call, configuration: Configuration, deadline: Deadline) -> Outcome:
+def upgrade(call: Call, configuration: Configuration, deadline: Deadline) -> Result:
     """Bring the database to what `call` asks for, or so far that the next call goes on."""
     from dbschema.connect.errors import Refusal  # noqa: PLC0415  an event that needs no database comes without it
     from dbschema.migrations import runner  # noqa: PLC0415  as above
     from dbschema.migrations.errors import LockLost, RevisionFailed, RunnerBusy  # noqa: PLC0415  as above
 
-    settings = target.reachable(deadline)
+    settings = reachable(deadline)
     wanted = None if call.resource is None else call.resource.wanted()
     if wanted is not None:
         _check_archive(wanted, settings, configuration)
     steps = _Steps()
     compare = None
-    if configuration.compare and target.has_sessions(settings):
-        compare = partial(comparison.after_upgrade, configuration.models)
+    if configuration.compare and has_sessions(settings):
+        compare = partial(after_upgrade, configuration.models)
     try:
         with deadline.enforced():
             done = runner.upgrade(
@@ -53,7 +86,7 @@ def upgrade(call: Call, configuration: Configuration, deadline: Deadline) -> Out
                 on_step=steps.on_step,
                 on_wait=_on_wait,
                 location=configuration.scripts,
-                timeouts=target.timeouts(deadline),
+                timeouts=timeouts(deadline),
                 within=deadline.left,
                 tolerate_newer=_may_be_newer(call, configuration),
                 compare=compare,
@@ -128,8 +161,8 @@ def _check_not_too_long(
         raise StepTooLong(place, revision, had) from cause
 
 
-def _left(settings: Settings | DataApi, steps: _Steps, why: str, *, waited: float = 0.0) -> Outcome:
-    return Outcome(
+def _left(settings: Settings | DataApi, steps: _Steps, why: str, *, waited: float = 0.0) -> Result:
+    return Result(
         "left",
         why,
         place=settings.place,
@@ -142,9 +175,9 @@ def _left(settings: Settings | DataApi, steps: _Steps, why: str, *, waited: floa
     )
 
 
-def _upgraded(settings: Settings | DataApi, done: Run) -> Outcome:
+def _upgraded(settings: Settings | DataApi, done: RunResult) -> Result:
     applied = tuple(step.id for step in done.steps)
-    findings = tuple(comparison.difference(one) for one in done.differences)
+    findings = tuple(difference(one) for one in done.differences)
     message = MESSAGE
     if done.unknown:
         kind = "newer"
@@ -156,7 +189,7 @@ def _upgraded(settings: Settings | DataApi, done: Run) -> Outcome:
         kind, message = "left", "The time of this call was over"
     else:
         kind = "upgraded" if applied else "current"
-    return Outcome(
+    return Result(
         kind,  # type: ignore[arg-type]  # one of the words above
         message,
         place=done.place,
@@ -178,13 +211,13 @@ def _upgraded(settings: Settings | DataApi, done: Run) -> Outcome:
     )
 
 
-def downgrade(call: Call, configuration: Configuration, deadline: Deadline) -> Outcome:
+def downgrade(call: Call, configuration: Configuration, deadline: Deadline) -> Result:
     """Take revisions back, where the configuration allows it."""
     if not configuration.allow_downgrade:
         raise downgrade_not_allowed(ALLOW_DOWNGRADE)
     from dbschema.migrations import runner  # noqa: PLC0415  an event that needs no database comes without it
 
-    settings = target.by_connections(deadline)
+    settings = by_connections(deadline)
     steps = _Steps()
     with deadline.enforced():
         done = runner.downgrade(
@@ -193,7 +226,7 @@ def downgrade(call: Call, configuration: Configuration, deadline: Deadline) -> O
             on_step=steps.on_step,
             on_wait=_on_wait,
             location=configuration.scripts,
-            timeouts=target.timeouts(deadline),
+            timeouts=timeouts(deadline),
             within=deadline.left,
         )
     taken = [{"id": step.id, "doc": step.doc} for step in done.steps]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from dbschema.tools.deploy.deadline import Deadline
-    from dbschema.tools.deploy.outcome import Outcome
+    from dbschema.tools.deploy.result import Result
 
 T = TypeVar("T")
 
@@ -95,7 +95,7 @@ class Telemetry:
             ours.propagate = False
         self._handler.setFormatter(_formatter(self._keys))
 
-    def end(self, action: str, deadline: Deadline, outcome: Outcome | None) -> None:
+    def end(self, action: str, deadline: Deadline, outcome: Result | None) -> None:
         """Write the metrics of a call; `outcome` is None where it failed."""
         try:
             from aws_lambda_powertools.metrics import Metrics, MetricUnit  # noqa: PLC0415  an extra

@@ -1,13 +1,23 @@
-"""Where a private server is reached, and how it stands."""
+"""Where a private server is reached, and how it stands.
+
+A loopback port of the private server's own.
+
+The ports lie below the range from which systems take the outgoing ends of connections, so that a stopped server finds
+its port free again; the first choice follows from the home, so that two projects seldom meet.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
+from dbschema.tools.server.home import path_hash
+
 if TYPE_CHECKING:
+    from collections.abc import Container
     from pathlib import Path
+
 
 HOST = "127.0.0.1"
 """The only address that the private server listens on."""
@@ -61,3 +71,48 @@ class Status:
     version: str | None
     bin_dir: Path | None
     address: Address | None
+
+
+FIRST_PORT: Final = 20_000
+LAST_PORT: Final = 29_999
+_TRIES: Final = 50
+
+
+def is_free(port: int) -> bool:
+    """Whether a server could listen on `port` of the loopback address now.
+
+    It listens, as PostgreSQL will: a mere bind succeeds beside another program's bound port. Connections of an
+    earlier run that still fade away do not count.
+    """
+    import socket  # noqa: PLC0415  it takes time to load, and only a start needs it
+
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+            probe.listen(1)
+        except OSError:
+            return False
+    return True
+
+
+def choose_port(home: Path, stored: int | None = None, avoid: Container[int] = ()) -> int:
+    """A free port for the server of `home`: the stored one where possible.
+
+    Args:
+        stored: the port of the last run.
+        avoid: ports on which the server has just failed.
+    """
+    if stored is not None and stored not in avoid and is_free(stored):
+        return stored
+    import socket  # noqa: PLC0415  as above
+
+    count = LAST_PORT - FIRST_PORT + 1
+    start = int(path_hash(home), 16) % count
+    for step in range(_TRIES):
+        port = FIRST_PORT + (start + step) % count
+        if port not in avoid and is_free(port):
+            return port
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dbschema.tools.server.binaries import Binaries
-    from dbschema.tools.server.store import Store
+    from dbschema.tools.server.directory import ClusterDirectory
 
 NEEDED_BYTES: Final = 128 * 1024 * 1024
 """Free space below which no cluster is made: a new one takes half of it."""
@@ -81,7 +81,7 @@ def check_options(options: Mapping[str, str]) -> dict[str, str]:
     return dict(options)
 
 
-def initialise(store: Store, binaries: Binaries, password: str, *, sync: bool = True) -> Path:
+def initialise(store: ClusterDirectory, binaries: Binaries, password: str, *, sync: bool = True) -> Path:
     """Make the data folder of a new cluster in `store` and return it.
 
     initdb works under a temporary name and the finished folder is renamed, so a folder under the final name is
@@ -111,13 +111,13 @@ def initialise(store: Store, binaries: Binaries, password: str, *, sync: bool = 
     return data
 
 
-def remove_unfinished(store: Store) -> None:
+def remove_unfinished(store: ClusterDirectory) -> None:
     """Remove what an initdb that was killed left behind."""
     for folder in store.folder.glob(f"{_UNFINISHED}*"):
         store.account.remove_tree(folder)
 
 
-def configure(store: Store, data: Path, system_users: Sequence[str]) -> None:
+def configure(store: ClusterDirectory, data: Path, system_users: Sequence[str]) -> None:
     """Write the settings and who may connect, where they are not written so already.
 
     Args:
@@ -156,7 +156,9 @@ def command(
     return [binaries.bin_dir / "postgres", "-D", data, *settings]
 
 
-def _run_initdb(store: Store, binaries: Binaries, folder: Path, password_file: Path, *, sync: bool) -> None:
+def _run_initdb(
+    store: ClusterDirectory, binaries: Binaries, folder: Path, password_file: Path, *, sync: bool
+) -> None:
     common: list[str | Path] = [
         binaries.bin_dir / "initdb",
         "--pgdata",

@@ -9,19 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from dbschema.tools.server import cluster, postmaster
+from dbschema.tools.server import cluster, process
+from dbschema.tools.server.address import choose_port
 from dbschema.tools.server.errors import disk_full, start_failed
 from dbschema.tools.server.home import path_hash
-from dbschema.tools.server.ports import choose_port
 from dbschema.tools.server.translate import cause_in, last_complaint, os_errors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from dbschema.tools.server.binaries import Binaries
+    from dbschema.tools.server.directory import ClusterDirectory
     from dbschema.tools.server.home import Home
-    from dbschema.tools.server.postmaster import PidFile
-    from dbschema.tools.server.store import Store
+    from dbschema.tools.server.process import PidFile
 
 READY_SECONDS: Final = 120.0
 """How long a server may take until it accepts connections; after a crash it repairs its data first."""
@@ -40,7 +40,7 @@ class Launch:
     """Everything that a start needs to know."""
 
     home: Home
-    store: Store
+    store: ClusterDirectory
     data: Path
     binaries: Binaries
     options: Mapping[str, str]
@@ -91,23 +91,23 @@ class Launch:
         It need not be the one that we started: where a caller was killed after its start, and before its server had
         noted itself, that server comes up first and ours gives way to it.
         """
-        noted = postmaster.running(self.data, self.store.account)
+        noted = process.running(self.data, self.store.account)
         if noted is not None and noted.state != "ready":
             self._wait_for(noted.pid)
-            noted = postmaster.running(self.data, self.store.account)
+            noted = process.running(self.data, self.store.account)
         return noted
 
     def _wait_for(self, pid: int) -> None:
-        if postmaster.wait_for_state(self.data, pid, seconds=READY_SECONDS) == "late":
+        if process.wait_for_state(self.data, pid, seconds=READY_SECONDS) == "late":
             reason = f"process {pid} is not ready after {READY_SECONDS:.0f} s and works on, call again later"
             raise start_failed(self.data, self.home.log, reason)
 
     def _clear_away(self) -> None:
         """Remove what a crash left behind and what would keep the server from starting."""
         account = self.store.account
-        postmaster.end_left_behind(self.data, account)
-        pid_file = self.data / postmaster.PID_FILE
-        if pid_file.exists() and postmaster.read_pid_file(self.data) is None:
+        process.end_left_behind(self.data, account)
+        pid_file = self.data / process.PID_FILE
+        if pid_file.exists() and process.read_pid_file(self.data) is None:
             # A crash in the middle of writing it: PostgreSQL takes an unreadable file for a running server's.
             account.remove_tree(pid_file)
 
@@ -119,7 +119,7 @@ class Launch:
         also names the shared memory by which PostgreSQL finds processes left behind. The variable is the one by
         which pg_ctl names its own parent.
         """
-        noted = postmaster.read_pid_file(self.data)
+        noted = process.read_pid_file(self.data)
         return {} if noted is None else {"PG_GRANDPARENT_PID": str(noted.pid)}
 
     def _socket_folder(self) -> Path:
@@ -157,7 +157,7 @@ class Launch:
         return start_failed(self.data, self.home.log, last_complaint(output))
 
 
-def remove_socket_folder(store: Store, folder: Path | None) -> None:
+def remove_socket_folder(store: ClusterDirectory, folder: Path | None) -> None:
     """Remove the folder of a stopped server's socket, if it is one in /tmp and empty."""
     if folder is not None and folder.parent == SOCKETS and folder.name.startswith(_SOCKET_PREFIX):
         store.account.run(["/bin/sh", "-c", 'rmdir -- "$1"', "sh", folder])

@@ -7,21 +7,20 @@ import pwd
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from dbschema.tools.server import cluster, postmaster
+from dbschema.tools.server import cluster, process
 from dbschema.tools.server.address import DATABASE, HOST, USER, Address, Status
 from dbschema.tools.server.binaries import find_binaries
 from dbschema.tools.server.database import ensure_database, set_password
+from dbschema.tools.server.directory import ClusterDirectory, find_cluster_directory, make_cluster_directory
 from dbschema.tools.server.errors import NoConnection, NotRunning, bad_home, password_lost, start_failed
-from dbschema.tools.server.home import Home, State, default_home, new_password
+from dbschema.tools.server.home import Home, State, default_home, exclusive, new_password
 from dbschema.tools.server.launch import READY_SECONDS, Launch, remove_socket_folder
-from dbschema.tools.server.lock import exclusive
-from dbschema.tools.server.store import Store, find_store, make_store
 from dbschema.tools.server.translate import os_errors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from dbschema.tools.server.postmaster import PidFile
+    from dbschema.tools.server.process import PidFile
 
 _TRIES = 4
 """How often a start begins again because another caller has stopped the server meanwhile."""
@@ -105,7 +104,7 @@ class PrivateServer:
             if store is not None:
                 self._stop_in(store, "immediate")
                 for data in store.data_folders().values():
-                    postmaster.end_left_behind(data, store.account)
+                    process.end_left_behind(data, store.account)
                 store.remove()
             self._home.remove()
         return True
@@ -147,7 +146,7 @@ class PrivateServer:
         """Start the server, or wait for the one that another caller has just started, while we hold the lock."""
         self._home.make()
         with os_errors(self.home), exclusive(self._home.lock):
-            store = self._find_store() or make_store(self.home)
+            store = self._find_store() or make_cluster_directory(self.home)
             noted = self._settled(store)
             known = self._home.read_password()
             password = known or new_password()
@@ -155,7 +154,7 @@ class PrivateServer:
             if noted is None:
                 noted = self._launch(store, password)
             if noted.port is None or noted.socket_dir is None:
-                raise bad_home(self.home, f"{postmaster.PID_FILE} does not tell where the server listens")
+                raise bad_home(self.home, f"{process.PID_FILE} does not tell where the server listens")
             if known is None:
                 # Kept only when the server has it: broken off before, the next start finds none and sets another.
                 if has_data:
@@ -163,7 +162,7 @@ class PrivateServer:
                 self._home.write_password(password)
             return self._address(noted.port, noted.socket_dir, password)
 
-    def _launch(self, store: Store, password: str) -> PidFile:
+    def _launch(self, store: ClusterDirectory, password: str) -> PidFile:
         state = self._home.read_state()
         folders = store.data_folders()
         if folders:
@@ -179,13 +178,13 @@ class PrivateServer:
         self._home.write_state(State(noted.port, str(store.folder), str(binaries.bin_dir), binaries.version))
         return noted
 
-    def _settled(self, store: Store) -> PidFile | None:
+    def _settled(self, store: ClusterDirectory) -> PidFile | None:
         """The server that runs, after it has become ready if it was starting; None when none does, or it has ended."""
         for data in store.data_folders().values():
-            noted = postmaster.running(data, store.account)
+            noted = process.running(data, store.account)
             if noted is None or noted.state == "ready":
                 continue
-            if postmaster.wait_for_state(data, noted.pid, seconds=READY_SECONDS) == "late":
+            if process.wait_for_state(data, noted.pid, seconds=READY_SECONDS) == "late":
                 reason = f"process {noted.pid} is in the state {noted.state!r} for {READY_SECONDS:.0f} s"
                 raise start_failed(data, self._home.log, reason)
         return self._alive(store)
@@ -201,22 +200,22 @@ class PrivateServer:
     def _address(self, port: int, socket_dir: Path, password: str) -> Address:
         return Address(HOST, port, USER, password, DATABASE, socket_dir)
 
-    def _find_store(self) -> Store | None:
+    def _find_store(self) -> ClusterDirectory | None:
         with os_errors(self.home):
-            return find_store(self.home, self._home.read_state().store)
+            return find_cluster_directory(self.home, self._home.read_state().store)
 
-    def _alive(self, store: Store) -> PidFile | None:
+    def _alive(self, store: ClusterDirectory) -> PidFile | None:
         for data in store.data_folders().values():
-            noted = postmaster.running(data, store.account)
+            noted = process.running(data, store.account)
             if noted is not None:
                 return noted
         return None
 
-    def _stop_in(self, store: Store, mode: Literal["fast", "immediate"]) -> bool:
+    def _stop_in(self, store: ClusterDirectory, mode: Literal["fast", "immediate"]) -> bool:
         stopped = False
         for data in store.data_folders().values():
-            noted = postmaster.running(data, store.account)
-            if noted is not None and postmaster.stop(data, store.account, self._home.log, mode):
+            noted = process.running(data, store.account)
+            if noted is not None and process.stop(data, store.account, self._home.log, mode):
                 stopped = True
                 remove_socket_folder(store, noted.socket_dir)
         return stopped

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dbschema._progress import Progress
-from dbschema.tools.tenants.counting import count_rows
-from dbschema.tools.tenants.creation import create_tenant
 from dbschema.tools.tenants.errors import LifecycleError
 from dbschema.tools.tenants.exporting import export_tenant
+from dbschema.tools.tenants.folder import Manifest, TableEntry
 from dbschema.tools.tenants.importing import import_tenant
-from dbschema.tools.tenants.listing import find_tenant, list_tenants
-from dbschema.tools.tenants.manifest import Manifest, TableEntry
+from dbschema.tools.tenants.records import count_rows, create_tenant, find_tenant, list_tenants
 from dbschema.tools.tenants.removal import Removed, remove_tenant
 
 __all__ = [

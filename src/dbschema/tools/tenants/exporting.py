@@ -12,8 +12,7 @@ from dbschema.ddl.base import quote
 from dbschema.sessions.literals import exact
 from dbschema.tools.tenants.columns import columns_of, refuse_undeclared, revisions
 from dbschema.tools.tenants.errors import translating
-from dbschema.tools.tenants.folder import Sink, new_folder
-from dbschema.tools.tenants.manifest import MANIFEST, Manifest, TableEntry, file_name
+from dbschema.tools.tenants.folder import MANIFEST, Manifest, Sink, TableEntry, file_name, new_folder
 from dbschema.tools.tenants.session import become, fix_formats, scope_for, slug_and_name
 
 if TYPE_CHECKING:

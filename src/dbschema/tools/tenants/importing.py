@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine, MetaData
 
     from dbschema._progress import Listener
-    from dbschema.tools.tenants.manifest import Manifest, TableEntry
+    from dbschema.tools.tenants.folder import Manifest, TableEntry
     from dbschema.tools.tenants.scope import Scope, TenantTable
 
 _OWNS = """

@@ -16,7 +16,6 @@ from dbschema.ddl.base import quote
 from dbschema.models import TenantStatus
 from dbschema.sessions.literals import exact
 from dbschema.tools.tenants.columns import refuse_undeclared
-from dbschema.tools.tenants.counting import counts
 from dbschema.tools.tenants.errors import (
     FOREIGN_KEY_VIOLATION,
     NOT_PRIVILEGED,
@@ -27,6 +26,7 @@ from dbschema.tools.tenants.errors import (
     rows_left,
     state_of,
 )
+from dbschema.tools.tenants.records import counts
 from dbschema.tools.tenants.session import become, run, scope_for, slug_and_name
 
 if TYPE_CHECKING:

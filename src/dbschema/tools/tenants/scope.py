@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dbschema.ddl import Trigger, declared
-from dbschema.ddl.append_only import APPEND_ONLY_FUNCTION
-from dbschema.ddl.audit import AUDIT_FUNCTION
+from dbschema.ddl.audit import APPEND_ONLY_FUNCTION, AUDIT_FUNCTION
 from dbschema.ddl.base import qualified, quote
 from dbschema.ddl.tenancy import isolation_policy
 from dbschema.tools.tenants.errors import no_table_of_tenants

@@ -8,24 +8,23 @@ from sqlalchemy import Index
 
 from dbschema.ddl.base import quote
 from dbschema.orm.geography import GeographyPoint
-from dbschema.verify.behaviour import statements
-from dbschema.verify.errors import Unmet
-from dbschema.verify.recording import execute
+from dbschema.verify.behaviour import samples
+from dbschema.verify.report import Unmet, execute
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from sqlalchemy import Table
 
-    from dbschema.verify.behaviour.stage import Stage
-    from dbschema.verify.recording import Recorder
+    from dbschema.verify.behaviour.fixture import TwoTenantFixture
+    from dbschema.verify.report import Recorder
 
 # In the middle of the Atlantic, where nobody's rows are likely to be; degrees of longitude away from it.
 PLACE = (-30.0, 0.0)
 DISTANCES = (0.03, 0.01, 0.02, 0.05, 0.04)
 
 
-def check(recorder: Recorder, stage: Stage) -> None:
+def check(recorder: Recorder, stage: TwoTenantFixture) -> None:
     """Make a check for each GiST index over a place."""
     for table in stage.tables:
         for index, column in _indexes(table):
@@ -40,7 +39,7 @@ def _indexes(table: Table) -> Iterator[tuple[str, str]]:
                     yield str(index.name), column.name
 
 
-def _question(stage: Stage, table: Table, column: str, index: str) -> Callable[[], str]:
+def _question(stage: TwoTenantFixture, table: Table, column: str, index: str) -> Callable[[], str]:
     def ask() -> str:
         stage.become(stage.theirs)
         stage.insert(table, stage.theirs, **{column: _point(0)})
@@ -52,7 +51,7 @@ def _question(stage: Stage, table: Table, column: str, index: str) -> Callable[[
         # Without sorting, only an index gives the order: a handful of rows would else be sorted.
         execute(stage.connection, "SET LOCAL enable_sort = off")
         order = f"ORDER BY {quote(column)} <-> '{_point(0)}' LIMIT {len(wanted)}"
-        query = statements.select(table, "id::text", f"tenant_id = '{stage.mine}' {order}")
+        query = samples.select(table, "id::text", f"tenant_id = '{stage.mine}' {order}")
         found = [row[0] for row in execute(stage.connection, query)]
         if found != wanted:
             raise Unmet(f"the nearest {len(wanted)} of {len(ids)} rows come in another order")

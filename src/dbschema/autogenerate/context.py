@@ -1,0 +1,332 @@
+"""One run of autogenerate: what the models want and what the database has, read once for all kinds of object.
+
+Which objects a run of autogenerate is about: the schemas it compares, and what the user's filters leave of them.
+
+What has to be in place before Alembic compares tables, so that an `env.py` need not say it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from alembic import util
+from alembic.operations import ops
+from sqlalchemy import MetaData, Table, text
+
+from dbschema._alembic import add_name_filter
+from dbschema.autogenerate import render
+from dbschema.autogenerate.from_catalog import object_from_catalog
+from dbschema.catalog import desired, introspect, prerequisites
+from dbschema.ddl.extensions import Extension
+from dbschema.ddl.registry import declare, declared
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
+
+    from alembic.autogenerate.api import AutogenContext
+    from alembic.operations.ops import UpgradeOps
+    from sqlalchemy import Connection
+
+    from dbschema.catalog import Attributes, Catalog, Value
+    from dbschema.ddl.base import DatabaseObject
+    from dbschema.sql import Identity
+
+
+DISTRIBUTION = "distribution"
+"""What `dbschema.ddl.tenancy` notes in the `info` of a table."""
+
+
+class Comparison:
+    """Both sides of one run.
+
+    Args:
+        autogen_context: Alembic's.
+        upgrade_ops: what Alembic has found out about tables.
+    """
+
+    def __init__(self, autogen_context: AutogenContext, upgrade_ops: ops.UpgradeOps) -> None:
+        if autogen_context.connection is None:
+            raise TypeError("Autogenerate compares with a database, and has no connection to one")
+        self.connection: Connection = autogen_context.connection
+        self.autogen_context = autogen_context
+        self.upgrade_ops = upgrade_ops
+        self.metadata = _one(util.to_list(autogen_context.metadata))
+        self.compared: set[str] = set()
+        """The modules that have run."""
+        self.settled: set[Identity] = set()
+        """Objects that another kind has seen to, because they had to make way for one of its own."""
+        objects = declared(self.metadata)
+        self._declared = {item.identity: item for item in objects}
+        self._rank = {item.identity: rank for rank, item in enumerate(objects)}
+        self._scope = Scope(autogen_context, upgrade_ops, self.metadata, self._declared)
+        version_table = autogen_context.migration_context.version_table
+        self.wanted: Catalog = desired.build(self.connection, self.metadata, version_table=version_table)
+        self.found: Catalog = introspect.read(
+            self.connection,
+            schemas=self._scope.schemas,
+            extensions=[item.name for item in objects if isinstance(item, Extension)],
+            roles=[
+                name for name, ours in prerequisites.belonging(self.connection, self.metadata).items() if ours
+            ],
+            version_table=version_table,
+        )
+
+    def missing(self, kind: str) -> Iterator[DatabaseObject]:
+        """What is wanted and not there, in the order of its declaration."""
+        for identity in self._sorted(self.wanted.of(kind).keys() - self.found.of(kind).keys()):
+            if self._concerns(identity) and self._scope.stands(identity, self.wanted, self.found):
+                yield self.wanted_object(identity)
+
+    def unwanted(self, kind: str) -> Iterator[DatabaseObject]:
+        """What is there and not wanted, in the order of its name."""
+        for identity in self._sorted(self.found.of(kind).keys() - self.wanted.of(kind).keys()):
+            if self._concerns(identity) and self._scope.stands(identity, self.found, self.wanted):
+                yield self.found_object(identity)
+
+    def changed(self, kind: str) -> Iterator[tuple[Identity, Attributes, Attributes]]:
+        """What is there otherwise than wanted: identity, the attributes wanted, and those found."""
+        wanted, found = self.wanted.of(kind), self.found.of(kind)
+        for identity in self._sorted(wanted.keys() & found.keys()):
+            if wanted[identity] != found[identity] and self._concerns(identity):
+                yield identity, wanted[identity], found[identity]
+
+    @staticmethod
+    def details(wanted: Attributes, found: Attributes) -> dict[str, tuple[Value, Value]]:
+        """The attributes that differ: what the database has, and what is wanted."""
+        return {
+            name: (found.get(name), wanted.get(name))
+            for name in dict.fromkeys((*wanted, *found))
+            if wanted.get(name) != found.get(name)
+        }
+
+    def wanted_object(self, identity: Identity) -> DatabaseObject:
+        """The object as the models declare it."""
+        return self._declared.get(identity) or object_from_catalog(identity, self.wanted)
+
+    def found_object(self, identity: Identity) -> DatabaseObject:
+        """The object as the database has it."""
+        return object_from_catalog(identity, self.found)
+
+    def in_the_way(self, kind: str) -> Iterator[Identity]:
+        """What is as wanted, and names a column whose type changes: PostgreSQL refuses that while it is there."""
+        wanted, found = self.wanted.of(kind), self.found.of(kind)
+        for identity in self._sorted(
+            {item for item in wanted.keys() & found.keys() if wanted[item] == found[item]}
+        ):
+            if self.names_retyped_columns(identity, found[identity]) and self._concerns(identity):
+                yield identity
+
+    def names_retyped_columns(self, identity: Identity, attributes: Attributes) -> bool:
+        """Whether an object names a column of its table whose type changes in the same revision."""
+        columns = self._scope.retyped[identity.schema, identity.table]
+        return bool(columns and columns & _words(attributes))
+
+    def changes_of(self, identity: Identity) -> list[ops.MigrateOperation]:
+        """What is done to the table of an object, to be added to."""
+        for op in self.upgrade_ops.ops:
+            if isinstance(op, ops.ModifyTableOps) and (op.schema, op.table_name) == (
+                identity.schema,
+                identity.table,
+            ):
+                return op.ops
+        changes = ops.ModifyTableOps(identity.table, [], schema=identity.schema)
+        self.upgrade_ops.ops.append(changes)
+        return changes.ops
+
+    def columns_change(self, identity: Identity) -> bool:
+        """Whether columns of the table that an object stands on come, go or change in the same revision.
+
+        What speaks of columns cannot be changed in one step then: before them it names some that are not there yet,
+        after them it has held some in place that were to go.
+        """
+        return bool(self._scope.changed[identity.schema, identity.table])
+
+    def _concerns(self, identity: Identity) -> bool:
+        return identity not in self.settled and self._scope.concerns(identity)
+
+    def _sorted(self, identities: set[Identity]) -> Sequence[Identity]:
+        def key(identity: Identity) -> tuple[int, str, str, str]:
+            rank = self._rank.get(identity, len(self._rank))
+            return rank, identity.schema or "", identity.table, identity.name
+
+        return sorted(identities, key=key)
+
+
+def _words(attributes: Attributes) -> set[str]:
+    return {word for value in attributes.values() for word in re.findall(r"\w+", str(value))}
+
+
+def _one(metadata: Sequence[MetaData]) -> MetaData:
+    """One metadata for what several declare."""
+    if len(metadata) == 1:
+        return metadata[0]
+    together = MetaData()
+    for single in metadata:
+        for table in single.sorted_tables:
+            table.to_metadata(together)
+        declare(together, *declared(single))
+    return together
+
+
+TableKey: TypeAlias = tuple[str | None, str]
+
+# Those that an extension brought, and those that hold one.
+_EXTENSION_SCHEMAS = """
+SELECT n.nspname FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_namespace n ON n.oid = d.objid
+WHERE d.classid = 'pg_catalog.pg_namespace'::pg_catalog.regclass AND d.deptype = 'e'
+UNION SELECT n.nspname FROM pg_catalog.pg_extension e JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace
+"""
+
+
+class Scope:
+    """The limits of one run.
+
+    Args:
+        autogen_context: Alembic's, with the filters of the user.
+        upgrade_ops: what Alembic has found out about tables.
+        metadata: what the models declare.
+        identities: of the declared objects.
+    """
+
+    def __init__(
+        self,
+        autogen_context: AutogenContext,
+        upgrade_ops: ops.UpgradeOps,
+        metadata: MetaData,
+        identities: Iterable[Identity],
+    ) -> None:
+        self._context = autogen_context
+        self._metadata = metadata
+        self.coming = {_key(op) for op in upgrade_ops.ops if isinstance(op, ops.CreateTableOp)}
+        self.going = {_key(op) for op in upgrade_ops.ops if isinstance(op, ops.DropTableOp)}
+        self.changed: defaultdict[TableKey, set[str]] = defaultdict(set)
+        """By table, the columns that come, go or change."""
+        self.retyped: defaultdict[TableKey, set[str]] = defaultdict(set)
+        """By table, the columns whose type changes."""
+        for op in upgrade_ops.ops:
+            if isinstance(op, ops.ModifyTableOps):
+                self._note_columns(op)
+        self.schemas = self._schemas_by_name(identities)
+        """Real name of each schema, to its logical one; None: the default schema."""
+
+    def _note_columns(self, op: ops.ModifyTableOps) -> None:
+        for change in op.ops:
+            if isinstance(change, ops.AddColumnOp):
+                self.changed[_key(op)].add(change.column.name)
+            elif isinstance(change, ops.DropColumnOp | ops.AlterColumnOp):
+                self.changed[_key(op)].add(str(change.column_name))
+                if isinstance(change, ops.AlterColumnOp) and change.modify_type is not None:
+                    self.retyped[_key(op)].add(str(change.column_name))
+
+    def _schemas_by_name(self, identities: Iterable[Identity]) -> Mapping[str | None, str | None]:
+        context = self._context
+        schemas: dict[str | None, str | None] = {None: None}
+        if context.opts.get("include_schemas", False) and context.connection is not None:
+            there = set(context.inspector.get_schema_names())
+            there -= {"information_schema", context.dialect.default_schema_name}
+            there -= set(context.connection.scalars(text(_EXTENSION_SCHEMAS)))
+            there |= {table.schema for table in self._metadata.tables.values() if table.schema is not None}
+            there |= {identity.schema for identity in identities if identity.schema is not None}
+            schemas |= {name: name for name in sorted(there) if context.run_name_filters(name, "schema", {})}
+        return schemas
+
+    def concerns(self, identity: Identity) -> bool:
+        """Whether the object is of a schema that is compared, and neither it nor its table is filtered out."""
+        if identity.schema not in self.schemas.values():
+            return False
+        run_name_filters = self._context.run_name_filters
+        parents: dict[str, str | None] = {"schema_name": identity.schema}
+        if identity.table:
+            if not self._concerns_table(identity):
+                return False
+            parents["table_name"] = identity.table
+        # Filters see the kinds that Alembic does not know, too, and ask for those that they mean.
+        return run_name_filters(identity.name, identity.kind, parents)  # type: ignore[arg-type]  # see above
+
+    def _concerns_table(self, identity: Identity) -> bool:
+        context, schema, table = self._context, identity.schema, identity.table
+        if table == context.migration_context.version_table:
+            return False
+        model = self._metadata.tables.get(table if schema is None else f"{schema}.{table}")
+        item = Table(table, MetaData(), schema=schema) if model is None else model
+        return context.run_name_filters(
+            table, "table", {"schema_name": schema}
+        ) and context.run_object_filters(item, table, "table", model is None, None)
+
+    def stands(self, identity: Identity, catalog: Catalog, other: Catalog) -> bool:
+        """Whether what an object of `catalog` stands on is in the `other` one too, or comes or goes in this revision.
+
+        A policy of a table that nobody creates cannot be created, and a grant on a view that nobody drops is left alone.
+        """
+        parent = catalog.parents.get(identity)
+        if parent is None or parent.kind in {"schema", "function"} or parent in other:
+            return True
+        if parent.kind == "table":
+            return (parent.schema, parent.table) in self.coming | self.going
+        if parent.kind in {"column", "sequence"}:
+            # The sequence behind a column is not an object of its own.
+            above = catalog.parents.get(parent)
+            return above is None or (above.kind == "table" and self.stands(parent, catalog, other))
+        return False
+
+
+def _key(op: ops.CreateTableOp | ops.DropTableOp | ops.ModifyTableOps) -> TableKey:
+    return op.schema, str(op.table_name)
+
+
+_PREPARED_KEY = "dbschema.prepared"
+
+# By the dependency on the extension, not by name: PostGIS with tiger and topology owns 39 tables. Alembic sees those of
+# any schema in the search_path under the default schema.
+_EXTENSION_TABLES = """
+SELECT n.nspname, c.relname, pg_catalog.pg_table_is_visible(c.oid)
+FROM pg_catalog.pg_depend d
+JOIN pg_catalog.pg_class c ON c.oid = d.objid
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.deptype = 'e' AND d.objsubid = 0
+"""
+
+
+def prepare(autogen_context: AutogenContext, upgrade_ops: UpgradeOps) -> None:
+    """Leave out what extensions own, and render our types; once for each run of autogenerate."""
+    if _PREPARED_KEY in upgrade_ops.info:
+        return
+    upgrade_ops.info[_PREPARED_KEY] = True
+    _leave_out_extension_tables(autogen_context)
+    _render_our_types(autogen_context.opts)
+
+
+def _leave_out_extension_tables(autogen_context: AutogenContext) -> None:
+    connection = autogen_context.connection
+    if connection is None:
+        return
+    owned: set[tuple[str | None, str]] = set()
+    for schema, table, visible in connection.execute(text(_EXTENSION_TABLES)):
+        owned.add((schema, table))
+        if visible:
+            owned.add((None, table))
+    # A model that speaks of such a table is compared with it.
+    owned -= {(table.schema, table.name) for table in autogen_context.table_key_to_table.values()}
+
+    def is_ours(name: str | None, kind: str, parents: MutableMapping[str, Any]) -> bool:
+        return kind != "table" or (parents.get("schema_name"), name) not in owned
+
+    add_name_filter(autogen_context, is_ours)
+
+
+def _render_our_types(opts: dict[str, Any]) -> None:
+    theirs = opts.get("render_item")
+    if isinstance(theirs, partial) and theirs.func is _render_theirs_first:
+        return  # the options outlive a run
+    opts["render_item"] = partial(_render_theirs_first, theirs)
+
+
+def _render_theirs_first(theirs: Any, kind: str, item: Any, autogen_context: AutogenContext) -> Any:
+    if theirs:
+        rendered = theirs(kind, item, autogen_context)
+        if rendered is not False:
+            return rendered
+    return render.render_item(kind, item, autogen_context)

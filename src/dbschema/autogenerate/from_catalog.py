@@ -1,0 +1,291 @@
+"""An object made from its catalog entry, as something that can create and drop itself.
+
+What the database has must come back in a downgrade, and what a model makes by events of its own has no declaration of
+ours; both are known by what the server prints. Bodies are kept byte for byte.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from dbschema.ddl.base import DatabaseObject, Phase, dollar_quoted, give, qualified, quote, take
+from dbschema.ddl.extensions import Extension
+from dbschema.ddl.roles import Role
+from dbschema.ddl.row_security import Policy, RowSecurity
+from dbschema.errors import CatalogError
+from dbschema.sql import Identity, sql_string
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from dbschema.catalog import Attributes, Catalog
+
+# Settings whose values are lists of names, which the server keeps quoted as they have to be.
+_LISTS_OF_NAMES = frozenset(
+    {"search_path", "temp_tablespaces", "session_preload_libraries", "local_preload_libraries"}
+)
+_ENABLED = {"origin": "ENABLE", "disabled": "DISABLE", "replica": "ENABLE REPLICA", "always": "ENABLE ALWAYS"}
+_SPEAKS_SQL = re.compile(r"(BEGIN ATOMIC\b|RETURN )")
+# The order in which people list them; the catalog has them by the alphabet.
+_PRIVILEGES = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER", "USAGE", "CREATE")
+
+
+@dataclass(frozen=True)
+class CatalogObject(DatabaseObject):
+    """An object whose statements were made from a catalog entry.
+
+    Args:
+        named: which object.
+        made: when it is created, among the others.
+        made_by, removed_by: the statements that create and drop it.
+        body: of a function, its source, which stands in `made_by` between dollar quotes.
+        defined_by: of a function, the statement CREATE FUNCTION alone.
+    """
+
+    named: Identity
+    made: Phase
+    made_by: tuple[str, ...]
+    removed_by: tuple[str, ...]
+    body: str | None = None
+    defined_by: str = ""
+
+    @property
+    def identity(self) -> Identity:
+        """The identity of the object, by which two declarations are compared."""
+        return self.named
+
+    @property
+    def table_key(self) -> tuple[str | None, str] | None:
+        """Schema and name of the table that the object belongs to."""
+        return (self.named.schema, self.named.table) if self.named.table else None
+
+    @property
+    def order(self) -> Phase:
+        """The phase in which the object is created."""
+        return self.made
+
+    def create(self) -> tuple[str, ...]:
+        """Return the statements that create the object."""
+        return self.made_by
+
+    def drop(self) -> tuple[str, ...]:
+        """Return the statements that drop the object."""
+        return self.removed_by
+
+    def definition(self) -> tuple[str, ...]:
+        """Return the definition, which two objects are compared by."""
+        return (self.defined_by,)
+
+
+def object_from_catalog(identity: Identity, catalog: Catalog) -> DatabaseObject:
+    """The object that `catalog` has under `identity`.
+
+    Raises:
+        CatalogError: it is of a kind that autogenerate does not write.
+    """
+    build = _BUILDERS.get(identity.kind)
+    if build is None:
+        raise CatalogError(
+            f"Autogenerate does not write the {identity.kind} {identity.name!r}",
+            "Write it into a revision by hand",
+        )
+    return build(identity, catalog[identity], catalog)
+
+
+def comment_on(kind: str, name: str, comment: object) -> str:
+    """The statement that gives a comment, or with None takes it away."""
+    return f"COMMENT ON {kind} {name} IS {'NULL' if comment is None else sql_string(str(comment))}"
+
+
+def on_table(identity: Identity) -> str:
+    """`name ON table`, as DROP and COMMENT want a policy or a trigger."""
+    return f"{quote(identity.name)} ON {qualified(identity.schema, identity.table)}"
+
+
+def switch(identity: Identity, enabled: object) -> str:
+    """The statement that decides whether a trigger fires: 'origin' (as usual), 'disabled', 'replica' or 'always'."""
+    table = qualified(identity.schema, identity.table)
+    return f"ALTER TABLE {table} {_ENABLED[str(enabled)]} TRIGGER {quote(identity.name)}"
+
+
+def signature(identity: Identity) -> str:
+    """The function as DROP, COMMENT and GRANT name it."""
+    name, _, types = identity.name.partition("(")
+    return f"{qualified(identity.schema, name)}({types}"
+
+
+def as_owner(identity: Identity, owner: object, statements: Iterable[str]) -> tuple[str, ...]:
+    """`statements` about a function, which whoever runs them owns for the while; None: he does so anyway."""
+    if owner is None:
+        return tuple(statements)
+    named = signature(identity)
+    return (take(named, str(owner)), *statements, give(named, identity.schema, str(owner)))
+
+
+def _function(identity: Identity, attributes: Attributes, catalog: Catalog) -> CatalogObject:
+    named = signature(identity)
+    body = str(attributes["body"])
+    ours = attributes["language"] == "sql" and _SPEAKS_SQL.match(body)
+    definition = "\n".join([*_head(identity, attributes), body if ours else f"AS {dollar_quoted(body)}"])
+    statements = [definition]
+    if attributes["comment"] is not None:
+        statements.append(comment_on("FUNCTION", named, attributes["comment"]))
+    # Who may execute it besides, PUBLIC included, stands among the grants.
+    statements.append(f"REVOKE ALL ON FUNCTION {named} FROM PUBLIC")
+    # PostgreSQL looks at the tables in a body that is SQL; in other languages, when it runs.
+    speaks_of = f"{attributes['arguments']} {attributes['result']} "
+    if attributes["language"] == "sql":
+        speaks_of += body
+    tables = {item.name for kind in ("table", "view", "materialized view") for item in catalog.of(kind)}
+    needs_tables = not tables.isdisjoint(re.findall(r"\w+", speaks_of))
+    owner = attributes["owner"]
+    back = () if owner is None else (take(named, str(owner)),)
+    return CatalogObject(
+        identity,
+        Phase.TABLE_FUNCTION if needs_tables else Phase.FUNCTION,
+        as_owner(identity, owner, statements),
+        (*back, f"DROP FUNCTION {named}"),
+        None if ours else body,
+        definition,
+    )
+
+
+def _head(identity: Identity, attributes: Attributes) -> Iterable[str]:
+    name = identity.name.partition("(")[0]
+    yield f"CREATE OR REPLACE FUNCTION {qualified(identity.schema, name)}({attributes['arguments']})"
+    yield f" RETURNS {attributes['result']}"
+    yield f" LANGUAGE {quote(str(attributes['language']))}"
+    options = []
+    if attributes["window"]:
+        options.append("WINDOW")
+    for attribute, usual in (("volatility", "volatile"), ("parallel", "unsafe")):
+        value = str(attributes[attribute])
+        if value != usual:
+            options.append(f"PARALLEL {value.upper()}" if attribute == "parallel" else value.upper())
+    options += [word.upper() for word in ("leakproof", "strict", "security definer") if attributes[word]]
+    if attributes["cost"] != ("1" if attributes["language"] in {"c", "internal"} else "100"):
+        options.append(f"COST {attributes['cost']}")
+    if attributes["rows"] not in {"0", "1000"}:
+        options.append(f"ROWS {attributes['rows']}")
+    if attributes["support"] is not None:
+        options.append(f"SUPPORT {attributes['support']}")
+    if options:
+        yield " " + " ".join(options)
+    for setting in cast("tuple[str, ...]", attributes["settings"] or ()):
+        name, _, value = setting.partition("=")
+        yield f" SET {quote(name)} TO {value if name in _LISTS_OF_NAMES and value else sql_string(value)}"
+
+
+def _trigger(identity: Identity, attributes: Attributes, _: Catalog) -> CatalogObject:
+    statements = [str(attributes["definition"])]
+    if attributes["comment"] is not None:
+        statements.append(comment_on("TRIGGER", on_table(identity), attributes["comment"]))
+    if attributes["enabled"] != "origin":
+        statements.append(switch(identity, attributes["enabled"]))
+    return CatalogObject(identity, Phase.TRIGGER, tuple(statements), (f"DROP TRIGGER {on_table(identity)}",))
+
+
+def _policy(identity: Identity, attributes: Attributes, _: Catalog) -> Policy:
+    values = cast("Mapping[str, str | None]", attributes)
+    return Policy(
+        identity.name,
+        identity.table,
+        using=values["using"],
+        check=values["check"],
+        command=str(values["command"]),
+        roles=tuple(role for role in cast("tuple[str, ...]", attributes["roles"]) if role != "PUBLIC"),
+        permissive=bool(attributes["permissive"]),
+        comment=values["comment"],
+        schema=identity.schema,
+    )
+
+
+def row_security(identity: Identity, attributes: Attributes) -> DatabaseObject:
+    """Row security as it is; a table can have it forced and not enabled."""
+    if attributes["enabled"]:
+        return RowSecurity(identity.table, forced=bool(attributes["forced"]), schema=identity.schema)
+    table = qualified(identity.schema, identity.table)
+    forced = bool(attributes["forced"])
+    return CatalogObject(
+        identity,
+        Phase.ROW_SECURITY,
+        (f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY",) if forced else (),
+        (f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY",) if forced else (),
+    )
+
+
+def grant(identity: Identity, attributes: Attributes, catalog: Catalog) -> CatalogObject:
+    """What one grantee may do with one object of `catalog`."""
+    empty: Attributes = {"privileges": (), "grantable": ()}
+    return CatalogObject(
+        identity,
+        Phase.GRANT,
+        privileges_changed(identity, empty, attributes, catalog),
+        privileges_changed(identity, attributes, empty, catalog),
+    )
+
+
+def privileges_changed(
+    identity: Identity, before: Attributes, after: Attributes, catalog: Catalog
+) -> tuple[str, ...]:
+    """The statements that turn one set of privileges into another: first what is given, then what is taken.
+
+    Args:
+        identity: of the grant.
+        before, after: its attributes.
+        catalog: says who owns a function at that moment, for nobody else can give or take.
+    """
+    had, may = _names(before["privileges"]), _names(after["privileges"])
+    handed_on, may_hand_on = _names(before["grantable"]), _names(after["grantable"])
+    target, _, rest = identity.name.partition(" ")
+    name, _, role = rest.rpartition(" TO ")
+    to = "PUBLIC" if role == "PUBLIC" else quote(role)
+    statements = []
+    for privileges, template in (
+        (may - may_hand_on - had, "GRANT {} TO {to}"),
+        (may_hand_on - handed_on, "GRANT {} TO {to} WITH GRANT OPTION"),
+        ((handed_on - may_hand_on) & may, "REVOKE GRANT OPTION FOR {} FROM {to}"),
+        (had - may, "REVOKE {} FROM {to}"),
+    ):
+        if privileges:
+            statements.append(template.format(_on(identity, privileges), to=to))
+    function = Identity("function", identity.schema, "", name)
+    if target != "FUNCTION" or function not in catalog:
+        return tuple(statements)
+    return as_owner(function, catalog[function]["owner"], statements)
+
+
+def _names(value: object) -> frozenset[str]:
+    return frozenset(cast("tuple[str, ...]", value))
+
+
+def _on(identity: Identity, privileges: Iterable[str]) -> str:
+    """`SELECT, INSERT ON TABLE goods`, for any kind of object."""
+    target, _, rest = identity.name.partition(" ")
+    name = rest.rpartition(" TO ")[0]
+    rank = {privilege: place for place, privilege in enumerate(_PRIVILEGES)}
+    ordered = sorted(privileges, key=lambda privilege: (rank.get(privilege, len(rank)), privilege))
+    if target == "COLUMN":
+        column = quote(name.removeprefix(f"{identity.table}."))
+        listed = ", ".join(f"{privilege} ({column})" for privilege in ordered)
+        return f"{listed} ON TABLE {qualified(identity.schema, identity.table)}"
+    if target == "SCHEMA":
+        place = quote(identity.schema or "public")
+    elif target in {"FUNCTION", "PROCEDURE"}:
+        place = signature(identity._replace(name=name))
+    else:
+        place = qualified(identity.schema, name)
+    return f"{', '.join(ordered)} ON {target} {place}"
+
+
+_BUILDERS: dict[str, Callable[[Identity, Attributes, Catalog], DatabaseObject]] = {
+    "extension": lambda identity, _, __: Extension(identity.name),
+    "role": lambda identity, _, __: Role(identity.name),
+    "function": _function,
+    "trigger": _trigger,
+    "policy": _policy,
+    "row security": lambda identity, attributes, _: row_security(identity, attributes),
+    "grant": grant,
+}

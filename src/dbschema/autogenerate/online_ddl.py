@@ -1,0 +1,201 @@
+"""Operations that are SQL, and the block in which each statement commits by itself.
+
+The statements of each form that stalls nobody: of indexes, unique constraints, foreign keys, checks and NOT NULL.
+
+What is said to be outside of a transaction bears being run again, whatever a run that was killed has left.
+"""
+
+from __future__ import annotations
+
+from copy import copy
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from alembic.operations import Operations, ops
+from alembic.operations.ops import CreateIndexOp, MigrateOperation
+from sqlalchemy import text
+from sqlalchemy.dialects import postgresql
+
+from dbschema.autogenerate.text import escaped
+from dbschema.ddl.base import qualified, quote
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sqlalchemy import Constraint
+
+
+class StatementsOp(MigrateOperation):
+    """SQL, and what takes it back.
+
+    Args:
+        forward, backward: the statements of either way; none: there is nothing to do.
+    """
+
+    def __init__(self, forward: Iterable[str], backward: Iterable[str] = ()) -> None:
+        self.statements, self.backward = tuple(forward), tuple(backward)
+
+    def reverse(self) -> Self:
+        """Return the operation that undoes this one."""
+        return type(self)(self.backward, self.statements)
+
+    def to_diff_tuple(self) -> tuple[Any, ...]:
+        """Return the operation as Alembic's tuple, for a report."""
+        return ("execute", *self.statements)
+
+
+class IfMissingOp(CreateIndexOp):
+    """An index that should be there, and that its way back leaves alone.
+
+    Args:
+        index: which.
+    """
+
+    def __init__(self, index: CreateIndexOp) -> None:
+        self.__dict__.update(index.__dict__, if_not_exists=True)
+
+    def reverse(self) -> StatementsOp:  # type: ignore[override]  # it has nothing to take back
+        """Return the operation that undoes this one."""
+        return StatementsOp(())
+
+
+class AutocommitOp(MigrateOperation):
+    """Operations outside of a transaction, each of which commits by itself; together they bear being run again.
+
+    Args:
+        ops: the operations.
+    """
+
+    def __init__(self, ops: Iterable[MigrateOperation]) -> None:
+        self.ops = list(ops)
+
+
+class NoteOp(MigrateOperation):
+    """A remark for whoever reads the revision.
+
+    Args:
+        words: one paragraph.
+    """
+
+    def __init__(self, words: str) -> None:
+        self.words = words
+
+
+@Operations.implementation_for(NoteOp)
+def _say_nothing(_: Operations, __: NoteOp) -> None:
+    """For whoever invokes operations without writing a revision."""
+
+
+@Operations.implementation_for(StatementsOp)
+def _run(operations: Operations, operation: StatementsOp) -> None:
+    """For whoever invokes operations without writing a revision."""
+    for statement in operation.statements:
+        operations.execute(text(escaped(statement)))
+
+
+@Operations.implementation_for(AutocommitOp)
+def _run_outside(operations: Operations, operation: AutocommitOp) -> None:
+    with operations.get_context().autocommit_block():
+        for each in operation.ops:
+            operations.invoke(each)
+
+
+_DIALECT: Final = postgresql.dialect(paramstyle="named")  # type: ignore[no-untyped-call]  # one that writes a percent sign once
+_LONGEST_NAME: Final = 63
+
+
+class NotNull:
+    """The statements that make a column NOT NULL by a check.
+
+    Args:
+        schema, table, column: which column.
+    """
+
+    def __init__(self, schema: str | None, table: str, column: str) -> None:
+        place, quoted = f"ALTER TABLE {qualified(schema, table)}", quote(column)
+        name = quote(named(f"ck_{table}_{column}", "is_not_null"))
+        check = f"ADD CONSTRAINT {name} CHECK ({quoted} IS NOT NULL) NOT VALID"
+        self.add = f"{place} {check}"
+        self.validate = f"{place} VALIDATE CONSTRAINT {name}"
+        self.set = f"{place} ALTER COLUMN {quoted} SET NOT NULL"
+        self.unset = f"{place} ALTER COLUMN {quoted} DROP NOT NULL"
+        self.drop = f"{place} DROP CONSTRAINT {name}"
+        leaving = f"DROP CONSTRAINT IF EXISTS {name}"
+        self.again = (f"{place} {leaving}, {check}", self.validate, self.set, f"{place} {leaving}")
+        """Outside of a transaction, whatever a run that was killed has left."""
+
+
+def built(op: ops.CreateIndexOp) -> list[ops.MigrateOperation]:
+    """An index, whatever a run that was killed has left of it."""
+    building = copy(op)
+    building.kw = {**op.kw, "postgresql_concurrently": True}
+    return [dropped(op), building]
+
+
+def dropped(op: ops.CreateIndexOp) -> ops.DropIndexOp:
+    """Return the operation that drops an index, CONCURRENTLY and only if it exists."""
+    return ops.DropIndexOp(
+        str(op.index_name),
+        str(op.table_name),
+        schema=op.schema,
+        if_exists=True,
+        postgresql_concurrently=True,
+    )
+
+
+def unique_by_index(op: ops.CreateUniqueConstraintOp, index: str) -> tuple[ops.CreateIndexOp, str]:
+    """The index of a unique constraint, and what in an ALTER TABLE makes it the constraint."""
+    constraint = op.to_constraint()
+    columns = [column.name for column in constraint.columns]
+    options = {key: value for key, value in constraint.dialect_kwargs.items() if value not in (None, ())}
+    creating = ops.CreateIndexOp(index, op.table_name, columns, schema=op.schema, unique=True, **options)
+    deferred = _compiler().define_constraint_deferrability(constraint)
+    name = quote(str(op.constraint_name))
+    return creating, f"ADD CONSTRAINT {name} UNIQUE USING INDEX {quote(index)}{deferred}"
+
+
+def established(op: ops.AddConstraintOp) -> list[ops.MigrateOperation]:
+    """A constraint, outside of a transaction, whatever a run that was killed has left of it."""
+    constraint = op.to_constraint()
+    table, name = table_of(constraint), quote(str(constraint.name))
+    leaving = f"ALTER TABLE {table} DROP CONSTRAINT IF EXISTS {name}"
+    if isinstance(op, ops.CreateUniqueConstraintOp):
+        index, attaching = unique_by_index(op, named(str(constraint.name), "next"))
+        return [*built(index), StatementsOp([f"{leaving}, {attaching}"])]
+    validating = [f"ALTER TABLE {table} VALIDATE CONSTRAINT {name}"] if is_valid(constraint) else []
+    return [StatementsOp([f"{leaving}, ADD {not_valid(constraint)}", *validating])]
+
+
+def is_valid(constraint: Constraint) -> bool:
+    """Whether the models want it to hold for old rows, too."""
+    return not constraint.dialect_options["postgresql"].get("not_valid")
+
+
+def adding(constraint: Constraint) -> str:
+    """The statement that adds it, as the models want it."""
+    return f"ALTER TABLE {table_of(constraint)} ADD {_compiler().process(constraint)}"
+
+
+def not_valid(constraint: Constraint) -> str:
+    """What in an ALTER TABLE follows ADD, so that old rows are not looked at."""
+    constraint.dialect_options["postgresql"]["not_valid"] = True
+    return str(_compiler().process(constraint))
+
+
+def _compiler() -> Any:
+    return _DIALECT.ddl_compiler(_DIALECT, None)  # type: ignore[arg-type]  # it compiles pieces of statements
+
+
+def table_of(constraint: Constraint) -> str:
+    """Return the table of a constraint, as SQL."""
+    return qualified(constraint.table.schema, constraint.table.name)
+
+
+def named(name: str, suffix: str) -> str:
+    """A name for what does not stay, made from another one."""
+    long = f"{name}_{suffix}"
+    if len(long.encode()) <= _LONGEST_NAME:
+        return long
+    digest = sha256(name.encode()).hexdigest()[:8]
+    room = _LONGEST_NAME - len(f"_{digest}_{suffix}")
+    return f"{name.encode()[:room].decode(errors='ignore')}_{digest}_{suffix}"

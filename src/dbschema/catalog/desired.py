@@ -1,0 +1,344 @@
+"""The models, built in a throw-away schema, so that the server itself says what they mean.
+
+Everything happens in a transaction, or a savepoint of the one that is open, and is rolled back. Real objects are neither
+changed nor locked. Where the models name no schema, their tables are temporary ones: the server then writes no
+write-ahead log and synchronises no file, which takes half the time. What cannot be temporary (an unlogged table, a
+materialized view, tables in a schema of their own) makes it start again with ordinary tables. All of it is one
+transaction, for the tables refer to each other, so its locks cannot be spread over several.
+
+What the models want beside what a throw-away schema can show: roles, extensions, owners, and real names.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from psycopg import errors as server_errors
+from sqlalchemy.exc import SQLAlchemyError
+
+from dbschema.catalog import introspect, offline, prerequisites
+from dbschema.catalog.errors import models_refused, too_many_locks, unreadable
+from dbschema.catalog.offline import moved
+from dbschema.catalog.predicted import NothingPredicted, PredictedEntries
+from dbschema.catalog.session import (
+    PRINTING,
+    VERSION_TABLE,
+    ask,
+    entered,
+    locate,
+    oids,
+    reason,
+    scratch,
+    search_path,
+    settings,
+)
+from dbschema.ddl.base import quote
+from dbschema.ddl.extensions import Extension
+from dbschema.ddl.functions import Function
+from dbschema.ddl.registry import declared
+from dbschema.ddl.roles import Role
+from dbschema.sql import Identity, sql_string
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+    from sqlalchemy import Connection, MetaData
+
+    from dbschema.catalog.introspect import IntrospectedRows
+    from dbschema.catalog.model import Attributes, Catalog, Value
+    from dbschema.catalog.session import Place
+    from dbschema.ddl.base import DatabaseObject
+    from dbschema.errors import CatalogError, DbSchemaError
+
+
+TEMPORARY = "pg_temp"
+SETTINGS = {
+    "check_function_bodies": "off",
+    "client_min_messages": "error",
+    "standard_conforming_strings": "on",
+    "default_tablespace": "",
+    "temp_tablespaces": "",
+}
+"""What decides how the statements are understood; a function's body may speak of what is not there."""
+
+NOT_BUILT = ("extension", "role", "default privileges")
+"""Kinds that no schema holds: the models declare them, or (default privileges) want none."""
+
+NOT_THE_MODELS = ("08", "40", "53", "55", "57")
+"""Classes of SQLSTATE that tell of the server's state, not of the statement: connection, rollback, resources, operator."""
+
+
+def build(
+    connection: Connection,
+    metadata: MetaData,
+    *,
+    version_table: str = VERSION_TABLE,
+    positions: bool = False,
+) -> Catalog:
+    """The catalog that `metadata` wants, as the server behind `connection` prints it; nothing stays behind.
+
+    Args:
+        connection: in any transaction state; left as it was.
+        metadata: the models, with what is declared for them.
+        version_table: the table that Alembic keeps its revision in; its owner's ownership goes without saying.
+        positions: read the positions of columns as well.
+
+    Raises:
+        CatalogError: the server does not answer, lacks an extension, or has no room for the locks.
+        MissingPrivilege: the role may not create a schema, or a role that is missing.
+        NotWritable: the transaction is read-only.
+        DeclarationError: the server rejects a statement of the models.
+    """
+    with entered(connection) as cursor:
+        place = locate(cursor, version_table)
+        return DesiredState(connection, metadata, place).build(cursor, positions=positions)
+
+
+class DesiredState:
+    """One building of the models.
+
+    Args:
+        connection: for the scratch transactions within, and for its dialect.
+        metadata: the models.
+        place: where the connection stands.
+    """
+
+    def __init__(self, connection: Connection, metadata: MetaData, place: Place) -> None:
+        self._connection, self._metadata, self._place = connection, metadata, place
+        named = named_schemas(metadata)
+        self._temporary = self._shortened = not named
+        token = f"dbschema_{secrets.token_hex(6)}"
+        self._names: dict[str | None, str] = {None: token, place.default_schema: token}
+        for number, name in enumerate(sorted(named - {place.default_schema})):
+            self._names[name] = f"{token}_{number}"
+        self._plain: PredictedEntries = NothingPredicted()
+        self._statements: list[str] = []
+
+    def prepare(self) -> None:
+        """Compile the statements, which needs no server, so that it can be done while the server does something else."""
+        if self._shortened:
+            tables = self._metadata.tables.values()
+            self._plain = PredictedEntries(self._place.keywords, self._place.user, tables)
+        else:
+            self._plain = NothingPredicted()
+        try:
+            self._statements = offline.statements(
+                self._metadata, self._connection.dialect, self._names, self._plain
+            )
+        except SQLAlchemyError as error:
+            raise models_refused(" ".join(str(error).split())) from error
+
+    def build(self, cursor: Any, *, positions: bool = False) -> Catalog:
+        """Build, read, roll back. `cursor` is of a scratch transaction, in which missing extensions and roles are made.
+
+        It is tried in the short way first; where the server refuses that, in the long one.
+        """
+        objects = declared(self._metadata)
+        prerequisites.require_rights(cursor, self._place)
+        self._place = prerequisites.provide(cursor, self._place, objects)
+        if self._temporary and not prerequisites.may_use_temporary_tables(cursor):
+            self._temporary = False
+        try:
+            return self._built(positions=positions)
+        except psycopg.Error as error:
+            if _tells_of_the_server(error):
+                raise self._failure(cursor, error) from error
+        # Something cannot be temporary, needs what was left out, or is wrong in itself: now it will show.
+        self._temporary = self._shortened = False
+        self._statements = []
+        try:
+            return self._built(positions=positions)
+        except psycopg.Error as error:
+            if _tells_of_the_server(error):
+                raise self._failure(cursor, error) from error
+            raise self._blame(error) from error
+
+    def _built(self, *, positions: bool) -> Catalog:
+        if not self._statements:
+            self.prepare()
+        with scratch(self._connection) as cursor:
+            cursor.execute(";\n".join([*self._setting_up(cursor), *self._statements]))
+            scope = introspect.Scope(
+                self._schemas(cursor), self._place.owners, without=NOT_BUILT, has_members=False
+            )
+            answers = introspect.collect(cursor, scope)
+            if positions:
+                introspect.add_positions(cursor, scope, answers)
+            if self._temporary:
+                make_permanent(answers)
+            rename(answers, self._real_names())
+            self._plain.add_to(answers.entries)
+            add(cursor, answers, declared(self._metadata), self._names, self._place)
+        return answers.catalog()
+
+    def _setting_up(self, cursor: Any) -> list[str]:
+        path = [TEMPORARY, self._names[None]] if self._temporary else [self._names[None]]
+        for name in self._place.extension_schemas:
+            # An extension may be in a schema of the models: then its copy is as visible as the schema itself is.
+            path += [self._names[name], name] if name in self._names else [name]
+        values = {"search_path": search_path(path)} | SETTINGS | PRINTING
+        return [
+            settings(values),
+            *prerequisites.without_default_privileges(cursor),
+            *(f"CREATE SCHEMA {name}" for name in self._shadows()),
+        ]
+
+    def _shadows(self) -> Collection[str]:
+        return dict.fromkeys(self._names.values())
+
+    def _schemas(self, cursor: Any) -> dict[int, str | None]:
+        """Logical name by oid, of the schemas that hold what was built."""
+        default = self._place.default_schema
+        schemas = oids(cursor, {shadow: name for name, shadow in self._names.items() if name != default})
+        if self._temporary:
+            ((oid,),) = ask(cursor, "SELECT pg_my_temp_schema()")
+            schemas[oid] = None
+        return schemas
+
+    def _real_names(self) -> dict[str, str]:
+        """Real name by throw-away name, the longer ones first, for they begin with the shorter one."""
+        names = {shadow: name for name, shadow in self._names.items() if name is not None}
+        return dict(sorted(names.items(), reverse=True))
+
+    def _failure(self, cursor: Any, error: psycopg.Error) -> CatalogError:
+        if isinstance(error, server_errors.OutOfMemory):
+            ((setting,),) = ask(cursor, "SHOW max_locks_per_transaction")
+            return too_many_locks(len(self._metadata.tables), int(setting))
+        return unreadable(self._place.database, reason(error))
+
+    def _blame(self, error: psycopg.Error) -> DbSchemaError:
+        """The error that names the statement: in a batch the server does not say which one it was."""
+        with scratch(self._connection) as cursor:
+            for statement in [*self._setting_up(cursor), *self._statements]:
+                try:
+                    cursor.execute(statement)
+                except psycopg.Error as refused:
+                    return models_refused(reason(refused), statement)
+        return unreadable(self._place.database, reason(error))
+
+
+def _tells_of_the_server(error: psycopg.Error) -> bool:
+    return error.sqlstate is None or error.sqlstate.startswith(NOT_THE_MODELS)
+
+
+OWNED = """
+SELECT p.proname || '(' || oidvectortypes(p.proargtypes) || ')', r.oid
+FROM pg_proc p LEFT JOIN pg_roles r ON r.rolname = {owner}
+WHERE p.oid = to_regprocedure({signature})
+"""
+
+
+def named_schemas(metadata: MetaData) -> set[str]:
+    """The schemas that the models name, in tables and in declared objects."""
+    named = {table.schema for table in metadata.tables.values()}
+    named |= {item.identity.schema for item in declared(metadata)}
+    return {name for name in named if name is not None}
+
+
+def names(metadata: MetaData, kind: type[Extension | Role]) -> tuple[str, ...]:
+    """The names of the declared extensions, or of the declared roles."""
+    return tuple(item.name for item in declared(metadata) if isinstance(item, kind))
+
+
+def rename(answers: IntrospectedRows, real: Mapping[str, str]) -> None:
+    """Write the real names of schemas where the server printed those of throw-away ones.
+
+    They are random, so they occur nowhere else. What is visible by search_path is printed without its schema anyway.
+    """
+    token = min(real, key=len)
+    for identity, attributes in list(answers.entries.items()):
+        if token in identity.name:  # the type of an argument, in a schema of the models
+            del answers.entries[identity]
+        elif not any(_speaks_of(value, token) for value in attributes.values()):
+            continue
+        renamed = {name: _renamed(part, real) for name, part in attributes.items()}
+        answers.entries[identity._replace(name=str(_renamed(identity.name, real)))] = renamed
+    answers.granted = [
+        (
+            identity._replace(name=str(_renamed(identity.name, real))),
+            target,
+            str(_renamed(name, real)),
+        )
+        if token in name
+        else (identity, target, name)
+        for identity, target, name in answers.granted
+    ]
+
+
+def make_permanent(answers: IntrospectedRows) -> None:
+    """Say of temporary tables that they are wanted as ordinary ones: an unlogged one could not have been temporary."""
+    for identity, attributes in answers.entries.items():
+        if attributes.get("persistence") == "temporary":
+            answers.entries[identity] = {**attributes, "persistence": "permanent"}
+
+
+def add(
+    cursor: Any,
+    answers: IntrospectedRows,
+    objects: Iterable[DatabaseObject],
+    shadows: Mapping[str | None, str],
+    place: Place,
+) -> None:
+    """Add what the declared objects say that was not built: extensions, roles, owners of functions."""
+    for item in objects:
+        if isinstance(item, Extension):
+            answers.entries[item.identity] = {}
+        elif isinstance(item, Role):
+            answers.entries[item.identity] = _role(item)
+        elif isinstance(item, Function) and item.owner is not None:
+            _set_owner(cursor, answers, item, shadows, place)
+
+
+def _role(role: Role) -> Attributes:
+    return {
+        "login": False,
+        "superuser": False,
+        "bypass row security": False,
+        "create role": False,
+        "create database": False,
+        "replication": False,
+        "connection limit": None,
+        "settings": tuple(sorted(f"{name}={value}" for name, value in role.settings)),
+        "settings in this database": (),
+        "member of": (),
+    }
+
+
+def _set_owner(
+    cursor: Any,
+    answers: IntrospectedRows,
+    function: Function,
+    shadows: Mapping[str | None, str],
+    place: Place,
+) -> None:
+    """Giving the copy away would need rights over the owner that the comparison need not have."""
+    copy = moved(function, shadows)
+    signature = copy.signature if isinstance(copy, Function) else function.signature
+    rows = ask(
+        cursor,
+        OWNED.format(owner=sql_string(str(function.owner)), signature=sql_string(signature)),
+    )
+    for name, owner in rows:
+        schema = None if function.schema == place.default_schema else function.schema
+        identity = Identity("function", schema, "", name)
+        taken_for_granted = owner in place.owners
+        answers.entries[identity] = {
+            **answers.entries[identity],
+            "owner": None if taken_for_granted else function.owner,
+        }
+        answers.entries.pop(Identity("grant", schema, "", f"FUNCTION {name} TO {function.owner}"), None)
+
+
+def _speaks_of(value: Value, token: str) -> bool:
+    return (type(value) is str and token in value) or (type(value) is tuple and token in "".join(value))
+
+
+def _renamed(value: Value, real: Mapping[str, str]) -> Value:
+    if isinstance(value, tuple):
+        return tuple(str(_renamed(part, real)) for part in value)
+    if isinstance(value, str):
+        for shadow, name in real.items():
+            value = value.replace(shadow, quote(name))
+    return value

@@ -1,0 +1,221 @@
+"""Reads what a database has: one query a kind of object, with a search_path that is the same for all sides.
+
+With which other object each one comes and goes, so that a missing table is told once and not column by column.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from dbschema.catalog.model import Catalog
+from dbschema.catalog.queries import POSITIONS, PRESENT, QUERIES, RARE
+from dbschema.catalog.queries.parts import MEMBERS
+from dbschema.catalog.session import VERSION_TABLE, ask, ask_all, entered, locate, oids, settle
+from dbschema.sql import Identity, sql_string
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Mapping
+
+    from sqlalchemy import Connection
+
+    from dbschema.catalog.model import Attributes
+    from dbschema.catalog.session import Place
+
+
+TEXT_ARRAYS = frozenset({1003, 1009})
+"""Oids of name[] and text[], the only types that the driver gives as lists."""
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What to read.
+
+    Args:
+        schemas: logical name by oid; several oids may have one name.
+        owners: oids of the roles whose ownership goes without saying.
+        extensions, roles: names of those to look for.
+        version_table: name of the table that is left out.
+        without: kinds that are not read.
+        has_members: whether an extension may have brought something.
+    """
+
+    schemas: Mapping[int, str | None]
+    owners: Collection[int]
+    extensions: Collection[str] = ()
+    roles: Collection[str] = ()
+    version_table: str = VERSION_TABLE
+    without: Collection[str] = ()
+    has_members: bool = True
+
+
+@dataclass
+class IntrospectedRows:
+    """What the server has answered, before it becomes a `Catalog`: entries, and what each grant speaks of."""
+
+    entries: dict[Identity, Attributes]
+    granted: list[Granted]
+
+    def catalog(self) -> Catalog:
+        """The catalog that these answers make."""
+        return Catalog(self.entries, parents_of(self.entries, self.granted))
+
+
+def read(
+    connection: Connection,
+    *,
+    schemas: Mapping[str | None, str | None] | None = None,
+    extensions: Collection[str] = (),
+    roles: Collection[str] = (),
+    version_table: str = VERSION_TABLE,
+    positions: bool = False,
+) -> Catalog:
+    """The catalog of the database behind `connection`.
+
+    Args:
+        connection: in any transaction state; left as it was.
+        schemas: the real name of each schema to read (None: the default schema, which is the first of the connection's
+            search_path), to its logical name (None: again the default schema). One that is not there is not read.
+            Without it, only the default schema is read.
+        extensions, roles: names of those to look for; others are not ours.
+        version_table: the table that Alembic keeps its revision in; left out.
+        positions: read the positions of columns as well (for databases that were built afresh).
+
+    Raises:
+        CatalogError: the connection is in a failed transaction, has no default schema, or the server does not answer.
+    """
+    with entered(connection) as cursor:
+        place = locate(cursor, version_table)
+        asked: Mapping[str | None, str | None] = {None: None} if schemas is None else schemas
+        return read_at(cursor, place, asked, extensions=extensions, roles=roles, positions=positions)
+
+
+def read_at(
+    cursor: Any,
+    place: Place,
+    schemas: Mapping[str | None, str | None],
+    *,
+    extensions: Collection[str] = (),
+    roles: Collection[str] = (),
+    positions: bool = False,
+    meanwhile: Callable[[], None] | None = None,
+) -> Catalog:
+    """As `read`, with the cursor of a scratch transaction; `meanwhile` is called while the server is at work."""
+    settle(cursor, [place.default_schema, *place.extension_schemas])
+    names = {name: logical for name, logical in schemas.items() if name is not None}
+    if None in schemas:
+        names[place.default_schema] = schemas[None]
+    scope = Scope(oids(cursor, names), place.owners, extensions, roles, place.version_table)
+    answers = collect(cursor, scope, meanwhile)
+    if positions:
+        add_positions(cursor, scope, answers)
+    return answers.catalog()
+
+
+def collect(cursor: Any, scope: Scope, meanwhile: Callable[[], None] | None = None) -> IntrospectedRows:
+    """Ask every question. The search_path has been settled; `meanwhile` is called while the server is at work."""
+    answers = IntrospectedRows({}, [])
+    logical: dict[int | None, str | None] = dict(scope.schemas.items())
+    logical[None] = None
+    filled = _filling(cursor, scope)
+    absent = RARE - {kind for (kind,) in ask(cursor, filled(PRESENT))}
+    asked = [kind for kind in QUERIES if kind not in absent and kind not in scope.without]
+    for kind, (columns, rows) in zip(
+        asked, ask_all(cursor, [filled(QUERIES[kind]) for kind in asked], meanwhile), strict=True
+    ):
+        attributes = [column[0] for column in columns[4:]]
+        arrays = [i for i, column in enumerate(columns) if column[1] in TEXT_ARRAYS]
+        for answer in rows:
+            row = _with_tuples(answer, arrays) if arrays else answer
+            schema = logical[row[1]]
+            identity = Identity(row[0], schema, row[2], row[3])
+            if kind == "grant":
+                answers.granted.append((identity, row[4], row[5]))
+                answers.entries[identity] = dict(zip(attributes[2:], row[6:], strict=True))
+            elif kind == "schema":
+                answers.entries[Identity(kind, schema, "", schema or "")] = {}
+            else:
+                answers.entries[identity] = dict(zip(attributes, row[4:], strict=True))
+    return answers
+
+
+def add_positions(cursor: Any, scope: Scope, answers: IntrospectedRows) -> None:
+    """Give every column its position among the columns that are there."""
+    for _, nsp, table, name, position in ask(cursor, _filling(cursor, scope)(POSITIONS)):
+        identity = Identity("column", scope.schemas[nsp], table, name)
+        answers.entries[identity] = {**answers.entries[identity], "position": position}
+
+
+def _with_tuples(row: tuple[Any, ...], arrays: Iterable[int]) -> tuple[Any, ...]:
+    values = list(row)
+    for i in arrays:
+        if values[i] is not None:
+            values[i] = tuple(values[i])
+    return tuple(values)
+
+
+def _filling(cursor: Any, scope: Scope) -> Any:
+    relations, types, functions = ask(cursor, MEMBERS)[0] if scope.has_members else ((), (), ())
+    values = {
+        ":schemas": _array(scope.schemas, "oid"),
+        ":owners": _array(scope.owners, "oid"),
+        ":version_table": sql_string(scope.version_table),
+        ":extensions": _array(scope.extensions, "name"),
+        ":roles": _array(scope.roles, "name"),
+        ":member_relations": _array(relations, "oid"),
+        ":member_types": _array(types, "oid"),
+        ":member_functions": _array(functions, "oid"),
+    }
+
+    def fill(query: str) -> str:
+        for placeholder, value in values.items():
+            query = query.replace(placeholder, value)
+        return query
+
+    return fill
+
+
+def _array(values: Iterable[object], element: str) -> str:
+    listed = ",".join('"' + str(value).replace("\\", "\\\\").replace('"', '\\"') + '"' for value in values)
+    return f"{sql_string('{' + listed + '}')}::{element}[]"
+
+
+Granted: TypeAlias = tuple[Identity, str, str]
+"""Of a grant: its identity, the kind of thing it speaks of as GRANT calls it, and the name of that thing."""
+
+RELATIONS = frozenset({"table", "foreign table", "view", "materialized view"})
+TYPES = frozenset({"enum", "domain", "composite type", "range type"})
+STANDING_ALONE = frozenset({"extension", "role", "schema"})
+CODE = frozenset({"function", "procedure", "aggregate"})
+
+
+def parents_of(
+    entries: Mapping[Identity, Attributes], granted: Iterable[Granted] = ()
+) -> dict[Identity, Identity]:
+    """The parent of each of `entries` that has one: a table, a schema, what a grant is on."""
+    relations = {(item.schema, item.table): item for item in entries if item.kind in RELATIONS}
+    types = {(item.schema, item.name): item for item in entries if item.kind in TYPES}
+    code = {(item.schema, item.name): item for item in entries if item.kind in CODE}
+    parents: dict[Identity, Identity] = {}
+    for item, attributes in entries.items():
+        if item.kind in STANDING_ALONE:
+            continue
+        table = "" if item.kind in RELATIONS else item.table
+        if item.kind == "sequence":
+            table = str(attributes.get("owned by table") or "")
+        parents[item] = relations.get((item.schema, table)) or schema_of(item)
+    for item, target, name in granted:
+        if target == "COLUMN":
+            parents[item] = Identity("column", item.schema, item.table, name.removeprefix(f"{item.table}."))
+        elif target == "TYPE":
+            parents[item] = types.get((item.schema, name)) or schema_of(item)
+        elif target == "SEQUENCE":
+            parents[item] = Identity("sequence", item.schema, "", name)
+        elif target in {"FUNCTION", "PROCEDURE"}:
+            parents[item] = code.get((item.schema, name)) or schema_of(item)
+    return parents
+
+
+def schema_of(item: Identity) -> Identity:
+    """The schema that `item` is in."""
+    return Identity("schema", item.schema, "", item.schema or "")
