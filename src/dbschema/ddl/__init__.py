@@ -1,4 +1,4 @@
-"""Database objects that SQLAlchemy has no word for: declared once, created, compared and dropped from there."""
+"""Declare database objects that SQLAlchemy does not support; the declaration creates, compares and drops them."""
 
 from dbschema.ddl.base import DatabaseObject, Phase
 from dbschema.ddl.extensions import Extension

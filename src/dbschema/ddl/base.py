@@ -1,10 +1,8 @@
-"""What all declared objects share: identity, order of creation, and how names and bodies are written as SQL.
+"""Base of all declared objects: identity, order of creation, quoting, and the owner of a function.
 
-Giving a function to another role, and taking it back, with no more rights than a migrator has.
-
-PostgreSQL lets a role that is no superuser give a function away only to a role that it may become, and that may create
-objects in the schema. Who may create roles may lend itself both, so they are lent for the one statement: a migrator that
-stayed a member would be let through by the policies that are meant for the other role, and see the rows of all tenants.
+A role that is not a superuser may transfer a function only to a role that it may SET ROLE to and that has CREATE on the
+schema. A migrator with CREATEROLE can grant itself both, so the statements here grant them and revoke them again. The
+membership must not stay: the policies of the other role would then show the migrator the rows of all tenants.
 """
 
 from __future__ import annotations
@@ -23,12 +21,12 @@ if TYPE_CHECKING:
     from typing import Self
 
 
-# Of the psycopg dialect's own parameter style, names would come with their percent signs doubled.
+# With the default parameter style of the psycopg dialect, the preparer would double percent signs in names.
 _preparer = postgresql.dialect(paramstyle="named").identifier_preparer  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
 
 
 class Phase(IntEnum):
-    """The order of creation; dropping goes the other way. Tables stand between FUNCTION and TABLE_FUNCTION."""
+    """The order of creation; objects are dropped in reverse. Tables come between FUNCTION and TABLE_FUNCTION."""
 
     EXTENSION = 10
     ROLE = 20
@@ -42,30 +40,30 @@ class Phase(IntEnum):
 
 
 def quote(name: str) -> str:
-    """An identifier as SQL, quoted where PostgreSQL needs it."""
+    """Return an identifier as SQL, quoted if PostgreSQL requires it."""
     return _preparer.quote(name)
 
 
 def qualified(schema: str | None, name: str) -> str:
-    """An identifier with its schema, where it has one."""
+    """Return an identifier as SQL, with its schema if it has one."""
     return quote(name) if schema is None else f"{quote(schema)}.{quote(name)}"
 
 
 def dollar_quoted(body: str) -> str:
-    """`body` between dollar quotes whose tag does not occur in it."""
+    """Enclose `body` in dollar quotes whose tag does not occur in it."""
     tags = chain(("$$",), (f"$body{number}$" for number in count(1)))
-    # Where the body ends as the tag begins, the two together would close it too early.
+    # If the body ends with the first characters of the tag, the quotes would close too early.
     tag = next(tag for tag in tags if f"{body}{tag}".find(tag) == len(body))
     return f"{tag}{body}{tag}"
 
 
 def commented(kind: str, name: str, comment: str | None) -> tuple[str, ...]:
-    """Return the statement that comments an object; none without a comment."""
+    """Return the COMMENT ON statement of an object; empty if it has no comment."""
     return () if comment is None else (f"COMMENT ON {kind} {name} IS {sql_string(comment)}",)
 
 
 def guarded(statement: str, kept: str) -> str:
-    """A DO block that runs `statement`, and leaves the object with a notice where others still need it."""
+    """Return a DO block that runs `statement`; a dependency or a missing privilege becomes the notice `kept`."""
     notice = sql_string(kept)
     return (
         "DO $$\nBEGIN\n"
@@ -85,36 +83,36 @@ class DatabaseObject:
 
     @property
     def identity(self) -> Identity:
-        """What makes two declarations speak of the same object."""
+        """The key of the object: two declarations with the same identity declare the same object."""
         raise NotImplementedError
 
     @property
     def table_key(self) -> tuple[str | None, str] | None:
-        """(schema, table) of the table that this object stands on, or None."""
+        """(schema, table) of the table that the object belongs to, or None."""
         return None
 
     @property
     def order(self) -> Phase:
-        """When it is created, among the others."""
+        """The phase in which the object is created."""
         return self.phase
 
     def create(self) -> tuple[str, ...]:
-        """The statements that make it, in order."""
+        """Return the statements that create the object, in order."""
         raise NotImplementedError
 
     def drop(self) -> tuple[str, ...]:
-        """The statements that remove it, in order."""
+        """Return the statements that drop the object, in order."""
         raise NotImplementedError
 
     def in_schemas(self, schemas: Mapping[str | None, str]) -> Self:
-        """The same object with its schema replaced as `schemas` says (for a throw-away copy)."""
+        """Return a copy with the schemas replaced by `schemas`, for a temporary copy of the models."""
         del schemas
         return self
 
 
 @dataclass(frozen=True)
 class OnTable(DatabaseObject):
-    """Something that stands on a table, and is named within it."""
+    """Base of objects that belong to a table and whose name is unique within it."""
 
     name: str
     table: str
@@ -125,17 +123,17 @@ class OnTable(DatabaseObject):
 
     @property
     def identity(self) -> Identity:
-        """The identity of the object, by which two declarations are compared."""
+        """Kind, schema, table and name."""
         return Identity(self.kind, self.schema, self.table, self.name)
 
     @property
     def table_key(self) -> tuple[str | None, str] | None:
-        """Schema and name of the table that the object belongs to."""
+        """(schema, table) of the table that the object belongs to."""
         return self.schema, self.table
 
     @property
     def on(self) -> str:
-        """The table or object that it is declared on, as SQL."""
+        """The table as SQL."""
         return qualified(self.schema, self.table)
 
     def in_schemas(self, schemas: Mapping[str | None, str]) -> Self:
@@ -143,18 +141,18 @@ class OnTable(DatabaseObject):
         return replace(self, schema=schemas.get(self.schema, self.schema))
 
 
-# From PostgreSQL 16 on, who creates a role is a member of it that may hand it on, and not yet become it.
+# From PostgreSQL 16 on, CREATE ROLE makes its caller a member with the ADMIN option, but without the SET option.
 _MAY_BECOME = "pg_has_role({owner}, CASE WHEN current_setting('server_version_num')::int < 160000 THEN 'MEMBER' ELSE 'SET' END)"
 
 
-def give(signature: str, schema: str | None, owner: str) -> str:
-    """The statement that makes `owner` the owner of the function `signature`, which may be in the default schema."""
+def transfer_function(signature: str, schema: str | None, owner: str) -> str:
+    """Return the statement that makes `owner` the owner of a function; schema None: the default schema."""
     name = quote(owner)
     place = f"{sql_string(qualified(None, schema))}::text" if schema else "quote_ident(current_schema())"
-    room = f"has_schema_privilege({sql_string(owner)}, to_regnamespace(place)::oid, 'CREATE')"
+    may_create = f"has_schema_privilege({sql_string(owner)}, to_regnamespace(place)::oid, 'CREATE')"
     return _block(
         owner,
-        [f"    place text := {place};", f"    room boolean := {room};"],
+        [f"    place text := {place};", f"    room boolean := {may_create};"],
         [
             "    IF NOT room THEN",
             f"        EXECUTE 'GRANT CREATE ON SCHEMA ' || place || ' TO {_inside(name)}';",
@@ -168,8 +166,8 @@ def give(signature: str, schema: str | None, owner: str) -> str:
     )
 
 
-def take(signature: str, owner: str) -> str:
-    """The statement that takes the function `signature` back from `owner`; where it is not his, it does nothing."""
+def reclaim_function(signature: str, owner: str) -> str:
+    """Return the statement that makes the current user the owner again; it does nothing unless `owner` is the owner."""
     return _block(
         owner,
         [],
@@ -182,7 +180,10 @@ def take(signature: str, owner: str) -> str:
     )
 
 
-def _block(owner: str, declarations: list[str], work: list[str], task: str, unless: str | None = None) -> str:
+def _block(
+    owner: str, declarations: list[str], statements: list[str], task: str, unless: str | None = None
+) -> str:
+    """Return a DO block that runs `statements` as a member of `owner`, and revokes a membership that it granted."""
     name = quote(owner)
     message = sql_string(f"{{}} may not {task}")
     return "\n".join(
@@ -196,7 +197,7 @@ def _block(owner: str, declarations: list[str], work: list[str], task: str, unle
             "    IF NOT member THEN",
             f"        GRANT {name} TO CURRENT_USER;",
             "    END IF;",
-            *work,
+            *statements,
             "    IF NOT member THEN",
             f"        REVOKE {name} FROM CURRENT_USER;",
             "    END IF;",
@@ -213,5 +214,5 @@ def _block(owner: str, declarations: list[str], work: list[str], task: str, unle
 
 
 def _inside(name: str) -> str:
-    """A quoted identifier inside a string literal."""
+    """Escape a quoted identifier for use inside a string literal."""
     return name.replace("'", "''")

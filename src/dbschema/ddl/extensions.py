@@ -1,4 +1,4 @@
-"""An extension that the schema needs."""
+"""Declare an extension that the schema needs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dbschema.sql import Identity
 
 @dataclass(frozen=True)
 class Extension(DatabaseObject):
-    """An extension that the schema needs. It stays on drop while anything else depends on it or another owns it."""
+    """An extension. A drop keeps it while another object depends on it or another role owns it."""
 
     kind: ClassVar[str] = "extension"
     phase: ClassVar[Phase] = Phase.EXTENSION
@@ -20,7 +20,7 @@ class Extension(DatabaseObject):
 
     @property
     def identity(self) -> Identity:
-        """The identity of the object, by which two declarations are compared."""
+        """Kind and name: an extension is unique within its database."""
         return Identity(self.kind, None, "", self.name)
 
     def create(self) -> tuple[str, ...]:

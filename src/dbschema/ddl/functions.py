@@ -1,13 +1,22 @@
-"""A function, its arguments, and who may execute it."""
+"""Declare a function, its arguments, and the roles that may execute it."""
 
-# ruff: noqa: S608  what is put together here are declarations, their names quoted
+# ruff: noqa: S608  the statements consist of declarations with quoted names
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
-from dbschema.ddl.base import DatabaseObject, Phase, commented, dollar_quoted, give, qualified, quote, take
+from dbschema.ddl.base import (
+    DatabaseObject,
+    Phase,
+    commented,
+    dollar_quoted,
+    qualified,
+    quote,
+    reclaim_function,
+    transfer_function,
+)
 from dbschema.sql import Identity, check_name, sql_string
 
 if TYPE_CHECKING:
@@ -31,29 +40,29 @@ class Argument:
 
 @dataclass(frozen=True)
 class Function(DatabaseObject):
-    """A function. Nobody but its owner may execute it, unless `executable_by` or a `Grant` says so.
+    """A function. Only its owner may execute it, unless `executable_by` or a `Grant` names other roles.
 
     Args:
-        name: its name, without schema.
-        returns: the result, as SQL: 'trigger', 'uuid', 'SETOF incidents', 'TABLE (id uuid)'.
-        body: the source, kept byte for byte.
-        arguments: its arguments in order.
+        name: the name, without schema.
+        returns: the result type as SQL: 'trigger', 'uuid', 'SETOF incidents', 'TABLE (id uuid)'.
+        body: the source code, stored byte for byte.
+        arguments: the arguments, in order.
         language: 'plpgsql' or 'sql'.
         volatility: 'VOLATILE', 'STABLE' or 'IMMUTABLE'.
         parallel: 'UNSAFE', 'RESTRICTED' or 'SAFE'.
-        strict: gives NULL for a NULL argument without being called.
-        security_definer: runs with the rights of its owner.
-        settings: parameters while it runs, as (name, value as SQL); a SECURITY DEFINER function pins search_path.
-        pinned_to: pins search_path to pg_catalog, the function's own schema and those that these extensions are in,
-            wherever that is; None: as `settings` say.
-        cost, rows: what the planner expects of a call; None: PostgreSQL's own guess.
-        owner: the role that owns it; None: whoever creates it. A `Grant` on it would have to come from that role: name
-            who may execute it in `executable_by`.
-        executable_by: the roles that may execute it.
-        needs_tables: its signature speaks of tables (such as SETOF incidents), so that it is made after them.
-        table: the table that it speaks of, and comes and goes with; none: it stands by itself.
+        strict: a NULL argument returns NULL, without a call.
+        security_definer: run with the rights of the owner.
+        settings: parameters during a call, as (name, value as SQL); a SECURITY DEFINER function pins search_path.
+        pinned_to: pin search_path to pg_catalog, the function's own schema and the schemas of these extensions; they
+            are looked up when the statement runs. None: search_path is set by `settings` only.
+        cost, rows: the planner's estimates for a call; None: PostgreSQL's defaults.
+        owner: the role that owns the function; None: the role that creates it. Only the owner can grant EXECUTE: with
+            an owner, use `executable_by` instead of a `Grant`.
+        executable_by: the roles that may execute the function.
+        needs_tables: the signature names tables (such as SETOF incidents); the function is created after them.
+        table: the table that the function is created and dropped with; None: it belongs to no table.
         schema: None for the default schema.
-        comment: COMMENT ON FUNCTION.
+        comment: text of COMMENT ON FUNCTION.
     """
 
     kind: ClassVar[str] = "function"
@@ -84,20 +93,20 @@ class Function(DatabaseObject):
 
     @property
     def signature(self) -> str:
-        """Name and argument types, as DROP and GRANT need them: `search(uuid, text)`, with the schema if there is one."""
+        """Name and argument types for DROP and GRANT: `search(uuid, text)`, with the schema if it is set."""
         return (
             f"{qualified(self.schema, self.name)}({', '.join(argument.type for argument in self.arguments)})"
         )
 
     @property
     def identity(self) -> Identity:
-        """The identity of the function: schema, name and the types of its arguments."""
+        """Kind, schema, and the name with the argument types: PostgreSQL allows overloads."""
         types = ", ".join(argument.type for argument in self.arguments)
         return Identity(self.kind, self.schema, "", f"{self.name}({types})")
 
     @property
     def table_key(self) -> tuple[str | None, str] | None:
-        """Schema and name of the table that the object belongs to."""
+        """(schema, table) of the table that the function belongs to, or None."""
         return None if self.table is None else (self.schema, self.table)
 
     @property
@@ -116,13 +125,13 @@ class Function(DatabaseObject):
         if self.owner is None:
             return tuple(statements)
         return (
-            take(self.signature, self.owner),
+            reclaim_function(self.signature, self.owner),
             *statements,
-            give(self.signature, self.schema, self.owner),
+            transfer_function(self.signature, self.schema, self.owner),
         )
 
     def definition(self) -> tuple[str, ...]:
-        """CREATE FUNCTION, and what else belongs to the definition."""
+        """Return CREATE FUNCTION and the statement that pins search_path, without comment, grants and owner."""
         arguments = ", ".join(argument.declaration() for argument in self.arguments)
         head = [f"CREATE OR REPLACE FUNCTION {qualified(self.schema, self.name)}({arguments})"]
         head += [f" RETURNS {self.returns}", f" LANGUAGE {self.language}"]
@@ -146,7 +155,7 @@ class Function(DatabaseObject):
         return (created,) if self.pinned_to is None else (created, self._pin(self.pinned_to))
 
     def _pin(self, extensions: tuple[str, ...]) -> str:
-        """Where the schemas are is known when the statement runs. A schema may come twice, which does no harm."""
+        """Return the statement that pins search_path: it looks the schemas up when it runs; duplicates are harmless."""
         own = "quote_ident(current_schema())" if self.schema is None else sql_string(quote(self.schema))
         path = ["'pg_catalog'", own]
         if extensions:
@@ -166,8 +175,8 @@ class Function(DatabaseObject):
 
     def drop(self) -> tuple[str, ...]:
         """Return the statements that drop the object."""
-        back = () if self.owner is None else (take(self.signature, self.owner),)
-        return (*back, f"DROP FUNCTION {self.signature}")
+        reclaim = () if self.owner is None else (reclaim_function(self.signature, self.owner),)
+        return (*reclaim, f"DROP FUNCTION {self.signature}")
 
     def in_schemas(self, schemas: Mapping[str | None, str]) -> Self:
         """Return a copy with the schemas replaced."""

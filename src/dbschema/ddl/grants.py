@@ -1,4 +1,4 @@
-"""Privileges of one role on one object."""
+"""Declare the privileges of a role on an object."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Grant(DatabaseObject):
-    """Privileges of one role on one object.
+    """The privileges of a role on an object.
 
     Args:
         privileges: such as ('SELECT', 'INSERT').
         target: 'TABLE', 'SEQUENCE', 'FUNCTION' or 'SCHEMA'.
-        name: of the table or sequence; of a function with its argument types; None for the default schema itself.
-        role: who gets them.
-        schema: None for the default schema; for a SCHEMA, the schema itself.
+        name: name of the table or sequence; for a function, with its argument types; None for a SCHEMA.
+        role: the role that gets the privileges.
+        schema: the schema of the object; None for the default schema. For a SCHEMA, the schema itself.
         grantable: WITH GRANT OPTION.
     """
 
@@ -38,22 +38,22 @@ class Grant(DatabaseObject):
 
     @property
     def identity(self) -> Identity:
-        """The identity of the object, by which two declarations are compared."""
+        """Kind, schema, table, and the target with the role."""
         table = self.name if self.target == "TABLE" and self.name is not None else ""
         return Identity(self.kind, self.schema, table, f"{self.target} {self.name or ''} TO {self.role}")
 
     @property
     def table_key(self) -> tuple[str | None, str] | None:
-        """Schema and name of the table that the object belongs to."""
+        """(schema, table) of the table that the privileges are on, or None."""
         return (self.schema, self.name) if self.target == "TABLE" and self.name is not None else None
 
     @property
     def on(self) -> str:
-        """The table or object that it is declared on, as SQL."""
+        """The kind and name of the target, as SQL."""
         if self.target == "SCHEMA":
             return f"SCHEMA {quote(self.schema or 'public')}"
         name = self.name or ""
-        if self.target == "FUNCTION":  # carries its argument types, and is already written as SQL
+        if self.target == "FUNCTION":  # the name includes the argument types and is SQL already
             return f"FUNCTION {name if self.schema is None else f'{quote(self.schema)}.{name}'}"
         return f"{self.target} {qualified(self.schema, name)}"
 

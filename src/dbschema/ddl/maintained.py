@@ -1,6 +1,6 @@
-"""What `Timestamped` promises: `updated_at` is set by the database on every update, and a client cannot forge it.
+"""Declare the triggers that maintain `updated_at` (`Timestamped`) and `version` (`Versioned`).
 
-What `Versioned` promises: the database raises `version` by one on each update that changes the row.
+The database computes both values on each update; a client cannot forge them.
 """
 
 from __future__ import annotations
@@ -26,24 +26,24 @@ UPDATED_AT_FUNCTION = Function(
 
 
 def updated_at_trigger(table: Table) -> Trigger:
-    """The trigger `update_<table>_updated_at`."""
+    """Return the trigger `update_<table>_updated_at`."""
     return Trigger(
         f"update_{table.name}_updated_at", table.name, UPDATED_AT_FUNCTION.name, schema=table.schema
     )
 
 
 def keep_updated_at(table: Table) -> None:
-    """Declare function and trigger for a table that has a column `updated_at`."""
+    """Declare the function and the trigger for a table with a column `updated_at`."""
     declare_for(table, UPDATED_AT_FUNCTION, updated_at_trigger(table))
 
 
 VERSION_FUNCTION = Function(
     name="raise_version_column",
     returns="trigger",
-    # The version that the client wrote is put back first: forging it is no change, and does not count as one.
-    # Before the row is written, NEW has NULL in the columns that the database computes; so then must OLD.
-    # Rows are compared by their bytes, because some types (json, point) have no other equality, and what one collation
-    # takes for equal is another text to a reader.
+    # The trigger first restores the old version: a version from the client does not count as a change.
+    # In a BEFORE trigger, NEW has NULL in generated columns; OLD must have NULL there too.
+    # The comparison is by bytes (*<>): some types (json, point) have no equality operator, and a collation may treat
+    # different texts as equal.
     body=(
         "\nBEGIN\n"
         "    NEW.version := OLD.version;\n"
@@ -62,9 +62,9 @@ VERSION_FUNCTION = Function(
 
 
 def version_trigger(table: Table) -> Trigger:
-    """The trigger `raise_<table>_version`; its argument says which columns the database computes, if there are any.
+    """Return the trigger `raise_<table>_version`; its argument lists the generated columns, if the table has any.
 
-    Triggers fire in the order of their names: this one comes before `update_<table>_updated_at`, which changes the row.
+    Triggers fire in the order of their names: this one fires before `update_<table>_updated_at`, which changes the row.
     """
     computed = {column.name: None for column in table.columns if column.computed is not None}
     return Trigger(
@@ -77,5 +77,5 @@ def version_trigger(table: Table) -> Trigger:
 
 
 def keep_version(table: Table) -> None:
-    """Declare function and trigger for a table that has a column `version`."""
+    """Declare the function and the trigger for a table with a column `version`."""
     declare_for(table, VERSION_FUNCTION, version_trigger(table))

@@ -1,7 +1,7 @@
-"""The objects declared for a MetaData, and the DDL events that create and drop them with its tables.
+"""Store the declared objects of a MetaData, and create and drop them with its tables through DDL events.
 
-Declarations live in `MetaData.info`, so that any MetaData can have them. Nothing is executed when something is declared;
-`create_all()` and `drop_all()` execute, autogenerate and `check` read.
+Declarations are stored in `MetaData.info`, so that any MetaData can have them. A declaration executes nothing:
+`create_all()` and `drop_all()` execute the statements, autogenerate and `check` read the declarations.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ INFO_KEY = "dbschema.objects"
 
 
 def declare(metadata: MetaData, *objects: DatabaseObject) -> None:
-    """Add objects to what `metadata` declares; the same declaration twice is one.
+    """Add declarations to `metadata`; an equal declaration is added once.
 
     Raises:
-        DeclarationError: an object of the same identity is declared differently.
+        DeclarationError: another declaration with the same identity differs.
     """
-    known = _objects(metadata)
+    declarations = _objects(metadata)
     for item in objects:
-        before = known.setdefault(item.identity, item)
-        if before != item:
+        existing = declarations.setdefault(item.identity, item)
+        if existing != item:
             identity = item.identity
             place = f" on table {identity.table!r}" if identity.table else ""
             raise DeclarationError(
@@ -46,9 +46,9 @@ def declare(metadata: MetaData, *objects: DatabaseObject) -> None:
 
 
 def declare_for(table: Table, *objects: DatabaseObject) -> None:
-    """Declare objects that belong to `table`, which then also come with it when it alone is created or dropped.
+    """Declare objects that belong to `table`; `table.create()` and `table.drop()` create and drop them too.
 
-    Without that, `table.create()` would make a table without its row security.
+    Otherwise `table.create()` would create a table without row-level security.
     """
     declare(table.metadata, *objects)
     if not event.contains(table, "after_create", _after_create_alone):
@@ -58,31 +58,32 @@ def declare_for(table: Table, *objects: DatabaseObject) -> None:
 
 
 def withdraw(metadata: MetaData, *objects: DatabaseObject) -> None:
-    """Take declarations back, for a table that wants something else than its mixin declares."""
+    """Remove declarations, for a table that needs other objects than its mixin declares."""
     for item in objects:
         _objects(metadata).pop(item.identity, None)
 
 
 def declared(metadata: MetaData, tables: Iterable[Table] | None = None) -> tuple[DatabaseObject, ...]:
-    """The declared objects in the order of their creation.
+    """Return the declared objects in the order of their creation.
 
     Args:
-        metadata: whose declarations.
-        tables: only the objects that stand on one of these tables; None: all, but none of a table that has gone.
+        metadata: the MetaData with the declarations.
+        tables: return only the objects of these tables; None: all objects, except those of tables that were removed from
+            `metadata`.
     """
     if tables is None:
         keys = {(table.schema, table.name) for table in metadata.tables.values()}
-        chosen = (
+        selected = (
             item for item in _objects(metadata).values() if item.table_key is None or item.table_key in keys
         )
     else:
         keys = {(table.schema, table.name) for table in tables}
-        chosen = (item for item in _objects(metadata).values() if item.table_key in keys)
-    return tuple(sorted(chosen, key=lambda item: item.order))
+        selected = (item for item in _objects(metadata).values() if item.table_key in keys)
+    return tuple(sorted(selected, key=lambda item: item.order))
 
 
 def executable(statement: str) -> ExecutableDDLElement:
-    """`statement` as something SQLAlchemy executes unchanged (`DDL` would format percent signs)."""
+    """Return `statement` as a DDL element that SQLAlchemy executes unchanged: percent signs are escaped."""
     return DDL(statement.replace("%", "%%"))  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
 
 
@@ -98,7 +99,7 @@ def _objects(metadata: MetaData) -> dict[Identity, DatabaseObject]:
 
 
 def _wants_tables_only(connection: Connection) -> bool:
-    """Whether this is the stand-in of `dbschema.catalog`, which makes the declared objects by itself, in other schemas."""
+    """Return whether `dbschema.catalog` is rendering the tables; it creates the declared objects itself, in other schemas."""
     return getattr(connection, "dbschema_tables_only", False) is True
 
 
@@ -107,8 +108,8 @@ def _run(connection: Connection, statements: Iterable[str]) -> None:
         connection.execute(executable(statement))
 
 
-def _standing(metadata: MetaData, *, before_tables: bool) -> Iterator[DatabaseObject]:
-    """The objects that stand on no table: those made before the tables, or those made after them."""
+def _without_table(metadata: MetaData, *, before_tables: bool) -> Iterator[DatabaseObject]:
+    """Yield the objects that belong to no table: those created before the tables, or those created after them."""
     for item in declared(metadata):
         if item.table_key is None and (item.order < Phase.TABLE) == before_tables:
             yield item
@@ -118,14 +119,14 @@ def _before_create(metadata: MetaData, connection: Connection, **_: Any) -> None
     check_names(metadata)
     if _wants_tables_only(connection):
         return
-    for item in _standing(metadata, before_tables=True):
+    for item in _without_table(metadata, before_tables=True):
         _run(connection, item.create())
 
 
 def _after_create(metadata: MetaData, connection: Connection, *, tables: Sequence[Table], **_: Any) -> None:
     if _wants_tables_only(connection):
         return
-    objects = [*_standing(metadata, before_tables=False), *declared(metadata, tables)]
+    objects = [*_without_table(metadata, before_tables=False), *declared(metadata, tables)]
     for item in sorted(objects, key=lambda item: item.order):
         _run(connection, item.create())
 
@@ -136,8 +137,8 @@ def _before_drop(
     if not tables:
         return
     objects = list(declared(metadata, tables))
-    if not _left(metadata, connection, tables, checkfirst):
-        objects += _standing(metadata, before_tables=False)
+    if not _tables_remain(metadata, connection, tables, checkfirst):
+        objects += _without_table(metadata, before_tables=False)
     for item in sorted(objects, key=lambda item: item.order, reverse=True):
         _run(connection, item.drop())
 
@@ -145,9 +146,9 @@ def _before_drop(
 def _after_drop(
     metadata: MetaData, connection: Connection, *, tables: Sequence[Table], checkfirst: Any = False, **_: Any
 ) -> None:
-    if not tables or _left(metadata, connection, tables, checkfirst):
+    if not tables or _tables_remain(metadata, connection, tables, checkfirst):
         return
-    for item in reversed([*_standing(metadata, before_tables=True)]):
+    for item in reversed([*_without_table(metadata, before_tables=True)]):
         _run(connection, item.drop())
 
 
@@ -168,8 +169,10 @@ def _before_drop_alone(table: Table, connection: Connection, **context: Any) -> 
             _run(connection, item.drop())
 
 
-def _left(metadata: MetaData, connection: Connection, dropped: Sequence[Table], checkfirst: Any) -> bool:
-    """Whether tables of `metadata` remain, which still need its functions, extensions and roles."""
+def _tables_remain(
+    metadata: MetaData, connection: Connection, dropped: Sequence[Table], checkfirst: Any
+) -> bool:
+    """Return whether other tables of `metadata` remain: they still need its functions, extensions and roles."""
     others = [table for table in metadata.tables.values() if table not in dropped]
     if not others or not checkfirst:
         return bool(others)

@@ -1,4 +1,4 @@
-"""A group role that privileges are given to."""
+"""Declare a group role that receives privileges."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from dbschema.sql import Identity, sql_string
 
 @dataclass(frozen=True)
 class Role(DatabaseObject):
-    """A group role: it cannot log in, owns nothing and does not bypass row security.
+    """A group role: it cannot log in and does not bypass row-level security.
 
-    Roles belong to the cluster, not to the database: creating one must survive that it is there already, for another
-    database or by the hand of an administrator, and dropping one that it is needed elsewhere.
+    Roles belong to the cluster, not to the database. Another database or an administrator may have created the role
+    already, and other databases may still need it: CREATE accepts an existing role, DROP keeps a role in use.
 
     Args:
-        name: the role.
-        settings: configuration of the role, as (parameter, value).
+        name: name of the role.
+        settings: configuration parameters of the role, as (parameter, value).
     """
 
     kind: ClassVar[str] = "role"
@@ -29,7 +29,7 @@ class Role(DatabaseObject):
 
     @property
     def identity(self) -> Identity:
-        """The identity of the object, by which two declarations are compared."""
+        """Kind and name: a role is unique within the cluster."""
         return Identity(self.kind, None, "", self.name)
 
     def create(self) -> tuple[str, ...]:
@@ -39,7 +39,7 @@ class Role(DatabaseObject):
         statements += [
             f"ALTER ROLE {name} SET {quote(key)} = {sql_string(value)}" for key, value in self.settings
         ]
-        by_hand = "; ".join(statements)
+        manual = "; ".join(statements)
         lines = [
             "DO $$",
             "BEGIN",
@@ -67,7 +67,7 @@ class Role(DatabaseObject):
             "    WHEN insufficient_privilege THEN",
             "        RAISE insufficient_privilege USING",
             f"            MESSAGE = replace({message}, '{{}}', current_user),",
-            f"            HINT = {sql_string(f'Have an administrator run: {by_hand}')};",
+            f"            HINT = {sql_string(f'Have an administrator run: {manual}')};",
             "END",
             "$$",
         ]

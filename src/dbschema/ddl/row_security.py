@@ -1,4 +1,4 @@
-"""Row security of a table, and the policies that say which rows are whose."""
+"""Declare row-level security (RLS) of a table, and its policies."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RowSecurity(DatabaseObject):
-    """Row security of a table: enabled, and with `forced` for its owner too."""
+    """Row-level security of a table: enabled, and with `forced` for the table's owner too."""
 
     kind: ClassVar[str] = "row security"
     phase: ClassVar[Phase] = Phase.ROW_SECURITY
@@ -26,12 +26,12 @@ class RowSecurity(DatabaseObject):
 
     @property
     def identity(self) -> Identity:
-        """The identity of the object, by which two declarations are compared."""
+        """Kind, schema and table: a table has this object at most once."""
         return Identity(self.kind, self.schema, self.table, self.table)
 
     @property
     def table_key(self) -> tuple[str | None, str] | None:
-        """Schema and name of the table that the object belongs to."""
+        """(schema, table) of the table that the object belongs to."""
         return self.schema, self.table
 
     def create(self) -> tuple[str, ...]:
@@ -53,15 +53,15 @@ class RowSecurity(DatabaseObject):
 
 @dataclass(frozen=True)
 class Policy(OnTable):
-    """A row-security policy.
+    """A policy of row-level security.
 
     Args:
-        name, table: a policy's name is unique within its table.
-        using: which rows are seen, as SQL; None where the command has none (INSERT).
-        check: which rows may be written, as SQL; None: the same as `using`.
+        name, table: the name is unique within its table.
+        using: condition on visible rows, as SQL; None if the command has no such condition (INSERT).
+        check: condition on written rows, as SQL; None: the same as `using`.
         command: 'ALL', 'SELECT', 'INSERT', 'UPDATE' or 'DELETE'.
-        roles: whom it concerns; empty: everybody.
-        permissive: permissive policies are joined by OR, restrictive ones by AND.
+        roles: the roles that the policy applies to; empty: all roles.
+        permissive: permissive policies are combined with OR, restrictive policies with AND.
     """
 
     kind: ClassVar[str] = "policy"

@@ -1,12 +1,12 @@
-"""Searches that state the tenant themselves, for conditions whose index row security would not use.
+"""Declare search functions that filter by tenant themselves, for conditions whose index a policy would disable.
 
-PostgreSQL checks a policy before any condition that is not leakproof; those of PostGIS, JSONB and full text are not, and
-under a policy their indexes lie idle. Such a search is therefore a SECURITY DEFINER function. It belongs to a role that no
-one can log in as, whose own policy lets it see every row: the condition in the function is the only guard, so
-`search_function` writes it, and a search only adds to it.
+PostgreSQL checks a policy before every condition that is not leakproof. The operators of PostGIS, JSONB and full text are
+not leakproof, so a policy prevents the use of their indexes. Such a search is therefore a SECURITY DEFINER function. Its
+owner is a role without login whose policy shows it every row: the tenant condition in the function is the only
+protection. `search_function` writes this condition; a search can only add conditions to it.
 """
 
-# ruff: noqa: S608  what is put together here are declarations of this package
+# ruff: noqa: S608  the statements consist of declarations of this package
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 SEARCH_ROLE = Role("dbschema_search")
 SEARCH_POLICY = "search_functions"
 LARGEST_PAGE = 1000
-"""What a search gives at most, whatever it was asked for."""
+"""The maximum number of rows of a page; a larger `page_size` is reduced to it."""
 
 
 def searchable(table: Table) -> None:
-    """Declare that search functions may read `table`, all of it."""
+    """Declare that search functions may read all rows of `table`."""
     declare_for(
         table,
         SEARCH_ROLE,
@@ -59,43 +59,44 @@ def search_function(
     order: str,
     nearest_first: bool = False,
     values: Iterable[str] = (),
-    refused: str | None = None,
+    rejected_if: str | None = None,
     plans: str = "auto",
     extensions: tuple[str, ...] = (),
     comment: str,
 ) -> Function:
-    """A function that gives a page of rows of the tenant that the session has set, and without a tenant none.
+    """Declare a function that returns a page of rows of the session's tenant; without a tenant it returns no rows.
 
-    The rows can be asked for as if the function were the table; conditions of the caller come after the page was cut.
+    A caller selects from the function as from the table. Conditions of the caller apply after the page was limited.
 
     Args:
-        name: of the function.
-        table: the table; its rows are called `item`.
-        arguments: those of the search; `page_size` follows them.
-        condition: which rows, besides that they are the tenant's.
-        order: of the rows, as in ORDER BY.
-        nearest_first: `order` is a distance, and rows as far as each other are put in the order of their ids in a
-            second step: an index that knows distances gives no order beyond them.
-        values: more variables, as plpgsql declares them.
-        refused: a condition on the arguments under which the search is refused; it is the message, too.
-        plans: `plan_cache_mode`; 'force_custom_plan' where the best index depends on the arguments, 'force_generic_plan' where
-            it never does.
-        extensions: those whose types and operators it uses.
-        comment: COMMENT ON FUNCTION.
+        name: name of the function.
+        table: the table; the alias of its rows is `item`.
+        arguments: the arguments of the search; `page_size` is appended.
+        condition: the condition on the rows, in addition to the tenant.
+        order: the order of the rows, as in ORDER BY.
+        nearest_first: `order` is a distance. Rows with the same distance are sorted by id in a second step, because an
+            index on distances provides no further order.
+        values: additional variables, as plpgsql declarations.
+        rejected_if: a condition on the arguments; if it is true, the function raises an error with this condition as
+            its message.
+        plans: `plan_cache_mode`: 'force_custom_plan' if the best index depends on the arguments, 'force_generic_plan'
+            if it never does.
+        extensions: the extensions whose types and operators the function uses.
+        comment: text of COMMENT ON FUNCTION.
     """
     size = f"least(greatest(page_size, 0), {LARGEST_PAGE})"
     rows = f"SELECT item.* FROM {table} item\n    WHERE item.tenant_id = tenant AND {condition}\n    ORDER BY {order}"
     if nearest_first:
-        # Whoever stands at the same place as the last one belongs to those who compete for the last place.
+        # Rows with the same distance as the last row compete for the last place of the page.
         rows = (
             f"SELECT item.* FROM (\n    {rows} FETCH FIRST ({size}) ROWS WITH TIES\n    ) item\n"
             f"    ORDER BY {order}, item.id"
         )
-    guard = ""
-    if refused is not None:
-        guard = (
-            f"    IF {refused} THEN\n"
-            f"        RAISE program_limit_exceeded USING MESSAGE = {sql_string(f'{name}: {refused}')};\n"
+    check = ""
+    if rejected_if is not None:
+        check = (
+            f"    IF {rejected_if} THEN\n"
+            f"        RAISE program_limit_exceeded USING MESSAGE = {sql_string(f'{name}: {rejected_if}')};\n"
             "    END IF;\n"
         )
     variables = "".join(f"    {value};\n" for value in values)
@@ -104,9 +105,9 @@ def search_function(
         f"SETOF {table}",
         (
             "\nDECLARE\n"
-            # Read once: whatever the caller's own expressions set meanwhile, a page is of one tenant.
+            # Read once, so that expressions of the caller cannot change the tenant within a page.
             f"    tenant CONSTANT uuid := nullif(current_setting('{TENANT_SETTING}', true), '')::uuid;\n"
-            f"{variables}BEGIN\n{guard}    RETURN QUERY {rows}\n    LIMIT {size};\nEND\n"
+            f"{variables}BEGIN\n{check}    RETURN QUERY {rows}\n    LIMIT {size};\nEND\n"
         ),
         (*arguments, Argument("page_size", "integer", "50")),
         volatility="STABLE",
@@ -116,7 +117,7 @@ def search_function(
             ("jit", "off"),
             *((("plan_cache_mode", plans),) if plans != "auto" else ()),
         ),
-        # Names are looked up in pg_catalog first and among the caller's temporary objects last.
+        # PostgreSQL searches pg_catalog first and the caller's temporary objects last.
         pinned_to=extensions,
         cost=1000,
         rows=50,

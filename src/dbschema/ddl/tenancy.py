@@ -1,8 +1,8 @@
-"""What `TenantScoped` promises: rows of one tenant are all that a session sees and writes.
+"""Declare the isolation of tenants (`TenantScoped`): a session reads and writes only the rows of its tenant.
 
-Row security is enabled and forced (for the table's owner too), one policy compares the row's tenant with the setting
-`app.tenant_id`, and the group roles get their privileges. A session that has not set a tenant sees nothing; operators
-have a role of their own, for which a second policy holds: policies of other roles are no part of an application's query.
+Row-level security is enabled and forced (for the table's owner too). A policy compares the row's tenant with the setting
+`app.tenant_id`, and the group roles get their privileges. A session without a tenant sees no rows. Operators have their
+own role with a second policy: policies of other roles do not become part of an application's query.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ POLICY_NAME = "tenant_isolation"
 OPERATOR_POLICY_NAME = "operator_access"
 DISTRIBUTIONS = ("tenant", "reference")
 
-# The sub-select is evaluated once a query instead of once a row; nullif turns an empty setting, which is what RESET
-# leaves behind, into NULL: no rows, and no error that would tell something.
+# The sub-select is evaluated once per query instead of once per row. RESET leaves an empty setting; nullif turns it into
+# NULL: no rows, and no error that reveals information.
 CURRENT_TENANT = f"(SELECT nullif(current_setting('{TENANT_SETTING}', true), '')::uuid)"
 
 APP_ROLE = Role("dbschema_app", settings=(("jit", "off"),))
@@ -40,21 +40,22 @@ READ_APPEND = ("SELECT", "INSERT")
 
 
 def setting(tenant: UUID | str | None) -> str:
-    """The statement that sets the tenant until the transaction ends, as SQL; None: no tenant.
+    """Return the SQL statement that sets the tenant until the end of the transaction; None: no tenant.
 
-    A literal, for SET takes no parameter, and `set_config()` is not passed on to the workers of a distributed database.
+    The tenant is a literal: SET accepts no parameters, and a distributed database does not propagate `set_config()` to
+    its workers.
     """
     return f"SET LOCAL {TENANT_SETTING} = {sql_string(str(tenant or ''))}"
 
 
 def isolation_policy(table: Table, column: str = "tenant_id") -> Policy:
-    """The policy `tenant_isolation`: `column` is the tenant that the session has set."""
+    """Return the policy `tenant_isolation`: `column` equals the tenant of the session."""
     condition = f"{quote(column)} = {CURRENT_TENANT}"
     return Policy(POLICY_NAME, table.name, using=condition, check=condition, schema=table.schema)
 
 
 def operator_policy(table: Table) -> Policy:
-    """The policy `operator_access`: whoever acts as the operators' role sees and writes the rows of all tenants."""
+    """Return the policy `operator_access`: the operators' role reads and writes the rows of all tenants."""
     return Policy(
         OPERATOR_POLICY_NAME,
         table.name,
@@ -72,16 +73,16 @@ def isolate(
     distribution: str = "tenant",
     app_privileges: Sequence[str] = READ_WRITE,
 ) -> None:
-    """Declare row security, policies, roles and grants for `table`.
+    """Declare row-level security, policies, roles and grants for `table`.
 
     Args:
         table: the table.
-        column: which of its columns names the tenant.
-        distribution: 'tenant', or 'reference' for the table of tenants itself; kept in the table's `info`.
-        app_privileges: what the application's role may do, and the operators'.
+        column: the column that holds the tenant.
+        distribution: 'tenant', or 'reference' for the table of tenants itself; stored in the table's `info`.
+        app_privileges: the privileges of the application's role and of the operators' role.
 
     Raises:
-        DeclarationError: the distribution is neither of the two.
+        DeclarationError: the distribution is not one of these two.
     """
     if distribution not in DISTRIBUTIONS:
         raise DeclarationError(

@@ -1,4 +1,4 @@
-"""A trigger on a table."""
+"""Declare a trigger on a table."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ class Trigger(OnTable):
     """A trigger on a table.
 
     Args:
-        name, table: triggers of one table fire in the order of their names.
-        function: the function it calls, without schema or arguments.
+        name, table: the triggers of a table fire in the order of their names.
+        function: the function that the trigger calls, without schema and arguments.
         timing: 'BEFORE' or 'AFTER'.
         events: 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE'.
         level: 'ROW' or 'STATEMENT'.
-        when: condition, as SQL.
-        columns: fire only when one of these is named in SET (UPDATE).
-        arguments: constant strings for the function.
-        function_schema: None for the default schema.
+        when: condition of WHEN, as SQL.
+        columns: fire only if SET names one of these columns (UPDATE).
+        arguments: constant strings, passed to the function.
+        function_schema: schema of the function; None for the default schema.
     """
 
     kind: ClassVar[str] = "trigger"

@@ -115,7 +115,7 @@ INCIDENTS_IN_AREA = search_function(
     (Argument("area", "geography"), *_FILTERS, *_AFTER_TIME),
     condition="ST_Covers(area, item.location)" + _FILTERED + _LATER_PAGE,
     order=_NEWEST_FIRST,
-    refused=f"ST_NPoints(area::geometry) > {MOST_CORNERS}",
+    rejected_if=f"ST_NPoints(area::geometry) > {MOST_CORNERS}",
     plans="force_custom_plan",
     extensions=POSTGIS,
     comment="Incidents of the tenant in a polygon or several, newest first",
