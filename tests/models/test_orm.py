@@ -154,9 +154,9 @@ def test_closed_sets_are_enums_in_python_and_lower_case_text_in_the_database(
 
 
 def test_a_value_outside_its_set_is_refused_before_it_is_sent(session: Session, user: User) -> None:
-    with pytest.raises(ValueError, match=r"'owner' is no UserRole; it is one of finance, operations"):
+    with pytest.raises(ValueError, match=r"'owner' is not a UserRole; use one of finance, operations"):
         user.role = "owner"  # type: ignore[assignment]  # the point of the test
-    with pytest.raises(StatementError, match=r"'owner' is no UserRole; it is one of finance, operations"):
+    with pytest.raises(StatementError, match=r"'owner' is not a UserRole; use one of finance, operations"):
         session.execute(update(User).values(role="owner"))
 
 

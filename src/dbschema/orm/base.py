@@ -1,7 +1,7 @@
-"""The declarative base that all models share, with its MetaData.
+"""The declarative base of all models, with its MetaData.
 
-An application that adds tables of its own derives them from `Base`, so that one metadata, one registry of database
-objects and one `alembic upgrade` serve both.
+An application derives its own tables from `Base` too: one MetaData, one registry of database objects and one
+`alembic upgrade` then serve both.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import InstrumentedAttribute
 
 
-def _has_value_of_its_own(value: object) -> bool:
-    """Whether `value` is data, and not NULL or an expression that the database will work out."""
+def _is_data(value: object) -> bool:
+    """Return whether `value` is data, and not NULL or an expression that the database evaluates."""
     return (
         value is not None
         and not isinstance(value, ClauseElement)
@@ -31,7 +31,7 @@ def _has_value_of_its_own(value: object) -> bool:
 
 
 class Base(DeclarativeBase):
-    """Root of the models: naming convention, plain Python types to PostgreSQL types, checks that types carry."""
+    """Base class of the models: naming convention, PostgreSQL types of Python types, CHECK constraints of types."""
 
     metadata = MetaData(naming_convention=NAMING_CONVENTION)
     type_annotation_map = {  # noqa: RUF012  SQLAlchemy declares it as an instance variable
@@ -41,8 +41,8 @@ class Base(DeclarativeBase):
         str: Text(),
         Decimal: Numeric(12, 2),
     }
-    # UPDATE … RETURNING brings back what triggers and defaults decided, so that no attribute is stale after a flush
-    # and none has to be loaded later (under asyncio that would raise).
+    # UPDATE … RETURNING reads the values of triggers and defaults. No attribute is stale after a flush, and none needs a
+    # later load, which would raise under asyncio.
     __mapper_args__ = {"eager_defaults": True}  # noqa: RUF012  SQLAlchemy declares it as an instance variable
 
     def __init_subclass__(cls, **kw: Any) -> None:
@@ -53,12 +53,10 @@ class Base(DeclarativeBase):
 
 
 @event.listens_for(Base, "attribute_instrument", propagate=True)
-def _hold_what_the_database_will_hold(
-    _cls: type[Base], _key: str, attribute: InstrumentedAttribute[Any]
-) -> None:
-    """Turn what an application assigns into what it would read back: a place, a member of a set, a lower-case address.
+def _convert_on_assignment(_cls: type[Base], _key: str, attribute: InstrumentedAttribute[Any]) -> None:
+    """Convert an assigned value to the value that a query returns: a place, a member of a set, a lower-case address.
 
-    Otherwise an object would hold the one before its flush and, until it expires, after it, and the database the other.
+    Without the conversion, the object and the database would hold different values until the object expires.
     """
     prop = attribute.property
     if not isinstance(prop, ColumnProperty):
@@ -68,6 +66,6 @@ def _hold_what_the_database_will_hold(
         return
 
     def convert(_target: object, value: object, _old: object, _initiator: object) -> object:
-        return python_value(value) if _has_value_of_its_own(value) else value
+        return python_value(value) if _is_data(value) else value
 
     event.listen(attribute, "set", convert, retval=True, propagate=True)

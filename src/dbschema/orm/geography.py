@@ -1,7 +1,7 @@
-"""Geography without ceremony: a place goes in as longitude and latitude, and comes back as such.
+"""A column type for places: an application writes and reads longitude and latitude.
 
-GeoAlchemy2 does the work; this type only reads and writes the shapes that applications hold: pairs of numbers, Shapely
-geometries, GeoJSON, anything with `__geo_interface__`, WKT, and GeoAlchemy2's own elements.
+The type is based on GeoAlchemy2. It accepts the representations that applications use: pairs of numbers, Shapely
+geometries, GeoJSON, objects with `__geo_interface__`, WKT, and the elements of GeoAlchemy2.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _WKB_POINT = 1
 class GeoPoint(NamedTuple):
     """A place on Earth, WGS 84: `longitude` -180 to 180 and `latitude` -90 to 90, in degrees.
 
-    It unpacks as (longitude, latitude), the order of GeoJSON, and Shapely reads it (`shapely.geometry.shape`).
+    It unpacks as (longitude, latitude), the order of GeoJSON. Shapely accepts it (`shapely.geometry.shape`).
     """
 
     longitude: float
@@ -41,18 +41,18 @@ class GeoPoint(NamedTuple):
 
     @property
     def __sa_type_engine__(self) -> TypeEngine[Any]:
-        """Its type as a bare argument: in `func.ST_Distance(Incident.location, GeoPoint(7.4, 46.9))`, for one."""
+        """The SQL type of a place as an argument, as in `func.ST_Distance(Incident.location, GeoPoint(7.4, 46.9))`."""
         return GeographyPoint()
 
 
 def as_point(value: Any) -> GeoPoint:
-    """Read a place from whatever an application holds.
+    """Convert a value to a place.
 
-    Takes a pair (longitude, latitude) of numbers, a mapping with `longitude` and `latitude`, GeoJSON (a Point or a
-    Feature with one), anything with `__geo_interface__` (Shapely), WKT or EWKT, or a GeoAlchemy2 element.
+    Accepts a pair (longitude, latitude) of numbers, a mapping with `longitude` and `latitude`, GeoJSON (a Point or a
+    Feature with a Point), an object with `__geo_interface__` (Shapely), WKT or EWKT, or a GeoAlchemy2 element.
 
     Raises:
-        ValueError: the value has none of these shapes, is no point of WGS 84, or lies off the Earth.
+        ValueError: the value has another shape, is not a WGS 84 point, or its coordinates are out of range.
     """
     point = _read(value)
     if not (isfinite(point.longitude) and isfinite(point.latitude)):
@@ -100,13 +100,13 @@ def _from_mapping(value: Mapping[str, Any]) -> GeoPoint:
         return _from_pair(value["coordinates"])
     if kind is None and {"longitude", "latitude"} <= value.keys():
         return _from_pair((value["longitude"], value["latitude"]))
-    raise ValueError(f"Of GeoJSON, only a Point or a Feature with a Point is a place, not {kind!r}")
+    raise ValueError(f"A place in GeoJSON is only a Point or a Feature with a Point, not {kind!r}")
 
 
 def _from_wkt(value: str) -> GeoPoint:
     srid, separator, wkt = value.rpartition(";")
     if separator and srid.strip().upper() != f"SRID={WGS84}":
-        raise ValueError(f"A place is given in WGS 84 (SRID={WGS84}), not {srid.strip()}")
+        raise ValueError(f"A place is in WGS 84 (SRID={WGS84}), not in {srid.strip()}")
     head, _, rest = wkt.strip().partition("(")
     if head.strip().upper() != "POINT" or not rest.endswith(")"):
         raise ValueError(f"As text, a place is written POINT(longitude latitude), not {value[:60]!r}")
@@ -114,7 +114,7 @@ def _from_wkt(value: str) -> GeoPoint:
 
 
 def point_from_wkb(data: bytes) -> GeoPoint:
-    """Read a two-dimensional point from WKB or EWKB (at least 21 bytes, either byte order)."""
+    """Decode a two-dimensional point from WKB or EWKB (at least 21 bytes, either byte order)."""
     try:
         order = "<" if data[0] == 1 else ">"
         (kind,) = struct.unpack_from(f"{order}I", data, 1)
@@ -122,17 +122,17 @@ def point_from_wkb(data: bytes) -> GeoPoint:
         if kind & _EWKB_DIMENSION_FLAGS or kind & 0xFFFF != _WKB_POINT:
             raise ValueError("A place is a two-dimensional point")
         if offset == 9 and struct.unpack_from(f"{order}I", data, 5) != (WGS84,):
-            raise ValueError(f"A place is given in WGS 84 (SRID={WGS84})")
+            raise ValueError(f"A place is in WGS 84 (SRID={WGS84})")
         return GeoPoint(*struct.unpack_from(f"{order}dd", data, offset))
     except (IndexError, struct.error):
-        raise ValueError("These bytes are no point in well-known binary (WKB)") from None
+        raise ValueError("These bytes are not a point in well-known binary (WKB)") from None
 
 
 class GeographyPoint(TypeDecorator[GeoPoint]):
     """geography(Point, 4326): distances in metres, `GeoPoint` in Python.
 
-    GeoAlchemy2 would make a spatial index of its own, which collides with the one that the model declares and that row
-    security needs (tenant_id first); it is switched off here.
+    The automatic spatial index of GeoAlchemy2 is disabled: it would collide with the index that the model declares, and
+    row-level security needs an index with tenant_id first.
     """
 
     impl = Geography
@@ -142,22 +142,22 @@ class GeographyPoint(TypeDecorator[GeoPoint]):
         super().__init__(geometry_type="POINT", srid=WGS84, spatial_index=False)
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:  # noqa: ARG002  SQLAlchemy's signature
-        """Convert a value for the driver."""
+        """Convert a place to EWKT for the driver."""
         if value is None:
             return None
         point = self.python_value(value)
         return f"SRID={WGS84};POINT({point.longitude!r} {point.latitude!r})"
 
     def sample(self) -> str:
-        """A value that a column of this type accepts."""
+        """Return a value that a column of this type accepts."""
         return "SRID=4326;POINT(0 0)"
 
     def python_value(self, value: Any) -> GeoPoint:
-        """`value` as a place; see `as_point`."""
+        """Convert `value` to a place; see `as_point`."""
         return as_point(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> GeoPoint | None:  # noqa: ARG002  SQLAlchemy's signature
-        """Convert a value of the driver."""
+        """Convert a value from the driver to a place."""
         return None if value is None else _read(value)
 
     def __repr__(self) -> str:
@@ -165,5 +165,5 @@ class GeographyPoint(TypeDecorator[GeoPoint]):
 
 
 def geography_point(*, comment: str | None = None) -> MappedColumn[Any]:
-    """A column for a place: geography(Point, 4326), read and written as `GeoPoint`."""
+    """Return a column for a place: geography(Point, 4326), `GeoPoint` in Python."""
     return mapped_column(GeographyPoint(), comment=comment)

@@ -1,7 +1,7 @@
-"""What a model gets by naming a mixin: columns, key, and the database objects that keep what they promise.
+"""Mixins for models: columns, keys, and the database objects that enforce their rules.
 
-A mixin works with `dbschema.orm.base.Base` and with any other declarative base. What it promises is declared when the class
-is mapped (`after_mapper_constructed`), for every way to map a class.
+A mixin works with `dbschema.orm.base.Base` and with any other declarative base. Its database objects are declared when the
+class is mapped (`after_mapper_constructed`), whichever way of mapping the class uses.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 class Created:
-    """`created_at`, given by the database."""
+    """`created_at`, set by the database."""
 
     created_at: Mapped[datetime] = mapped_column(
         DateTime(timezone=True), server_default=func.now(), sort_order=900, comment="When the row was made"
@@ -44,12 +44,12 @@ class Created:
 
 
 class Timestamped(Created):
-    """`created_at` and `updated_at`; a trigger keeps the latter."""
+    """`created_at` and `updated_at`; a trigger maintains `updated_at`."""
 
     updated_at: Mapped[datetime] = mapped_column(
         DateTime(timezone=True),
         server_default=func.now(),
-        # Tells the ORM that an UPDATE changes the value, so that it is read back.
+        # An UPDATE changes the value in the database: the ORM has to read it again.
         server_onupdate=FetchedValue(),
         sort_order=901,
         comment="When the row was last changed; kept by a trigger",
@@ -57,7 +57,7 @@ class Timestamped(Created):
 
 
 class Versioned:
-    """`version`, raised by the database on each change; the ORM refuses an update of a version that is no longer there."""
+    """`version`, incremented by the database on each change; the ORM rejects an update of an outdated version."""
 
     version: Mapped[int] = mapped_column(
         Integer,
@@ -79,23 +79,23 @@ class Versioned:
 
 
 class TenantRoot:
-    """The table of tenants itself: its own `id` is the tenant, and row security shows each tenant its own row."""
+    """The table of tenants itself: its `id` is the tenant, and row-level security shows each tenant only its own row."""
 
     id: Mapped[UUID] = uuid_key()
 
 
 class TenantScoped:
-    """A table whose rows belong to a tenant: `tenant_id` and `id`, together the primary key, and row security.
+    """A table whose rows belong to a tenant: the primary key is `tenant_id` and `id`, and row-level security applies.
 
-    The tenant is a foreign key that removes the row with the tenant, unless a composite key that is NOT NULL and
-    cascades leads there already.
+    A foreign key on the tenant deletes the row with the tenant. It is omitted if the table has such a key already, or a
+    composite key with ON DELETE CASCADE whose columns are NOT NULL.
     """
 
     __tenant_reference__: ClassVar[str | None] = "tenants.id"
-    """The column that names tenants; None for a MetaData without such a table."""
+    """The column that `tenant_id` references; None for a MetaData without a table of tenants."""
 
     __app_privileges__: ClassVar[tuple[str, ...]] = READ_WRITE
-    """What the application's role may do with the table."""
+    """The privileges of the application's role on the table."""
 
     tenant_id: Mapped[UUID] = mapped_column(
         Uuid(), primary_key=True, sort_order=-100, comment="The tenant that the row belongs to"
@@ -104,29 +104,29 @@ class TenantScoped:
 
 
 class AppendOnly(TenantScoped):
-    """Rows are added and never changed; they go only with their tenant."""
+    """A table whose rows are never updated, and deleted only with their tenant."""
 
     __app_privileges__ = READ_APPEND
 
 
 class Audited:
-    """Each change of a row is recorded in `audit_logs` by the database: who, what, the old and the new values.
+    """The database records each change of a row in `audit_logs`: the user, the action, the old and the new values.
 
-    For models that are `TenantScoped`, beside the tables of `dbschema.models`. Who acts is what a session is told
-    (`tenant_session(…, user_id=…)`): the setting `app.user_id`.
+    For `TenantScoped` models in the same MetaData as the tables of `dbschema.models`. The user is the setting
+    `app.user_id`, which a session sets (`tenant_session(…, user_id=…)`).
     """
 
     __audit_exclude__: ClassVar[tuple[str, ...]] = ()
-    """Columns, by their names in the database, whose values are never recorded; that they changed is."""
+    """Names of columns in the database whose values are never recorded; the fact of a change is recorded."""
 
 
 def foreign_key(column: str, table: str, *, cascade: bool = False) -> ForeignKeyConstraint:
-    """A composite key into another tenant table, so that no row can point into another tenant.
+    """Return a composite foreign key to another tenant table: a row cannot reference a row of another tenant.
 
     Args:
-        column: the column of this table that holds the other row's id.
-        table: the other table, whose primary key is (tenant_id, id).
-        cascade: the row goes with the one it points to; else that one cannot go before.
+        column: the column of this table that holds the id of the referenced row.
+        table: the referenced table; its primary key is (tenant_id, id).
+        cascade: delete the row with the referenced row; otherwise the reference prevents its deletion.
     """
     return ForeignKeyConstraint(
         ["tenant_id", column],
@@ -135,7 +135,7 @@ def foreign_key(column: str, table: str, *, cascade: bool = False) -> ForeignKey
     )
 
 
-def _leads_to_tenant(table: Table, reference: str) -> bool:
+def _deleted_with_tenant(table: Table, reference: str) -> bool:
     for key in table.foreign_key_constraints:
         if "tenant_id" not in key.column_keys:
             continue
@@ -146,10 +146,10 @@ def _leads_to_tenant(table: Table, reference: str) -> bool:
     return False
 
 
-def _leave_to_the_database(instance: object, name: str) -> None:
-    """Forget what the application wrote into a column that a trigger decides, so that the flush reads the truth back.
+def _discard_assigned_value(instance: object, name: str) -> None:
+    """Discard a value that the application assigned to a trigger-maintained column; the flush reads the actual value.
 
-    Otherwise the session would hold the application's value, and the database another.
+    Otherwise the session and the database would hold different values.
     """
     state = inspect(instance)
     history = state.attrs[name].history
@@ -162,24 +162,24 @@ def _leave_to_the_database(instance: object, name: str) -> None:
 
 
 @event.listens_for(Timestamped, "before_update", propagate=True)
-def _forget_updated_at(_mapper: Mapper[Any], _connection: Connection, target: Timestamped) -> None:
-    _leave_to_the_database(target, "updated_at")
+def _discard_updated_at(_mapper: Mapper[Any], _connection: Connection, target: Timestamped) -> None:
+    _discard_assigned_value(target, "updated_at")
 
 
 @event.listens_for(Versioned, "mapper_configured", propagate=True)
-def _read_no_version_when_one_is_written(_mapper: Mapper[Any], cls: type[Versioned]) -> None:
-    # SQLAlchemy would read the old version at the assignment, where asyncio cannot wait for it. The flush reads it.
+def _skip_load_of_old_version(_mapper: Mapper[Any], cls: type[Versioned]) -> None:
+    # On assignment, SQLAlchemy would load the old version, which asyncio does not allow there. The flush loads it.
     attribute: Any = cls.version
     attribute.impl.active_history = False
 
 
 @event.listens_for(Versioned, "before_update", propagate=True)
-def _forget_version(_mapper: Mapper[Any], _connection: Connection, target: Versioned) -> None:
-    _leave_to_the_database(target, "version")
+def _discard_version(_mapper: Mapper[Any], _connection: Connection, target: Versioned) -> None:
+    _discard_assigned_value(target, "version")
 
 
 def _own_table(mapper: Mapper[Any]) -> Table | None:
-    """The table that this mapper brings along; None where a class shares the table of the one it inherits from."""
+    """Return the table that the mapper adds; None if the class shares the table of its base class."""
     table = mapper.local_table
     if not isinstance(table, Table) or (mapper.inherits is not None and mapper.inherits.local_table is table):
         return None
@@ -204,7 +204,7 @@ def _isolate(mapper: Mapper[Any], cls: type[TenantScoped]) -> None:
         return
     apply_type_checks(table)
     reference = cls.__tenant_reference__
-    if reference is not None and not _leads_to_tenant(table, reference):
+    if reference is not None and not _deleted_with_tenant(table, reference):
         table.append_constraint(ForeignKeyConstraint(["tenant_id"], [reference], ondelete="CASCADE"))
     isolate(table, app_privileges=cls.__app_privileges__)
 

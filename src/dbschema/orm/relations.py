@@ -1,7 +1,7 @@
 """Relationships over composite keys: the tenant is part of every join.
 
-A query that joins on ids alone would leave the tenant to the policy, which does not route a query to a tenant's shard
-and reads more than it needs. All relationships are `lazy="raise"`: a query loads only what it names.
+A join on ids alone would rely on the policy for the tenant: the query would not be routed to a tenant's shard, and would
+read more rows than necessary. All relationships are `lazy="raise"`: a query loads only the relationships that it names.
 
 A relationship writes the id of the other row, never the tenant. If several relationships of a class wrote the tenant,
 SQLAlchemy would report a conflict, and removing a parent would empty it. Instead, the tenant of the parent is copied
@@ -35,7 +35,7 @@ class _Declared:
     """The class that has the relationship."""
 
     needs: tuple[tuple[str, str], ...]
-    """Classes of the join, each with an attribute that has to be a mapped column."""
+    """The classes of the join, each with an attribute that must be a mapped column."""
 
     many: bool
     copies_tenant: bool
@@ -44,17 +44,17 @@ class _Declared:
 def belongs_to(
     owner: str, column: str, target: str, *, back_populates: str | None = None, optional: bool = False
 ) -> Relationship[Any]:
-    """Many to one: `column` of `owner` holds the id of a `target` of the same tenant.
+    """Return a many-to-one relationship: `column` of `owner` holds the id of a `target` of the same tenant.
 
-    A class may have several of them, also to the same class or to itself. Removing the other object empties `column`
-    alone.
+    A class may have several of these relationships, also to the same class or to itself. Removing the related object
+    sets only `column` to NULL.
 
     Args:
-        owner: the class that has the key.
-        column: its attribute.
-        target: the class it points to.
+        owner: the class with the foreign key.
+        column: the attribute of the foreign key.
+        target: the referenced class.
         back_populates: the collection on the other side.
-        optional: the key may be NULL. If it may not, a new row without a tenant gets the tenant of the other object.
+        optional: the key may be NULL. Otherwise, a new row without a tenant gets the tenant of the related object.
     """
     return relationship(
         target,
@@ -74,15 +74,15 @@ def belongs_to(
 def owns(
     owner: str, target: str, column: str, *, back_populates: str, order_by: str | None = None
 ) -> Relationship[Any]:
-    """One to many: rows of `target` that go with their `owner`, in the database by cascade, in the ORM likewise.
+    """Return a one-to-many relationship: rows of `target` are deleted with their `owner`, by the database and the ORM.
 
     `target` may be the class itself: the children of a tree.
 
     Args:
         owner: the class on the one side.
-        target: the class that has the key.
-        column: its attribute.
-        back_populates: the many-to-one on the other side.
+        target: the class with the foreign key.
+        column: the attribute of the foreign key.
+        back_populates: the many-to-one relationship on the other side.
         order_by: attributes of `target`, comma-separated, as in `relationship(order_by=…)`.
     """
     return relationship(
@@ -98,15 +98,15 @@ def owns(
 
 
 def _join(owner: str, target: str, ids: str) -> str:
-    # remote(): without it SQLAlchemy cannot tell the two sides of a class that points to itself.
+    # Without remote(), SQLAlchemy cannot distinguish the two sides of a class that references itself.
     return f"and_({owner}.tenant_id == remote({target}.tenant_id), {ids})"
 
 
 def _declared(mapper: Mapper[Any]) -> Iterator[tuple[RelationshipProperty[Any], _Declared]]:
-    """The relationships that were made here for this class, without those that it inherits."""
-    for declared in mapper.relationships:
-        if declared.parent is mapper and isinstance(found := declared.info.get(_DECLARED), _Declared):
-            yield declared, found
+    """Yield the relationships of this class that were created here, without inherited relationships."""
+    for relation in mapper.relationships:
+        if relation.parent is mapper and isinstance(declared := relation.info.get(_DECLARED), _Declared):
+            yield relation, declared
 
 
 @event.listens_for(Mapper, "before_mapper_configured")
@@ -116,7 +116,7 @@ def _check(mapper: Mapper[Any], _cls: type[Any]) -> None:
     SQLAlchemy itself reports unknown classes: it also searches modules and other registries.
 
     Raises:
-        BadRelationship: wrong owner, or missing column.
+        BadRelationship: the owner is another class, or a column is missing.
     """
     classes = {each.class_.__name__: each for each in mapper.registry.mappers}
     for relation, declared in _declared(mapper):
@@ -129,12 +129,12 @@ def _check(mapper: Mapper[Any], _cls: type[Any]) -> None:
                 f"Give the class that has the relationship: {mapper.class_.__name__!r}",
             )
         for name, column in ((name, each) for name, key in declared.needs for each in ("tenant_id", key)):
-            found = mapper if name == declared.owner else classes.get(_last(name))
-            if found is not None and column not in found.column_attrs:
+            side = mapper if name == declared.owner else classes.get(_last(name))
+            if side is not None and column not in side.column_attrs:
                 raise BadRelationship(
                     place,
                     f"{name} has no column {column!r}",
-                    f"Name one of its columns: {', '.join(sorted(found.column_attrs.keys()))}",
+                    f"Name one of its columns: {', '.join(sorted(side.column_attrs.keys()))}",
                 )
 
 
@@ -152,10 +152,10 @@ def _copy_tenants(mapper: Mapper[Any], _cls: type[Any]) -> None:
 
 
 def _copy_tenant(child: Mapper[Any], parent: str | None) -> None:
-    """Copy the tenant of the object in the attribute `parent` to new rows of `child` that have none."""
+    """Copy the tenant of the object in the attribute `parent` to new rows of `child` without a tenant."""
 
     def copy(_mapper: Mapper[Any], _connection: Connection, target: Any) -> None:
-        if target.tenant_id is None and (other := inspect(target).dict.get(parent)) is not None:
-            target.tenant_id = other.tenant_id
+        if target.tenant_id is None and (related := inspect(target).dict.get(parent)) is not None:
+            target.tenant_id = related.tenant_id
 
     event.listen(child, "before_insert", copy, propagate=True)

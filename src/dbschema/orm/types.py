@@ -1,7 +1,7 @@
-"""Column types: every decision about a column that is made more than once is made here.
+"""Column types: a decision that applies to several columns is made once, in their type.
 
-A type may carry a condition (`CheckedText`, `JsonObject` …). `apply_type_checks` turns it into a named CHECK constraint
-when a model is mapped, so that the database keeps a closed value set or the outer shape of a JSON document.
+A type may have a condition (`CheckedText`, `JsonShape` …). `apply_type_checks` adds it as a named CHECK constraint when a
+model is mapped, so that the database enforces a closed set of values or the outer shape of a JSON document.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from sqlalchemy.types import TypeEngine
 
 SAMPLE: Final = "sample"
-"""Key of `Column.info`: a value that the column accepts, or a function that returns a new one at each call."""
+"""Key of `Column.info`: a value that the column accepts, or a function that returns a new value at each call."""
 
 REJECTS: Final = "rejects"
 """Key of `CheckConstraint.info`: values by column that the constraint rejects; each may be a function as well."""
@@ -50,18 +50,18 @@ _EQUALITIES = frozenset(
 
 
 def uuid7() -> UUID:
-    """A new time-ordered UUID, version 7 (RFC 9562), as the standard library's class.
+    """Return a new time-ordered UUID, version 7 (RFC 9562), as an instance of the standard library's class.
 
-    Rows made one after the other lie beside each other in the primary key, which halves the time of inserts.
+    Consecutive rows are adjacent in the primary key's index, which halves the time of inserts.
     """
     return uuid_utils.compat.uuid7()
 
 
 def uuid_key() -> MappedColumn[UUID]:
-    """The column of a row's id: time-ordered where Python makes it, random where the database does.
+    """Return the column of a row's id: Python generates a time-ordered UUID, the database a random UUID.
 
-    It is the insert sentinel; without that, an id with a server default turns a flush of 500 rows into 500 statements.
-    (An `Annotated` type would lose the sentinel on its way into the model.)
+    It is the insert sentinel: without a sentinel, an id with a server default turns a flush of 500 rows into 500
+    statements. (An `Annotated` type would lose the sentinel in the model.)
     """
     return mapped_column(
         Uuid(),
@@ -77,29 +77,29 @@ Money = Annotated[Decimal, mapped_column(Numeric(12, 2))]
 
 
 class Checked(TypeDecorator[Any]):
-    """A type that brings a CHECK condition to every column it stands on."""
+    """Base of types that add a CHECK constraint to each of their columns."""
 
     impl: Any = Text
     cache_ok = True
 
     def condition(self, column: str) -> str:
-        """The condition for a column of this (already quoted) name, as SQL."""
+        """Return the condition as SQL, for a column with this (already quoted) name."""
         raise NotImplementedError
 
     def sample(self) -> Any:
-        """A value that the condition accepts, as the database stores it; None if the type knows none."""
+        """Return a value that the condition accepts, as the database stores it; None if the type has no sample."""
         return None
 
     def rejected(self) -> Any:
-        """A value that the condition rejects; None if the type knows none. `dbschema verify` tries it."""
+        """Return a value that the condition rejects, for `dbschema verify`; None if the type has no such value."""
         return None
 
 
 class CheckedText(Checked, Generic[E]):
     """A closed set of values: text in the database, members of a `StrEnum` in Python.
 
-    Not a PostgreSQL enum: its comparison is not leakproof, so an index on it is lost under row security, and a value
-    can be neither removed nor moved.
+    It is not a PostgreSQL enum: the comparison of enums is not leakproof, so that row-level security disables their
+    indexes, and an enum cannot remove or reorder its values.
     """
 
     cache_ok = True
@@ -113,11 +113,11 @@ class CheckedText(Checked, Generic[E]):
         return f"{column} IN ({', '.join(sql_string(member.value) for member in self.enum)})"
 
     def sample(self) -> str:
-        """A value that the CHECK accepts."""
+        """Return a value that the CHECK accepts."""
         return next(iter(self.enum)).value
 
     def rejected(self) -> str:
-        """A value that the CHECK rejects."""
+        """Return a value that the CHECK rejects."""
         return "\t no such value \t"
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:  # noqa: ARG002  SQLAlchemy's signature
@@ -125,24 +125,24 @@ class CheckedText(Checked, Generic[E]):
         return None if value is None else self.python_value(value).value
 
     def process_result_value(self, value: Any, dialect: Dialect) -> E | None:  # noqa: ARG002  SQLAlchemy's signature
-        """Convert a value of the driver."""
+        """Convert a value from the driver."""
         return None if value is None else self.enum(value)
 
     def python_value(self, value: Any) -> E:
-        """`value` as a member of the set.
+        """Convert `value` to a member of the set.
 
         Raises:
-            ValueError: it is none.
+            ValueError: the value is not in the set.
         """
         try:
             return self.enum(value)
         except ValueError:
             allowed = ", ".join(self.enum)
-            raise ValueError(f"{value!r} is no {self.enum.__name__}; it is one of {allowed}") from None
+            raise ValueError(f"{value!r} is not a {self.enum.__name__}; use one of {allowed}") from None
 
     def coerce_compared_value(self, op: Any, value: Any) -> TypeEngine[Any]:  # noqa: ARG002  SQLAlchemy's signature
         """Return the type of the other operand of an operator."""
-        # A pattern, as of LIKE, is no member of the set.
+        # The pattern of LIKE is not a member of the set.
         return self if op in _EQUALITIES else Text()
 
     @property
@@ -168,14 +168,15 @@ class Pattern(Checked):
         return f"{column} ~ {sql_string(self.regex)}"
 
     def rejected(self) -> str:
-        """A value that the CHECK rejects."""
+        """Return a value that the CHECK rejects."""
         return "\t no such value \t"
 
 
 class LowerText(Checked):
-    """Text that is stored in lower case and turned into it on the way in.
+    """Text that is converted to lower case and stored in lower case.
 
-    An expression index on lower(…) or citext would lose its index under row security; plain text keeps it.
+    Row-level security would disable an expression index on lower(…) and an index on citext; it does not disable an
+    index on plain text.
     """
 
     cache_ok = True
@@ -185,7 +186,7 @@ class LowerText(Checked):
         return f"{column} = lower({column})"
 
     def rejected(self) -> str:
-        """A value that the CHECK rejects."""
+        """Return a value that the CHECK rejects."""
         return "IN CAPITALS"
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:  # noqa: ARG002  SQLAlchemy's signature
@@ -193,7 +194,7 @@ class LowerText(Checked):
         return None if value is None else self.python_value(value)
 
     def python_value(self, value: Any) -> str:
-        """`value` in lower case."""
+        """Convert `value` to lower case."""
         return str(value).lower()
 
 
@@ -214,16 +215,16 @@ class JsonShape(Checked):
         return f"jsonb_typeof({column}) IN ({', '.join(map(sql_string, self.shapes))})"
 
     def sample(self) -> list[Any] | dict[str, Any]:
-        """A value that the CHECK accepts."""
+        """Return a value that the CHECK accepts."""
         return [] if self.shapes == ("array",) else {}
 
     def rejected(self) -> str:
-        """A value that the CHECK rejects."""
+        """Return a value that the CHECK rejects."""
         return '"a word"'
 
     def coerce_compared_value(self, op: Any, value: Any) -> TypeEngine[Any]:
         """Return the type of the other operand of an operator."""
-        # Operators such as [], ->> and @> take operands of JSONB's own choosing, not another document.
+        # JSONB determines the operand types of operators such as [], ->> and @>; they are not always documents.
         return self.impl_instance.coerce_compared_value(op, value)
 
     def __repr__(self) -> str:
@@ -231,7 +232,7 @@ class JsonShape(Checked):
 
 
 def checked_text(enum: type[E], *, default: E | None = None, comment: str | None = None) -> MappedColumn[Any]:
-    """A column for a closed set of values; `default` becomes the server's default."""
+    """Return a column for a closed set of values; `default` becomes the server default."""
     return mapped_column(
         CheckedText(enum), server_default=None if default is None else default.value, comment=comment
     )
@@ -244,14 +245,14 @@ def pattern(
     comment: str | None = None,
     sample: str | Callable[[], str] | None = None,
 ) -> MappedColumn[Any]:
-    """A text column whose values match `regex`.
+    """Return a text column whose values match `regex`.
 
     Args:
         regex: a POSIX regular expression.
-        default: the server's default.
-        comment: of the column.
-        sample: a value that matches, or a function that returns a new one; `dbschema verify` and the factory of
-            `dbschema.testing` write it.
+        default: the server default.
+        comment: comment of the column.
+        sample: a matching value, or a function that returns a new matching value; `dbschema verify` and the factory of
+            `dbschema.testing` insert it.
     """
     info = {} if sample is None else {SAMPLE: sample}
     return mapped_column(Pattern(regex), server_default=default, comment=comment, info=info)
@@ -260,15 +261,15 @@ def pattern(
 def checked(
     condition: str, *, name: str, rejects: Mapping[str, Any], implied_by: str | tuple[str, ...] = ()
 ) -> CheckConstraint:
-    """A CHECK constraint with an example that it rejects, which `dbschema verify` tries on the database.
+    """Return a CHECK constraint with a rejected example, which `dbschema verify` tries on the database.
 
     Args:
         condition: the condition, as SQL.
         name: name of the constraint, without the prefix of the naming convention.
-        rejects: values by column that the constraint rejects. A row with these values, and with values that all other
-            constraints accept, must be rejected. Strings are read by the server as the type of the column.
-        implied_by: names of constraints of the same table, without prefix, that may reject the example first, because
-            the condition follows from theirs.
+        rejects: values by column that the constraint rejects. The constraint must reject a row with these values whose
+            other values satisfy all other constraints. The server casts strings to the type of the column.
+        implied_by: names of constraints of the same table, without prefix, that may reject the example first because
+            their conditions imply this condition.
     """
     names = (implied_by,) if isinstance(implied_by, str) else tuple(implied_by)
     info: dict[str, Any] = {REJECTS: dict(rejects)}
@@ -278,7 +279,7 @@ def checked(
 
 
 def currency() -> MappedColumn[Any]:
-    """A column for an ISO 4217 currency code, three capital letters; US dollars unless told otherwise."""
+    """Return a column for an ISO 4217 currency code: three capital letters, by default USD."""
     return pattern(
         "^[A-Z]{3}$",
         default="USD",
@@ -288,9 +289,10 @@ def currency() -> MappedColumn[Any]:
 
 
 def json_object(name: str | None = None, *, comment: str | None = None) -> MappedColumn[Any]:
-    """A JSONB column that holds an object, `{}` by default.
+    """Return a JSONB column for an object, `{}` by default.
 
-    Changes of its top-level keys in place are seen by the ORM (`MutableDict`); deeper ones are not: assign anew.
+    The ORM detects in-place changes of top-level keys (`MutableDict`). It does not detect deeper changes: assign a new
+    value.
     """
     kind = MutableDict.as_mutable(JsonShape(("object",)))
     default = text("'{}'::jsonb")
@@ -300,21 +302,21 @@ def json_object(name: str | None = None, *, comment: str | None = None) -> Mappe
 
 
 def json_array(*, comment: str | None = None) -> MappedColumn[Any]:
-    """A JSONB column that holds an array, `[]` by default; changes of its elements in place are seen by the ORM."""
+    """Return a JSONB column for an array, `[]` by default; the ORM detects in-place changes of its elements."""
     return mapped_column(
         MutableList.as_mutable(JsonShape(("array",))), server_default=text("'[]'::jsonb"), comment=comment
     )
 
 
 def json_document(*, comment: str | None = None) -> MappedColumn[Any]:
-    """A JSONB column that holds an object or an array, as somebody else sent it; `{}` by default."""
+    """Return a JSONB column for an object or an array from another system; `{}` by default."""
     return mapped_column(JsonShape(("object", "array")), server_default=text("'{}'::jsonb"), comment=comment)
 
 
 def apply_type_checks(table: Table) -> None:
-    """Give `table` the CHECK constraints that the types of its columns carry, each named after its column.
+    """Add the CHECK constraints of the column types to `table`, each named after its column.
 
-    Safe to call again: a constraint that is there stays.
+    The function is idempotent: it does not add a constraint twice.
     """
     present = {str(constraint.name) for constraint in table.constraints if constraint.name is not None}
     for column in table.columns:
