@@ -1,4 +1,4 @@
-"""The 21 tables, one module a domain. `Base.metadata` is complete once this package is imported."""
+"""The models of the 21 tables, one module per domain. Importing this package completes `Base.metadata`."""
 
 from dbschema.ddl.extensions import Extension
 from dbschema.ddl.registry import declare
@@ -29,7 +29,7 @@ from dbschema.orm.geography import GeoPoint
 
 metadata = Base.metadata
 
-# PostGIS for places; the others for indexes over the tenant and a place, and over the tenant and words or JSON.
+# postgis provides places; btree_gist indexes tenant and place, btree_gin indexes tenant and words or JSON.
 declare(metadata, Extension("postgis"), Extension("btree_gist"), Extension("btree_gin"))
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""What users do, what they pay, and the projects they keep."""
+"""Events, payments and projects of users."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -16,7 +16,7 @@ from dbschema.orm.types import Money, checked_text, currency, json_object, patte
 
 
 class TransactionType(StrEnum):
-    """What moves money."""
+    """The reason of a transaction."""
 
     PAYMENT = "payment"
     REFUND = "refund"
@@ -25,7 +25,7 @@ class TransactionType(StrEnum):
 
 
 class TransactionStatus(StrEnum):
-    """How far a transaction is."""
+    """The state of a transaction."""
 
     PENDING = "pending"
     SUCCEEDED = "succeeded"
@@ -34,14 +34,14 @@ class TransactionStatus(StrEnum):
 
 
 class ProjectStatus(StrEnum):
-    """Whether a project is worked on."""
+    """The state of a project."""
 
     ACTIVE = "active"
     ARCHIVED = "archived"
 
 
 class UserEvent(OfTenant, Created, Base):
-    """Something that a user did."""
+    """An action of a user."""
 
     __tablename__ = "user_events"
     __table_args__ = (
@@ -60,7 +60,7 @@ class UserEvent(OfTenant, Created, Base):
 
 
 class UserTransaction(OfTenant, Timestamped, Base):
-    """Money that moves between a user and the tenant."""
+    """A payment between a user and the tenant."""
 
     __tablename__ = "user_transactions"
     __table_args__ = (
@@ -86,7 +86,7 @@ class UserTransaction(OfTenant, Timestamped, Base):
 
 
 class Project(OfTenant, Timestamped, Base):
-    """A project of a user; its files are in S3."""
+    """A project of a user; S3 stores its files."""
 
     __tablename__ = "projects"
     __table_args__ = (

@@ -1,4 +1,4 @@
-"""Agents that work on incidents, and the domains they are configured for."""
+"""Agents that process incidents, and the domains that use them."""
 
 from enum import StrEnum
 from typing import Any
@@ -15,7 +15,7 @@ from dbschema.orm.types import checked, checked_text, json_array, json_object
 
 
 class AgentClass(StrEnum):
-    """What an agent is for."""
+    """The purpose of an agent."""
 
     INGESTION = "ingestion"
     QUERY = "query"
@@ -23,7 +23,7 @@ class AgentClass(StrEnum):
 
 
 class AgentDefinition(Versioned, OfTenant, Timestamped, Base):
-    """An agent: its prompt, its tools, the agents it builds on, and what it gives."""
+    """An agent: its prompt, its tools, the agents that it depends on, and its output."""
 
     __tablename__ = "agent_definitions"
     __table_args__ = (
@@ -64,7 +64,7 @@ class AgentDefinition(Versioned, OfTenant, Timestamped, Base):
 
 
 class DomainConfiguration(OfTenant, Timestamped, Base):
-    """A domain of incidents, and which agents do what in it."""
+    """A domain of incidents, with playbooks for its agents."""
 
     __tablename__ = "domain_configurations"
     __table_args__ = (

@@ -1,4 +1,4 @@
-"""Orders, how they reach the customer, and the campaigns that bring them."""
+"""Orders, their shipments, and marketing campaigns."""
 
 from datetime import date, datetime
 from enum import StrEnum
@@ -15,7 +15,7 @@ from dbschema.orm.types import Money, checked, checked_text, currency
 
 
 class OrderStatus(StrEnum):
-    """How far an order is."""
+    """The state of an order."""
 
     PENDING = "pending"
     PAID = "paid"
@@ -26,7 +26,7 @@ class OrderStatus(StrEnum):
 
 
 class FulfillmentStatus(StrEnum):
-    """How far a shipment is."""
+    """The state of a shipment."""
 
     PENDING = "pending"
     PROCESSING = "processing"
@@ -37,7 +37,7 @@ class FulfillmentStatus(StrEnum):
 
 
 class CampaignStatus(StrEnum):
-    """Whether a campaign runs."""
+    """The state of a campaign."""
 
     DRAFT = "draft"
     ACTIVE = "active"
@@ -46,7 +46,7 @@ class CampaignStatus(StrEnum):
 
 
 class Order(OfTenant, Timestamped, Base):
-    """What a customer bought."""
+    """An order of a customer."""
 
     __tablename__ = "orders"
     __table_args__ = (
@@ -76,7 +76,7 @@ class Order(OfTenant, Timestamped, Base):
 
 
 class Fulfillment(OfTenant, Timestamped, Base):
-    """A shipment of an order, or of a part of it."""
+    """A shipment of an order or of a part of an order."""
 
     __tablename__ = "fulfillment"
     __table_args__ = (
@@ -105,7 +105,7 @@ class Fulfillment(OfTenant, Timestamped, Base):
 
 
 class MarketingCampaign(OfTenant, Timestamped, Base):
-    """A campaign: what it costs and what it brings."""
+    """A marketing campaign, with its costs and its results."""
 
     __tablename__ = "marketing_campaigns"
     __table_args__ = (

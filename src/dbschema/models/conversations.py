@@ -1,7 +1,4 @@
-"""The full-text search of documents.
-
-Documents of an assistant's users, and their conversations with it.
-"""
+"""Documents of users, their full-text search, and conversations with the assistant."""
 
 from __future__ import annotations
 
@@ -22,10 +19,11 @@ from dbschema.orm.relations import belongs_to, owns
 from dbschema.orm.types import checked_text, json_object
 
 SEARCHED = 100_000
-"""So many characters of a document are searched: PostgreSQL refuses a row whose words take more than a megabyte."""
+"""Number of indexed characters of a document: PostgreSQL rejects a row whose words exceed one megabyte."""
 
-# Words as they stand: documents are in any language. The index and the search must say the same, and Alembic compares an
-# expression with what the server prints, letter by letter; hence the parentheses and quotes.
+# The configuration 'simple' does not stem words, because documents are in any language. The index and the search must use
+# the same expression. Alembic compares the text of an expression with the output of the server: hence the parentheses and
+# quotes.
 DOCUMENT_WORDS = (
     "to_tsvector('simple'::regconfig,"
     f""" ("left"({{0}}title, 1000) || ' '::text) || "left"({{0}}content, {SEARCHED}))"""
@@ -46,15 +44,15 @@ DOCUMENTS_BY_WORDS = search_function(
         AND (after_created_at IS NULL OR (item.created_at <= after_created_at
              AND (item.created_at < after_created_at OR item.id > after_id)))""",
     order="item.created_at DESC, item.id",
-    # By the index of words, whatever is asked for: planned anew, each call costs 0.1 ms, and the planner, who does not see what
-    # it costs to take long texts apart, may read all documents of a user instead.
+    # The generic plan always uses the index of words. A custom plan costs 0.1 ms per call; the planner also ignores the cost
+    # of parsing long texts, and may read all documents of a user instead.
     plans="force_generic_plan",
     comment="Documents of the tenant that have the words, as search engines take them, newest first",
 )
 
 
 class MessageRole(StrEnum):
-    """Who says something."""
+    """The author of a message."""
 
     USER = "user"
     ASSISTANT = "assistant"
@@ -62,7 +60,7 @@ class MessageRole(StrEnum):
 
 
 class Document(OfTenant, Created, Base):
-    """A text that a user gave to the assistant."""
+    """A text that a user gave to the assistant, with metadata."""
 
     __tablename__ = "documents"
     __table_args__ = (
@@ -106,7 +104,7 @@ class Conversation(OfTenant, Timestamped, Base):
 
 
 class Message(OfTenant, Created, Base):
-    """One turn of a conversation."""
+    """A turn of a conversation."""
 
     __tablename__ = "messages"
     __table_args__ = (

@@ -1,4 +1,4 @@
-"""Who may see which metric, the rules of a tenant, and the record of what was done."""
+"""Visibility of metrics, rules of a tenant, and the audit log."""
 
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any
@@ -16,7 +16,7 @@ from dbschema.orm.types import checked_text, json_object
 
 
 class RoleMetricVisibility(OfTenant, Timestamped, Base):
-    """Whether users of a role see a metric."""
+    """The visibility of a metric for the users of a role."""
 
     __tablename__ = "role_metric_visibility"
     __table_args__ = (
@@ -50,7 +50,7 @@ class GovernanceRule(OfTenant, Timestamped, Base):
 
 
 class AuditLog(OfTenant, AppendOnly, Created, Base):
-    """A record of what somebody did; never changed."""
+    """A record of an action of a user or of the system; append-only."""
 
     __tablename__ = "audit_logs"
     __table_args__ = (

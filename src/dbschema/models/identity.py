@@ -1,4 +1,4 @@
-"""Tenants, the people who act for them, and the teams they form."""
+"""Tenants, their users, and their teams."""
 
 from enum import StrEnum
 from typing import Any, Self
@@ -14,14 +14,14 @@ from dbschema.orm.types import SAMPLE, LowerText, checked_text, json_array, patt
 
 
 class TenantStatus(StrEnum):
-    """Whether a tenant may be served."""
+    """The state of a tenant: active, or suspended from service."""
 
     ACTIVE = "active"
     SUSPENDED = "suspended"
 
 
 class UserRole(StrEnum):
-    """What a person does in a tenant; stored in lower case, read in any."""
+    """The role of a user in a tenant; stored in lower case, accepted in any case."""
 
     FINANCE = "finance"
     OPERATIONS = "operations"
@@ -35,7 +35,7 @@ class UserRole(StrEnum):
 
 
 def email(*, comment: str) -> MappedColumn[Any]:
-    """A column for an email address, stored in lower case."""
+    """Return a column for an email address, stored in lower case."""
     return mapped_column(LowerText(), comment=comment, info={SAMPLE: _sample_email})
 
 
@@ -44,7 +44,7 @@ def _sample_email() -> str:
 
 
 class Tenant(TenantRoot, Timestamped, Base):
-    """A customer: the root of everything that is kept apart."""
+    """A customer; each row of the other tables belongs to one tenant."""
 
     __tablename__ = "tenants"
     __table_args__ = (
@@ -78,7 +78,7 @@ class Tenant(TenantRoot, Timestamped, Base):
 
 
 class OfTenant(TenantScoped):
-    """`TenantScoped`, with the tenant as an object."""
+    """`TenantScoped`, with a relationship to the tenant."""
 
     @declared_attr
     @classmethod
@@ -93,7 +93,7 @@ class OfTenant(TenantScoped):
 
 
 class User(OfTenant, Timestamped, Base):
-    """A person, or a program, that acts for a tenant."""
+    """A person or a program that acts for a tenant."""
 
     __tablename__ = "users"
     __table_args__ = (

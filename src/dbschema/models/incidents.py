@@ -1,6 +1,6 @@
-"""The searches of incidents whose conditions no index serves under a policy: by place and by structured data.
+"""Incidents, their images, and their searches by place and by structured data.
 
-Incidents as they were reported, where they happened, and the pictures that show them.
+The searches are database functions because a policy prevents the use of their indexes.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from dbschema.orm.types import checked, checked_text, json_object
 
 TABLE = "incidents"
 MOST_CORNERS = 10_000
-"""How many corners the area of a search may have; each row in question is compared with each of them."""
+"""Maximum number of corners of a searched area; each candidate row is compared with each corner."""
 
 POSTGIS = ("postgis",)
 _TIME = "timestamp with time zone"
@@ -56,7 +56,7 @@ INCIDENTS_NEAR = search_function(
         Argument("after_distance", "double precision", "NULL"),
         Argument("after_id", "uuid", "NULL"),
     ),
-    # On the sphere, as the index measures: nearest first would otherwise contradict the distances.
+    # Distances on the sphere, as in the index: otherwise the order and the distances would contradict each other.
     condition="ST_DWithin(item.location, place, metres, false)"
     + _FILTERED
     + """
@@ -68,10 +68,10 @@ INCIDENTS_NEAR = search_function(
     comment="Incidents of the tenant within so many metres of a place, nearest first",
 )
 
-# A box of degrees has edges along parallels, which no polygon on the sphere has. The index keeps boxes in three
-# dimensions; the one around these points is exactly that of the box, for the extremes of cos(latitude) times
-# cos(longitude), and of sin, lie at its edges, at the equator and at the quarters of the globe. Those that are outside are
-# NULL, and so are their points. Expressions without a SELECT, for that would be planned anew at each call.
+# The edges of a box of degrees follow parallels, which the edges of a polygon on the sphere do not. The index stores
+# three-dimensional boxes. The three-dimensional box around these points is exactly the box of the search: the extremes of
+# cos(latitude) times cos(longitude), and of sin, are at its edges, at the equator and at the quarters of the globe. Values
+# outside the box are NULL, and so are their points. The expressions have no SELECT, which each call would plan again.
 _QUARTERS = {f"quarter_{number}": longitude for number, longitude in enumerate((-180, -90, 0, 90, 180), 1)}
 _POINTS = ",\n        ".join(
     ", ".join(f"ST_MakePoint({x}, {y})" for x in ("west", "east", *_QUARTERS))
@@ -96,7 +96,7 @@ INCIDENTS_IN_BOX = search_function(
         *_AFTER_TIME,
     ),
     values=_COVERING,
-    # In a CASE, because the planner takes each comparison of an expression for a rare one, and the box for almost empty.
+    # In a CASE, because the planner estimates that each comparison of an expression matches few rows, and the box almost none.
     condition="""item.location && covering
         AND CASE WHEN ST_Y(item.location::geometry) NOT BETWEEN south AND north THEN false
             WHEN west <= east THEN ST_X(item.location::geometry) BETWEEN west AND east
@@ -134,7 +134,7 @@ INCIDENT_SEARCHES = (INCIDENTS_NEAR, INCIDENTS_IN_BOX, INCIDENTS_IN_AREA, INCIDE
 
 
 class IncidentStatus(StrEnum):
-    """How far the handling of an incident is."""
+    """The state of an incident."""
 
     OPEN = "open"
     IN_PROGRESS = "in_progress"
@@ -143,7 +143,7 @@ class IncidentStatus(StrEnum):
 
 
 class Incident(OfTenant, Timestamped, Base):
-    """A report of something that happened somewhere."""
+    """A report of an event, with its place."""
 
     __tablename__ = "incidents"
     __table_args__ = (
@@ -152,14 +152,14 @@ class Incident(OfTenant, Timestamped, Base):
         Index("idx_incidents_tenant_domain", "tenant_id", "domain_id", desc("created_at")),
         Index("idx_incidents_created_at", "tenant_id", desc("created_at"), "id"),
         Index(
-            # The tenant comes first, or a search reads what all others have of a common value.
+            # With tenant_id first, a search for a common value does not read the entries of all other tenants.
             "idx_incidents_structured_data",
             "tenant_id",
             "structured_data",
             postgresql_using="gin",
             postgresql_ops={"structured_data": "jsonb_path_ops"},
         ),
-        # The tenant comes first, or row security makes the nearest incidents 250 times slower.
+        # Without tenant_id first, row-level security makes a search for the nearest incidents 250 times slower.
         Index("idx_incidents_location", "tenant_id", "location", postgresql_using="gist"),
         Index("idx_incidents_category", "tenant_id", "category", desc("created_at"), "id"),
         Index("idx_incidents_created_by", "tenant_id", "created_by"),
@@ -177,8 +177,8 @@ class Incident(OfTenant, Timestamped, Base):
     )
     location: Mapped[GeoPoint | None] = geography_point(comment="Where it happened, WGS 84")
     structured_data: Mapped[dict[str, Any]] = json_object(comment="What the agents read out of the report")
-    # The key that is asked for most: a column has statistics and keeps its index under row security, a key has neither.
-    # Cut, because a longer value would not fit into the index and the row be refused.
+    # The most frequently used key. A column has statistics, and row-level security does not disable its index; neither is
+    # true of a key in JSON. The value is truncated: PostgreSQL would reject a row whose value does not fit into the index.
     category: Mapped[str | None] = mapped_column(
         Computed("left(structured_data ->> 'category', 200)", persisted=True),
         comment="What structured_data has under category; kept by the database",
@@ -197,7 +197,7 @@ class Incident(OfTenant, Timestamped, Base):
 
 
 class ImageEvidence(OfTenant, Created, Base):
-    """A picture of an incident, kept in S3."""
+    """A picture of an incident; S3 stores the file."""
 
     __tablename__ = "image_evidence"
     __table_args__ = (

@@ -1,4 +1,4 @@
-"""Onboarding sessions, and the events that drive them."""
+"""Onboarding sessions and their events."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -16,7 +16,7 @@ from dbschema.orm.types import checked_text, json_document, json_object
 
 
 class OnboardingStatus(StrEnum):
-    """How far an onboarding is."""
+    """The state of an onboarding."""
 
     STARTED = "started"
     IN_PROGRESS = "in_progress"
@@ -26,14 +26,14 @@ class OnboardingStatus(StrEnum):
 
 
 class EventSource(StrEnum):
-    """How an event came in."""
+    """The channel of an event."""
 
     WEBHOOK = "webhook"
     API = "api"
 
 
 class OnboardingSession(OfTenant, Timestamped, Base):
-    """An onboarding from its start to its end."""
+    """An onboarding, from start to end."""
 
     __tablename__ = "onboarding_sessions"
     __table_args__ = (
@@ -67,7 +67,7 @@ class OnboardingSession(OfTenant, Timestamped, Base):
 
 
 class OnboardingEvent(OfTenant, Created, Base):
-    """Something that happened in an onboarding, as the other side reported it."""
+    """An event of an onboarding, as the other system reported it."""
 
     __tablename__ = "onboarding_events"
     __table_args__ = (
