@@ -41,7 +41,7 @@ from dbschema.autogenerate.from_catalog import (
 )
 from dbschema.autogenerate.operations import AlterObjectOp, CreateObjectOp, DropObjectOp
 from dbschema.autogenerate.text import escaped
-from dbschema.ddl.base import qualified, quote, reclaim_function, transfer_function
+from dbschema.ddl.base import give, qualified, quote, take
 from dbschema.ddl.functions import Function
 from dbschema.ddl.roles import Role
 from dbschema.sql import Identity, sql_string
@@ -178,10 +178,10 @@ def _between(
 ) -> Iterator[str]:
     """`statements` by whoever runs them, between one owner and the next; None: he is that himself."""
     if owner is not None:
-        yield reclaim_function(signature(identity), str(owner))
+        yield take(signature(identity), str(owner))
     yield from statements
     if next_owner is not None:
-        yield transfer_function(signature(identity), identity.schema, str(next_owner))
+        yield give(signature(identity), identity.schema, str(next_owner))
 
 
 def _definition(item: DatabaseObject) -> tuple[str, ...]:

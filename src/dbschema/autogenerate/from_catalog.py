@@ -10,15 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from dbschema.ddl.base import (
-    DatabaseObject,
-    Phase,
-    dollar_quoted,
-    qualified,
-    quote,
-    reclaim_function,
-    transfer_function,
-)
+from dbschema.ddl.base import DatabaseObject, Phase, dollar_quoted, give, qualified, quote, take
 from dbschema.ddl.extensions import Extension
 from dbschema.ddl.roles import Role
 from dbschema.ddl.row_security import Policy, RowSecurity
@@ -129,7 +121,7 @@ def as_owner(identity: Identity, owner: object, statements: Iterable[str]) -> tu
     if owner is None:
         return tuple(statements)
     named = signature(identity)
-    return (reclaim_function(named, str(owner)), *statements, transfer_function(named, identity.schema, str(owner)))
+    return (take(named, str(owner)), *statements, give(named, identity.schema, str(owner)))
 
 
 def _function(identity: Identity, attributes: Attributes, catalog: Catalog) -> CatalogObject:
@@ -149,7 +141,7 @@ def _function(identity: Identity, attributes: Attributes, catalog: Catalog) -> C
     tables = {item.name for kind in ("table", "view", "materialized view") for item in catalog.of(kind)}
     needs_tables = not tables.isdisjoint(re.findall(r"\w+", speaks_of))
     owner = attributes["owner"]
-    back = () if owner is None else (reclaim_function(named, str(owner)),)
+    back = () if owner is None else (take(named, str(owner)),)
     return CatalogObject(
         identity,
         Phase.TABLE_FUNCTION if needs_tables else Phase.FUNCTION,

@@ -145,7 +145,7 @@ class OnTable(DatabaseObject):
 _MAY_BECOME = "pg_has_role({owner}, CASE WHEN current_setting('server_version_num')::int < 160000 THEN 'MEMBER' ELSE 'SET' END)"
 
 
-def transfer_function(signature: str, schema: str | None, owner: str) -> str:
+def give(signature: str, schema: str | None, owner: str) -> str:
     """Return the statement that makes `owner` the owner of a function; schema None: the default schema."""
     name = quote(owner)
     place = f"{sql_string(qualified(None, schema))}::text" if schema else "quote_ident(current_schema())"
@@ -166,7 +166,7 @@ def transfer_function(signature: str, schema: str | None, owner: str) -> str:
     )
 
 
-def reclaim_function(signature: str, owner: str) -> str:
+def take(signature: str, owner: str) -> str:
     """Return the statement that makes the current user the owner again; it does nothing unless `owner` is the owner."""
     return _block(
         owner,

@@ -7,16 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
-from dbschema.ddl.base import (
-    DatabaseObject,
-    Phase,
-    commented,
-    dollar_quoted,
-    qualified,
-    quote,
-    reclaim_function,
-    transfer_function,
-)
+from dbschema.ddl.base import DatabaseObject, Phase, commented, dollar_quoted, give, qualified, quote, take
 from dbschema.sql import Identity, check_name, sql_string
 
 if TYPE_CHECKING:
@@ -125,9 +116,9 @@ class Function(DatabaseObject):
         if self.owner is None:
             return tuple(statements)
         return (
-            reclaim_function(self.signature, self.owner),
+            take(self.signature, self.owner),
             *statements,
-            transfer_function(self.signature, self.schema, self.owner),
+            give(self.signature, self.schema, self.owner),
         )
 
     def definition(self) -> tuple[str, ...]:
@@ -175,7 +166,7 @@ class Function(DatabaseObject):
 
     def drop(self) -> tuple[str, ...]:
         """Return the statements that drop the object."""
-        reclaim = () if self.owner is None else (reclaim_function(self.signature, self.owner),)
+        reclaim = () if self.owner is None else (take(self.signature, self.owner),)
         return (*reclaim, f"DROP FUNCTION {self.signature}")
 
     def in_schemas(self, schemas: Mapping[str | None, str]) -> Self:
