@@ -1,11 +1,11 @@
-"""Queries that stay as fast under row security as without it, one module a domain.
+"""Queries that are as fast with row-level security as without it, one module per domain.
 
-Each function gives a `Select` for the rows that a session of a tenant sees, through an index that is named in its
-docstring. It goes on as any `select()` does: with `where`, `options`, `join`, or as a subquery. Pages follow each other by a
-cursor, made of the last row.
+Each function returns a `Select` of the rows that a tenant's session sees. Its docstring names the index that it uses. The
+`Select` can be extended as usual: with `where`, `options`, `join`, or as a subquery. A cursor, created from the last row
+of a page, selects the next page.
 
-A search that no index would serve under a policy asks a function of the database (`dbschema.ddl.search`). Its rows are then
-those of an alias, which `entity_of` gives, and conditions added to it choose among the rows of the page.
+If a policy would prevent the use of an index, the search calls a function of the database (`dbschema.ddl.search`). Its
+rows belong to an alias, which `entity_of` returns; added conditions filter the rows of the page.
 """
 
 from dbschema.queries.cursors import DistanceCursor, TimeCursor

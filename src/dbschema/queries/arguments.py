@@ -1,4 +1,4 @@
-"""Arguments that come from clients, looked at before they become parameters of a statement."""
+"""Validate arguments from clients before they become parameters of a statement."""
 
 from __future__ import annotations
 
@@ -12,47 +12,49 @@ from dbschema.queries.errors import BadSearch
 
 
 def text_of(argument: str, value: str) -> str:
-    """`value`, if PostgreSQL can hold it as text.
+    """Return `value` if PostgreSQL can store it as text.
 
     Raises:
-        BadSearch: it is no text, or holds what is no character there.
+        BadSearch: the value is not a string, or contains a character that PostgreSQL cannot store.
     """
     if not isinstance(value, str):
         raise BadSearch(argument, f"is of type {type(value).__name__}", "Give text")
     if not _is_text(value):
-        raise BadSearch(argument, "holds a character that PostgreSQL has not", "Take NUL and half pairs out")
+        raise BadSearch(
+            argument, "contains a character that PostgreSQL cannot store", "Remove NUL and lone surrogates"
+        )
     return value
 
 
 def moment_of(argument: str, value: datetime | None) -> datetime | None:
-    """`value`, if it is the same moment for every session.
+    """Return `value` if it is the same point in time for every session.
 
     Raises:
-        BadSearch: it is no datetime, or has no time zone.
+        BadSearch: the value is not a datetime, or has no time zone.
     """
     if value is not None and (not isinstance(value, datetime) or value.utcoffset() is None):
-        raise BadSearch(argument, "is no moment", "Give a datetime with its time zone")
+        raise BadSearch(argument, "is not a datetime with a time zone", "Give a datetime with its time zone")
     return value
 
 
 def status_of(value: IncidentStatus | str | None) -> str | None:
-    """`value` as the text that the column holds.
+    """Return `value` as the text that the column stores.
 
     Raises:
-        BadSearch: no incident has it.
+        BadSearch: the value is not a status of an incident.
     """
     try:
         return None if value is None else IncidentStatus(value).value
     except ValueError:
-        known = ", ".join(member.value for member in IncidentStatus)
-        raise BadSearch("status", "is none of an incident", f"Give one of {known}") from None
+        allowed = ", ".join(member.value for member in IncidentStatus)
+        raise BadSearch("status", "is not a status of an incident", f"Give one of {allowed}") from None
 
 
 def data_of(value: Mapping[str, Any]) -> dict[str, Any]:
-    """`value`, if PostgreSQL can hold it as JSON; what kinds of values become JSON is the engine's to say.
+    """Return `value` as a dict if PostgreSQL can store it as JSON; the engine's serializer decides on other types.
 
     Raises:
-        BadSearch: it is no mapping, or holds a text or a number that JSON has not there.
+        BadSearch: the value is not a mapping, or contains a text or a number that JSON cannot represent.
     """
     if not isinstance(value, Mapping):
         raise BadSearch("data", f"are of type {type(value).__name__}", "Give a mapping of keys to values")
@@ -64,7 +66,7 @@ def data_of(value: Mapping[str, Any]) -> dict[str, Any]:
         raise BadSearch(
             "data",
             "cannot be written as JSON",
-            "Take NUL, half pairs, NaN, infinities and deep nesting out",
+            "Remove NUL, lone surrogates, NaN, infinities and deep nesting",
         )
     return dict(value)
 

@@ -1,4 +1,4 @@
-"""What was done to a thing."""
+"""Query the audit trail of a resource."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 def trail(
     resource_type: str, resource_id: str, *, limit: int = 50, after: TimeCursor | str | None = None
 ) -> Select[AuditLog]:
-    """The audit trail of a resource, newest first.
+    """Select the audit trail of a resource, newest first.
 
     Index: idx_audit_logs_resource.
 
     Args:
-        resource_type: the kind of thing, as it was logged.
-        resource_id: its id, as it was logged.
-        limit: rows of the page, 1 to 1000.
-        after: `TimeCursor.of(…)` the last row, or its text.
+        resource_type: the type of the resource, as in the audit log.
+        resource_id: the id of the resource, as in the audit log.
+        limit: number of rows of the page, 1 to 1000.
+        after: `TimeCursor.of(…)` of the last row, or its text.
 
     Raises:
-        BadSearch, BadCursor: an argument is wrong.
+        BadSearch, BadCursor: an argument is invalid.
     """
     statement = select(AuditLog).where(
         AuditLog.resource_type == text_of("resource_type", resource_type),

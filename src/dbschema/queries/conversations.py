@@ -1,4 +1,4 @@
-"""The messages of a conversation, in order."""
+"""Query the messages of a conversation."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 def messages(
     conversation_id: UUID, *, limit: int = 50, after: TimeCursor | str | None = None
 ) -> Select[Message]:
-    """The messages of a conversation from the first on.
+    """Select the messages of a conversation, oldest first.
 
     Index: idx_messages_conversation.
 
     Args:
-        conversation_id: whose messages.
-        limit: rows of the page, 1 to 1000.
-        after: `TimeCursor.of(…)` the last row, or its text.
+        conversation_id: the id of the conversation.
+        limit: number of rows of the page, 1 to 1000.
+        after: `TimeCursor.of(…)` of the last row, or its text.
 
     Raises:
-        BadSearch, BadCursor: an argument is wrong.
+        BadSearch, BadCursor: an argument is invalid.
     """
     statement = select(Message).where(Message.conversation_id == conversation_id)
     last = cursor(TimeCursor, after)

@@ -1,10 +1,8 @@
-"""Where a page ended, as a value that goes to a client as opaque text and comes back checked.
+"""Keyset pagination: cursors that name the last row of a page, and the conditions and limits of the next page.
 
-The text holds the order's name, the key of the last row and a checksum. The checksum finds accidents and guesses; it is no
-secret. Whoever forges a cursor asks for another page of the rows that he may see, which is why every part is read as a
-time, a number or an id, and never as SQL.
-
-Pages by key: where a page goes on, and how long it is.
+A client receives a cursor as opaque text. The text contains the name of the order, the key of the last row and a checksum.
+The checksum detects accidental changes and guesses; it is not a secret. A forged cursor only selects another page of the
+rows that the client may see anyway: each part is parsed as a time, a number or an id, never as SQL.
 """
 
 from __future__ import annotations
@@ -35,11 +33,11 @@ _CHECKSUM_BYTES = 6
 
 
 class Dated(Protocol):
-    """A row that is put in order by its time: of any model with `created_at` and `id`."""
+    """A row of any model with `created_at` and `id`."""
 
     @property
     def created_at(self) -> datetime:
-        """The time of the row."""
+        """The time of creation."""
 
     @property
     def id(self) -> UUID:
@@ -48,7 +46,7 @@ class Dated(Protocol):
 
 @dataclass(frozen=True)
 class TimeCursor:
-    """The last row of a page that is ordered by `created_at`, rows of the same instant by `id`."""
+    """The last row of a page that is ordered by `created_at` and `id`."""
 
     name: ClassVar[str] = "time"
 
@@ -61,7 +59,7 @@ class TimeCursor:
 
     @classmethod
     def of(cls, row: Dated) -> Self:
-        """The cursor behind `row`."""
+        """Return the cursor that points behind `row`."""
         return cls(row.created_at, row.id)
 
     def __str__(self) -> str:
@@ -69,10 +67,10 @@ class TimeCursor:
 
     @classmethod
     def read(cls, text: str) -> Self:
-        """The cursor that `str()` has written.
+        """Parse the text of a cursor, as written by `str()`.
 
         Raises:
-            BadCursor: it is something else.
+            BadCursor: the text is not such a cursor.
         """
         value, key = _read(cls.name, text)
         try:
@@ -83,9 +81,9 @@ class TimeCursor:
 
 @dataclass(frozen=True)
 class DistanceCursor:
-    """The last row of a page that is ordered by distance, rows as far as each other by `id`.
+    """The last row of a page that is ordered by distance and `id`.
 
-    It belongs to the place from which the distances were measured.
+    It is valid only for the place from which the distances were measured.
     """
 
     name: ClassVar[str] = "distance"
@@ -102,10 +100,10 @@ class DistanceCursor:
 
     @classmethod
     def read(cls, text: str) -> Self:
-        """The cursor that `str()` has written.
+        """Parse the text of a cursor, as written by `str()`.
 
         Raises:
-            BadCursor: it is something else.
+            BadCursor: the text is not such a cursor.
         """
         value, key = _read(cls.name, text)
         try:
@@ -125,15 +123,15 @@ def _read(name: str, text: str) -> tuple[str, UUID]:
     try:
         data = urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4))
         checksum, payload = data[:_CHECKSUM_BYTES], data[_CHECKSUM_BYTES:]
-        found, value, key = payload.decode("ascii").split("|")
-        read = UUID(hex=key)
+        order, value, key = payload.decode("ascii").split("|")
+        row_id = UUID(hex=key)
     except (ValueError, binascii.Error):
         raise BadCursor("cannot be read") from None
-    if checksum != _checksum(payload) or _write(found, value, read) != text:
+    if checksum != _checksum(payload) or _write(order, value, row_id) != text:
         raise BadCursor("was changed")
-    if found != name:
-        raise BadCursor(f"belongs to pages by {found}, and these are by {name}")
-    return value, read
+    if order != name:
+        raise BadCursor(f"belongs to pages by {order}, and these are by {name}")
+    return value, row_id
 
 
 def _checksum(payload: bytes) -> bytes:
@@ -144,10 +142,10 @@ C = TypeVar("C", TimeCursor, DistanceCursor)
 
 
 def page_size(limit: int) -> int:
-    """`limit`, if it is one.
+    """Return `limit` if it is a valid page size.
 
     Raises:
-        BadSearch: it is none from 1 to 1000.
+        BadSearch: the limit is not a whole number from 1 to 1000.
     """
     if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= LARGEST_PAGE:
         raise BadSearch("limit", f"is {limit!r}", f"Give a whole number from 1 to {LARGEST_PAGE}")
@@ -155,33 +153,33 @@ def page_size(limit: int) -> int:
 
 
 def cursor(kind: type[C], after: C | str | None) -> C | None:
-    """`after` as a cursor of this kind.
+    """Return `after` as a cursor of this kind; None: the first page.
 
     Raises:
-        BadCursor: it is none.
+        BadCursor: it is not such a cursor.
     """
     if isinstance(after, str):
         return kind.read(after)
     if after is not None and not isinstance(after, kind):
-        raise BadCursor(f"is no {kind.__name__} but of type {type(after).__name__}")
+        raise BadCursor(f"is not a {kind.__name__} but of type {type(after).__name__}")
     return after
 
 
 def newest_first(entity: Any) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
-    """The order of pages from the newest row on, as indexes have it: (…, created_at DESC, id)."""
+    """Return the order from the newest row on, which matches the indexes (…, created_at DESC, id)."""
     return entity.created_at.desc(), entity.id.asc()
 
 
 def older_than(entity: Any, last: TimeCursor) -> ColumnElement[bool]:
-    """The rows behind `last`, newest first.
+    """Return the condition on the rows behind `last`, newest first.
 
-    Time goes down and id goes up, so no comparison of rows says it. The first part alone bounds the scan of the index; the
-    second only takes out rows of the same instant.
+    Time descends and id ascends, so that a row comparison cannot express the condition. The first part bounds the index
+    scan; the second part only excludes rows of the same instant.
     """
     created_at: InstrumentedAttribute[Any] = entity.created_at
     return and_(created_at <= last.created_at, or_(created_at < last.created_at, entity.id > last.id))
 
 
 def later_than(entity: Any, last: TimeCursor) -> ColumnElement[bool]:
-    """The rows behind `last`, oldest first: one comparison of rows, which is a bound of the index as it stands."""
+    """Return the condition on the rows behind `last`, oldest first: a row comparison, which bounds the index scan."""
     return tuple_(entity.created_at, entity.id) > tuple_(last.created_at, last.id)

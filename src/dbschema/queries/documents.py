@@ -1,4 +1,4 @@
-"""Documents by the words in them."""
+"""Query documents by their words."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ def with_words(
     limit: int = 50,
     after: TimeCursor | str | None = None,
 ) -> Select[Document]:
-    """Documents that have the words in title or text, newest first.
+    """Select documents that contain the words in title or content, newest first.
 
-    Words are compared as they stand, in lower case; endings count, for documents are in any language. The first 100,000
-    characters of a text are searched.
+    Words are compared in lower case and without stemming, because documents are in any language. Only the first 100,000
+    characters of a content are searched.
 
     Index: idx_documents_words, by the function `search_documents`.
 
     Args:
-        words: as search engines take them: `flood "main street" or bridge -closed`. No text is an error.
-        user_id: only this user's.
-        limit: rows of the page, 1 to 1000.
-        after: `TimeCursor.of(…)` the last row, or its text.
+        words: the syntax of search engines: `flood "main street" or bridge -closed`. Every text is valid.
+        user_id: select only documents of this user.
+        limit: number of rows of the page, 1 to 1000.
+        after: `TimeCursor.of(…)` of the last row, or its text.
 
     Raises:
-        BadSearch, BadCursor: an argument is wrong.
+        BadSearch, BadCursor: an argument is invalid.
     """
     last = cursor(TimeCursor, after)
     hits = rows_of(
@@ -54,4 +54,6 @@ def with_words(
     return select(hits).order_by(*newest_first(hits))
 
 
-_NO_TEXT: Final = re.compile("[\0\ud800-\udfff]")  # what PostgreSQL's text cannot hold, and no word has
+_NO_TEXT: Final = re.compile(
+    "[\0\ud800-\udfff]"
+)  # characters that PostgreSQL text cannot store, and that words do not contain

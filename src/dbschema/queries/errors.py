@@ -31,7 +31,7 @@ class BadCursor(QueryError):
         self.reason = reason
         super().__init__(
             f"The cursor of a page {reason}",
-            "Give the cursor as it was handed out, or begin with the first page",
+            "Give the cursor unchanged, or begin with the first page",
         )
 
 
@@ -42,7 +42,7 @@ class BadSearch(QueryError):
     Fix: correct the argument that the message names.
 
     Args:
-        argument: its name.
+        argument: the name of the argument.
         reason: what is wrong with it, as the end of a sentence.
         next_step: what is valid; no full stop at its end.
     """

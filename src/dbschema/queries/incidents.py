@@ -1,4 +1,4 @@
-"""Incidents near a place, in a box or an area, by what they hold, by domain, by category, and from the newest on."""
+"""Query incidents by place, box, area, structured data, domain or category, or simply the newest."""
 
 from __future__ import annotations
 
@@ -35,23 +35,23 @@ def near(
     limit: int = PAGE,
     after: DistanceCursor | str | None = None,
 ) -> Select[Incident, float]:
-    """Incidents within so many metres of a place, nearest first, each with its distance in metres.
+    """Select incidents within a distance of a place, nearest first, each with its distance in metres.
 
-    Distances are those on a sphere, which is how the index has them; they differ from the ellipsoid's by up to 0.5 %. A
-    page further on reads the index from the place again: pages are for looking on, not for reading all.
+    Distances are measured on a sphere, as in the index; they differ from distances on the ellipsoid by up to 0.5 %. Each
+    further page scans the index from the place again: do not read all rows with pages.
 
     Index: idx_incidents_location, by the function `search_incidents_near`.
 
     Args:
-        place: a `GeoPoint`, or anything that can be read as one.
-        within: metres.
-        domain, status: only those of it.
-        since, until: created from then on, and before then.
-        limit: rows of the page, 1 to 1000.
-        after: `DistanceCursor(distance, incident.id)` of the last row, or its text; the same place and filters.
+        place: a `GeoPoint`, or a value that `as_point` accepts.
+        within: maximum distance, in metres.
+        domain, status: select only incidents of this domain and this status.
+        since, until: select only incidents created at or after `since`, and before `until`.
+        limit: number of rows of the page, 1 to 1000.
+        after: `DistanceCursor(distance, incident.id)` of the last row, or its text; place and filters must be the same.
 
     Raises:
-        BadSearch, BadCursor: an argument is wrong.
+        BadSearch, BadCursor: an argument is invalid.
     """
     last = cursor(DistanceCursor, after)
     longitude, latitude = place_of(place)
@@ -85,18 +85,18 @@ def in_box(
     limit: int = PAGE,
     after: TimeCursor | str | None = None,
 ) -> Select[Incident]:
-    """Incidents between two longitudes and two latitudes, edges included, newest first.
+    """Select incidents between two longitudes and two latitudes, edges included, newest first.
 
-    Index: idx_incidents_location; for a box that holds much of what there is, idx_incidents_created_at. By the function
+    Index: idx_incidents_location; for a box that contains most rows, idx_incidents_created_at. By the function
     `search_incidents_in_box`.
 
     Args:
-        west, south, east, north: degrees; west > east is a box over the 180th meridian.
-        domain, status, since, until, limit: as for `near`.
-        after: `TimeCursor.of(…)` the last row, or its text.
+        west, south, east, north: degrees; west > east is a box across the 180th meridian.
+        domain, status, since, until, limit: see `near`.
+        after: `TimeCursor.of(…)` of the last row, or its text.
 
     Raises:
-        BadSearch, BadCursor: an argument is wrong.
+        BadSearch, BadCursor: an argument is invalid.
     """
     return _newest(
         INCIDENTS_IN_BOX,
@@ -117,18 +117,18 @@ def in_area(
     limit: int = PAGE,
     after: TimeCursor | str | None = None,
 ) -> Select[Incident]:
-    """Incidents in a polygon or several, newest first.
+    """Select incidents in one or more polygons, newest first.
 
-    Index: idx_incidents_location; for an area that holds much of what there is, idx_incidents_created_at. By the function
+    Index: idx_incidents_location; for an area that contains most rows, idx_incidents_created_at. By the function
     `search_incidents_in_area`.
 
     Args:
-        area: GeoJSON or a geometry, with up to 10,000 corners; see `area_of`.
-        domain, status, since, until, limit: as for `near`.
-        after: as for `in_box`.
+        area: GeoJSON or a geometry, with at most 10,000 corners; see `area_of`.
+        domain, status, since, until, limit: see `near`.
+        after: see `in_box`.
 
     Raises:
-        BadSearch, BadCursor: an argument is wrong.
+        BadSearch, BadCursor: an argument is invalid.
     """
     return _newest(
         INCIDENTS_IN_AREA,
@@ -149,20 +149,20 @@ def by_data(
     limit: int = PAGE,
     after: TimeCursor | str | None = None,
 ) -> Select[Incident]:
-    """Incidents whose `structured_data` contain `contained`, newest first.
+    """Select incidents whose `structured_data` contain `contained`, newest first.
 
-    Objects contain each other key by key, at any depth: {"vehicle": {"wheels": 2}}. For the key `category` alone use
-    `by_category`, whose cost does not grow with the number of rows that match.
+    Objects are compared key by key, at any depth: {"vehicle": {"wheels": 2}}. For the key `category` alone, use
+    `by_category`: its cost does not grow with the number of matching rows.
 
     Index: idx_incidents_structured_data, by the function `search_incidents_by_data`.
 
     Args:
-        contained: keys and values; values become JSON.
-        domain, status, since, until, limit: as for `near`.
-        after: as for `in_box`.
+        contained: keys and values; values are converted to JSON.
+        domain, status, since, until, limit: see `near`.
+        after: see `in_box`.
 
     Raises:
-        BadSearch, BadCursor: an argument is wrong.
+        BadSearch, BadCursor: an argument is invalid.
     """
     return _newest(
         INCIDENTS_BY_DATA,
@@ -174,12 +174,12 @@ def by_data(
 
 
 def newest(*, limit: int = PAGE, after: TimeCursor | str | None = None) -> Select[Incident]:
-    """Incidents from the newest on.
+    """Select incidents, newest first.
 
     Index: idx_incidents_created_at.
 
     Raises:
-        BadSearch, BadCursor: an argument is wrong.
+        BadSearch, BadCursor: an argument is invalid.
     """
     return _page(select(Incident), limit, after)
 
@@ -192,12 +192,12 @@ def by_domain(
     limit: int = PAGE,
     after: TimeCursor | str | None = None,
 ) -> Select[Incident]:
-    """Incidents of a domain that were created in a span of time, newest first.
+    """Select incidents of a domain, created in a period of time, newest first.
 
     Index: idx_incidents_tenant_domain.
 
     Raises:
-        BadSearch, BadCursor: an argument is wrong.
+        BadSearch, BadCursor: an argument is invalid.
     """
     return _page(
         _between(select(Incident).where(Incident.domain_id == text_of("domain", domain)), since, until),
@@ -214,12 +214,12 @@ def by_category(
     limit: int = PAGE,
     after: TimeCursor | str | None = None,
 ) -> Select[Incident]:
-    """Incidents whose `structured_data` have this `category`, newest first.
+    """Select incidents whose `structured_data` have this `category`, newest first.
 
     Index: idx_incidents_category.
 
     Raises:
-        BadSearch, BadCursor: an argument is wrong.
+        BadSearch, BadCursor: an argument is invalid.
     """
     return _page(
         _between(select(Incident).where(Incident.category == text_of("category", category)), since, until),

@@ -1,4 +1,4 @@
-"""Areas and boxes, read from what applications hold and written as the text that PostGIS reads."""
+"""Validate places, distances, areas and boxes, and convert areas to the text format of PostGIS."""
 
 from __future__ import annotations
 
@@ -11,28 +11,30 @@ from dbschema.orm.geography import GeoPoint, as_point
 from dbschema.queries.errors import BadSearch
 
 FARTHEST = 20_037_508.0
-"""Metres to the other side of the Earth."""
+"""Metres to the opposite point of the Earth; longer distances are reduced to it."""
 
 _SHAPES = "Give GeoJSON of type Polygon or MultiPolygon, or a geometry that has `__geo_interface__`"
 
 
 def place_of(value: object) -> GeoPoint:
-    """`value` as a place, in any shape that `dbschema.orm.geography.as_point` reads.
+    """Convert `value` to a place; `dbschema.orm.geography.as_point` lists the accepted shapes.
 
     Raises:
-        BadSearch: it is none.
+        BadSearch: the value is not a place.
     """
     try:
         return as_point(value)
     except ValueError as error:
-        raise BadSearch("place", f"is none: {error}", "Give longitude and latitude, in degrees") from None
+        raise BadSearch(
+            "place", f"is not valid: {error}", "Give longitude and latitude, in degrees"
+        ) from None
 
 
 def metres_of(value: float) -> float:
-    """`value` as a distance.
+    """Return `value` as a distance in metres, at most `FARTHEST`.
 
     Raises:
-        BadSearch: it is negative or no number.
+        BadSearch: the value is negative, infinite or not a number.
     """
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < inf:
         raise BadSearch("distance", f"is {value!r}", "Give a number of metres")
@@ -40,15 +42,17 @@ def metres_of(value: float) -> float:
 
 
 def area_of(value: Any) -> str:
-    """A polygon, or several, as text.
+    """Convert one or more polygons to EWKT.
 
-    Edges are the shortest ways between corners on the globe, not lines on a map.
+    Edges are the shortest paths between corners on the globe, not straight lines on a map.
 
     Args:
-        value: GeoJSON (Polygon, MultiPolygon, or a Feature with one), or anything with `__geo_interface__` (Shapely).
+        value: GeoJSON (Polygon, MultiPolygon, or a Feature with one of these), or an object with `__geo_interface__`
+            (Shapely).
 
     Raises:
-        BadSearch: it is something else, a ring is not closed, a corner lies off the Earth, or there are too many.
+        BadSearch: the value has another shape, a ring is not closed, the coordinates of a corner are out of range, or
+            there are too many corners.
     """
     shape = getattr(value, "__geo_interface__", value)
     if isinstance(shape, Mapping) and shape.get("type") == "Feature":
@@ -64,7 +68,7 @@ def area_of(value: Any) -> str:
         raise BadSearch("area", "has no corners", _SHAPES)
     corners = sum(len(ring) for polygon in written for ring in polygon)
     if corners > MOST_CORNERS:
-        raise BadSearch("area", f"has {corners} corners", f"Simplify it to {MOST_CORNERS}")
+        raise BadSearch("area", f"has {corners} corners", f"Simplify it to at most {MOST_CORNERS}")
     text = _listed(_listed(_listed(ring) for ring in polygon) for polygon in written)
     return f"SRID=4326;MULTIPOLYGON{text}"
 
@@ -82,30 +86,32 @@ def _items(value: Any) -> Sequence[Any]:
 def _ring(value: Any) -> list[str]:
     corners = [_corner(corner) for corner in _items(value)]
     if len(corners) < 4 or corners[0] != corners[-1]:
-        raise BadSearch("area", "has a ring that is not closed", "Let each ring end where it begins")
+        raise BadSearch("area", "has a ring that is not closed", "End each ring with its first corner")
     return [f"{corner.longitude!r} {corner.latitude!r}" for corner in corners]
 
 
 def _corner(value: Any) -> GeoPoint:
     corner = _items(value)
     if len(corner) not in {2, 3}:
-        raise BadSearch("area", "has a corner that is no pair", _SHAPES)
+        raise BadSearch("area", "has a corner that is not a pair", _SHAPES)
     try:
-        return as_point(list(corner[:2]))  # a height says nothing here
+        return as_point(list(corner[:2]))  # the height is ignored
     except ValueError as error:
         raise BadSearch("area", f"has a corner off the Earth: {error}", _SHAPES) from None
 
 
 def box_of(west: float, south: float, east: float, north: float) -> dict[str, float]:
-    """The edges of a box in degrees; west of east, unless it goes over the 180th meridian.
+    """Return the edges of a box in degrees; west > east is a box across the 180th meridian.
 
     Raises:
-        BadSearch: an edge lies off the Earth, or the south is in the north.
+        BadSearch: an edge is out of range, or the southern edge is north of the northern edge.
     """
     try:
         lower, upper = as_point((west, south)), as_point((east, north))
     except ValueError as error:
-        raise BadSearch("box", f"is none: {error}", "Give west, south, east and north, in degrees") from None
+        raise BadSearch(
+            "box", f"is not valid: {error}", "Give west, south, east and north, in degrees"
+        ) from None
     if lower.latitude > upper.latitude:
         raise BadSearch(
             "box", "has its south above its north", "Give west, south, east and north, in this order"

@@ -1,4 +1,4 @@
-"""Asking a search function of the database for rows of a model."""
+"""Select rows of a model from a search function of the database."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ T = TypeVar("T")
 
 
 class Geography(UserDefinedType[str]):
-    """The text of a place or an area, read once when the statement is bound.
+    """The text of a place or an area, parsed once when the statement is bound.
 
-    `ST_GeogFromText` of a parameter would be called for each row by a prepared statement whose plan knows no arguments.
+    A prepared statement with a generic plan would call `ST_GeogFromText` on a parameter for each row.
     """
 
     cache_ok = True
@@ -46,19 +46,19 @@ _TYPES: dict[str, TypeEngine[Any]] = {
 
 
 def rows_of(model: type[T], function: Function, **arguments: object) -> type[T]:
-    """An alias of `model` whose rows are those that `function` gives; arguments that are None are left out.
+    """Return an alias of `model` for the rows of `function`; arguments that are None are omitted.
 
-    The database works the function out once, with all that is in it; what a statement adds comes afterwards. Values are
-    parameters of the statement, a geography as the text that PostGIS reads.
+    The database evaluates the function once, before the conditions of the statement. Values are parameters of the
+    statement; a geography is EWKT.
     """
-    given = {name: value for name, value in arguments.items() if value is not None}
+    passed = {name: value for name, value in arguments.items() if value is not None}
     types = {argument.name: argument.type for argument in function.arguments}
-    parameters = [bindparam(name, value, _TYPES[types[name]], unique=True) for name, value in given.items()]
+    parameters = [bindparam(name, value, _TYPES[types[name]], unique=True) for name, value in passed.items()]
     call = ", ".join(
         f"{name} => CAST(:{name} AS geography)" if types[name] == "geography" else f"{name} => :{name}"
-        for name in given
+        for name in passed
     )
-    # As columns of the model's own table, so that its relationships find them.
+    # The columns of the model's own table, so that its relationships can use them.
     columns = sa_inspect(model).local_table.columns
     names = ", ".join(quote(column.name) for column in columns)
     rows = text(f"SELECT {names} FROM {quote(function.name)}({call})").bindparams(*parameters)  # noqa: S608  declared names
@@ -66,10 +66,10 @@ def rows_of(model: type[T], function: Function, **arguments: object) -> type[T]:
 
 
 def entity_of(statement: Select[T, *tuple[Any, ...]]) -> type[T]:
-    """What a query selects: the model, or the alias of it that a search gives.
+    """Return the entity that a query selects: the model, or the alias of a search.
 
-    `hits = entity_of(statement)`, and then `statement.where(hits.severity >= 4)`: conditions on the model itself would
-    join all of its rows.
+    Use it for further conditions: `hits = entity_of(statement)`, then `statement.where(hits.severity >= 4)`. A condition
+    on the model itself would join all of its rows.
     """
     entity: type[T] = statement.column_descriptions[0]["entity"]
     return entity
