@@ -1,4 +1,4 @@
-"""Data that a database starts with: `reference` is what every tenant needs, `sample` is something to look at."""
+"""Initial data of a database: `reference` data for every tenant, and `sample` tenants for demonstration."""
 
 from dbschema.seeds import reference, sample
 

@@ -1,4 +1,4 @@
-"""The agents that come with the product, and the domain that they are configured for."""
+"""Reference rows of the built-in agents, and of the domain that uses them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DOMAIN_ID = "street_incidents"
 
 
 def _object(**properties: Mapping[str, Any]) -> dict[str, Any]:
-    """A JSON Schema of an object that has all of these properties and no other."""
+    """Return a JSON Schema of an object with exactly these properties, all required."""
     return {
         "type": "object",
         "properties": dict(properties),
@@ -127,17 +127,20 @@ AGENTS = (
 
 
 def playbook(*agent_ids: str, **settings: Any) -> dict[str, Any]:
-    """A playbook: the agents in the order of their work, each with the agents whose output it reads, and settings."""
-    known = {agent.agent_id: agent for agent in AGENTS}
+    """Return a playbook: the agents in their order, each with the agents whose output it reads, and settings."""
+    agents = {agent.agent_id: agent for agent in AGENTS}
     steps = [
-        {"agent_id": agent_id, "reads": list(known[agent_id].agent_dependencies) if agent_id in known else []}
+        {
+            "agent_id": agent_id,
+            "reads": list(agents[agent_id].agent_dependencies) if agent_id in agents else [],
+        }
         for agent_id in agent_ids
     ]
     return {"steps": steps, **settings}
 
 
 def agent_rows(tenant: UUID) -> list[Row]:
-    """The rows of `agent_definitions` for a tenant."""
+    """Return the rows of `agent_definitions` for a tenant."""
     return [
         {
             "tenant_id": tenant,
@@ -160,7 +163,7 @@ def agent_rows(tenant: UUID) -> list[Row]:
 
 
 def domain_rows(tenant: UUID) -> list[Row]:
-    """The rows of `domain_configurations` for a tenant: one domain, in which every built-in agent has its work."""
+    """Return the rows of `domain_configurations` for a tenant: one domain, which uses all built-in agents."""
     return [
         {
             "tenant_id": tenant,

@@ -1,4 +1,4 @@
-"""Errors of writing data, and the translation of PostgreSQL's errors."""
+"""Create the errors of seeds, and translate PostgreSQL's errors to them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ INSUFFICIENT_PRIVILEGE = "42501"
 
 
 def no_transaction() -> NoTransaction:
-    """The connection commits each statement, so that a failure would leave half of the data."""
+    """The connection commits each statement: a failure would leave incomplete data."""
     return NoTransaction(
         "The connection is in autocommit mode, and data is written all or nothing",
         "Give a connection with transactions",
@@ -40,10 +40,10 @@ def no_such_tenant(tenant_id: UUID) -> NoSuchTenant:
 
 
 def tenants_hidden(role: str) -> TenantsHidden:
-    """The role cannot list the tenants, so that it would seed none and report success."""
+    """The role cannot list the tenants: the seed would write nothing and report success."""
     return TenantsHidden(
         role,
-        f"Name the tenants, or set {TENANT_SETTING} to one, or connect as a role that bypasses row security",
+        f"Name the tenants, or set {TENANT_SETTING} to one, or connect as a role that bypasses row-level security",
         consequence=", so that it cannot seed each of them",
     )
 
@@ -59,7 +59,7 @@ def slug_taken(slug: str) -> TenantExists:
 
 
 def not_migrated(table: str, message: str) -> NotMigrated:
-    """The database lacks a table or a column that the data goes into."""
+    """The database lacks a table or a column of the data."""
     return NotMigrated(table, f"Table {table} is not what the models declare: {message}")
 
 
@@ -73,16 +73,16 @@ def may_not_write(table: str, message: str) -> MissingPrivilege:
 
 
 def does_not_fit(table: str, message: str) -> SeedError:
-    """Existing rows contradict the rows to be written."""
+    """Existing rows conflict with the rows to be written."""
     return SeedError(
         f"The data does not fit what table {table} holds: {message}",
-        "Remove the rows that are in its way, or the tenant as a whole, and seed again",
+        "Remove the conflicting rows, or the whole tenant, and seed again",
     )
 
 
 @contextmanager
 def translating(table: str) -> Iterator[None]:
-    """Translate what PostgreSQL rejects while `table` is written; failing connections pass through."""
+    """Translate PostgreSQL's errors of a write to `table`; errors of the connection pass through."""
     try:
         yield
     except IntegrityError as error:

@@ -1,12 +1,8 @@
-"""Which metrics each role sees when a tenant begins; the tenant changes it afterwards.
+"""Reference data that every tenant needs, in production too: visible metrics, built-in agents and their domain.
 
-Reference data: what a tenant needs before anybody works with it, in production too.
-
-Of each tenant: which metrics the roles see, the built-in agents, and a domain configuration in which they work.
-
-A row that is there stays as it is, even where this package would now write another value: which metrics are shown and
-how an agent is prompted belongs to the tenant from the first day on. A new value that shall reach tenants who are there
-already is a data revision, which says so in its name and in its version.
+A seed never changes an existing row, even if this package now has another value: visibility of metrics and prompts of
+agents belong to the tenant from the first day on. To change existing tenants, write a data revision whose name and version
+announce the change.
 """
 
 from __future__ import annotations
@@ -43,11 +39,11 @@ VISIBLE: dict[UserRole, frozenset[str]] = {
     UserRole.MARKETING: frozenset({*_REACH, "revenue", "order_count", "average_order_value"}),
     UserRole.ADMIN: frozenset(METRICS),
 }
-"""Each of these roles has a row for every metric, visible or hidden, so that a dashboard never has to guess."""
+"""The visible metrics by role. Each of these roles has a row for every metric, visible or hidden."""
 
 
 def visibility_rows(tenant: UUID) -> list[Row]:
-    """The rows of `role_metric_visibility` for a tenant: 4 roles times 15 metrics."""
+    """Return the rows of `role_metric_visibility` for a tenant: 4 roles times 15 metrics."""
     return [
         {
             "tenant_id": tenant,
@@ -62,23 +58,24 @@ def visibility_rows(tenant: UUID) -> list[Row]:
 
 
 def apply(connection: Connection, tenant_ids: Iterable[UUID] | None = None) -> dict[str, int]:
-    """Give tenants their reference data, all or nothing; what is there stays as it is.
+    """Write the reference data of tenants, all or nothing; existing rows do not change.
 
-    In a transaction that the caller has begun, it is a savepoint of that one, and the caller commits.
+    If the caller has begun a transaction, the seed is a savepoint of it, and the caller commits.
 
     Args:
-        connection: of a superuser, the tables' owner, or a member of the application's role.
-        tenant_ids: whom to give it to. None: every tenant. A session that is bound by row security cannot list the
-            tenants; it then serves the tenant that it has set, and the sample tenants that exist.
+        connection: connection of a superuser, of the tables' owner, or of a member of the application's role.
+        tenant_ids: the tenants. None: all tenants. Row-level security may prevent the session from listing the tenants;
+            then None is the tenant of the session and the existing sample tenants.
 
     Returns:
-        How many rows were written, by table; 0 for a table where nothing was missing.
+        The number of written rows by table; 0 for a table without missing rows.
 
     Raises:
-        NoSuchTenant: one of the ids names none.
-        TenantsHidden: there may be tenants, and none of them can be seen.
-        NoTransaction, NotMigrated, MissingPrivilege: the tables are not there, or may not be written.
-        SeedError: rows that are there contradict the data.
+        NoSuchTenant: a tenant with one of the ids does not exist.
+        TenantsHidden: tenants may exist, but the session sees none of them.
+        NoTransaction: the connection is in autocommit mode.
+        NotMigrated, MissingPrivilege: the tables do not exist, or the role may not write to them.
+        SeedError: existing rows conflict with the data.
     """
     with all_or_nothing(connection):
         if tenant_ids is None:
@@ -87,12 +84,12 @@ def apply(connection: Connection, tenant_ids: Iterable[UUID] | None = None) -> d
 
 
 def reference_for(connection: Connection, tenant_id: UUID) -> dict[str, int]:
-    """`apply` for one tenant, such as one that was just created."""
+    """Call `apply` for one tenant, such as a new tenant."""
     return apply(connection, [tenant_id])
 
 
 def rows_for(tenant: UUID, at: datetime | None = None) -> Rows:
-    """The reference data of a tenant, by table; `at`: when it says that it was written, None for the database's now."""
+    """Return the reference data of a tenant by table; `at`: the time of creation, None for the time of the database."""
     rows = {
         "role_metric_visibility": visibility_rows(tenant),
         "agent_definitions": agents.agent_rows(tenant),
@@ -115,18 +112,18 @@ def _write_for(connection: Connection, tenant: UUID) -> Counter[str]:
 def _tenants(connection: Connection) -> list[UUID]:
     tenants = metadata.tables["tenants"]
     with translating(tenants.name):
-        bound = connection.scalar(text("SELECT row_security_active('tenants')"))
-        if not bound:
+        rls_active = connection.scalar(text("SELECT row_security_active('tenants')"))
+        if not rls_active:
             return list(connection.scalars(select(tenants.c.id).order_by(tenants.c.id)))
-        # Never written to, the file of the table is empty; that is all that a bound session can know of other tenants.
+        # The file of a table without any write is empty; under RLS, this is the only sign that no tenants exist.
         if not connection.scalar(text("SELECT pg_relation_size('tenants')")):
             return []
-        found = list(connection.scalars(select(tenants.c.id)))
+        tenant_ids = list(connection.scalars(select(tenants.c.id)))
         for slug in SAMPLE_SLUGS:
             tenant = sample_tenant_id(slug)
             with acting_for(connection, tenant):
-                if exists(connection, tenant) and tenant not in found:
-                    found.append(tenant)
-        if not found:
+                if exists(connection, tenant) and tenant not in tenant_ids:
+                    tenant_ids.append(tenant)
+        if not tenant_ids:
             raise tenants_hidden(str(connection.scalar(select(func.current_user()))))
-    return found
+    return tenant_ids

@@ -1,9 +1,7 @@
-"""Ids that are the same in every database: each row's id follows from its tenant, its table and its name.
+"""Write seed rows in one transaction, with ids that are the same in every database.
 
-Writes rows under row security, whoever the session is: in one transaction, and one tenant at a time.
-
-A row that is there stays exactly as it is. Whatever a tenant has changed outlives another seed, and a second run
-changes nothing, `updated_at` and `version` included.
+The rows of each tenant are written with this tenant set, so that every role can write them under row-level security. An
+existing row never changes: a second seed keeps the changes of the tenant, `updated_at` and `version` included.
 """
 
 from __future__ import annotations
@@ -29,31 +27,31 @@ if TYPE_CHECKING:
 
 
 NAMESPACE = UUID("5f0c1a52-6f0e-5a3e-9d55-3a1d2b7c4e90")
-"""Root of the ids of sample tenants; changing it would give every sample row another id."""
+"""Namespace of the ids of sample tenants; another value would change the id of every sample row."""
 
 SAMPLE_SLUGS = ("azulejo-lane", "lantern-and-oar", "tidewater-pantry")
 
 
 def tenant_id(slug: str) -> UUID:
-    """The id of the sample tenant with this slug."""
+    """Return the id of the sample tenant with this slug."""
     return uuid5(NAMESPACE, f"tenants/{slug}")
 
 
 def row_id(tenant: UUID, table: str, name: str) -> UUID:
-    """The id of the row called `name` in `table` of a tenant; `name` is whatever tells it from the table's others."""
+    """Return the id of a row of a tenant: a hash of the table and of `name`, which is unique within the table."""
     return uuid5(tenant, f"{table}/{name}")
 
 
 Row: TypeAlias = "dict[str, Any]"
-"""Values by the names of the columns; all rows of one table have the same keys."""
+"""Values by column name; all rows of a table have the same keys."""
 
 Rows: TypeAlias = "Mapping[str, Sequence[Row]]"
-"""Rows by the names of their tables."""
+"""Rows by table name."""
 
 
 @contextmanager
 def all_or_nothing(connection: Connection) -> Iterator[None]:
-    """A transaction of its own, or a savepoint where the caller has begun one, who then commits.
+    """Begin a transaction; if the caller has begun one, create a savepoint, and the caller commits.
 
     Raises:
         NoTransaction: the connection is in autocommit mode.
@@ -66,7 +64,7 @@ def all_or_nothing(connection: Connection) -> Iterator[None]:
 
 @contextmanager
 def acting_for(connection: Connection, tenant: UUID) -> Iterator[None]:
-    """Set the tenant for the statements inside, and put back what was set before."""
+    """Set the tenant for the statements inside, and restore the previous tenant afterwards."""
     before = connection.scalar(select(func.current_setting(TENANT_SETTING, True)))
     connection.execute(executable(tenancy.setting(tenant)))
     yield
@@ -74,10 +72,10 @@ def acting_for(connection: Connection, tenant: UUID) -> Iterator[None]:
 
 
 def write(connection: Connection, rows: Rows) -> Counter[str]:
-    """Insert the rows that are not there yet, one statement a table, in the order that the foreign keys need.
+    """Insert the missing rows, with one statement per table, in the order of the foreign keys.
 
     Returns:
-        How many rows were written, by table.
+        The number of written rows by table.
     """
     written: Counter[str] = Counter()
     for table in metadata.sorted_tables:
@@ -89,13 +87,13 @@ def write(connection: Connection, rows: Rows) -> Counter[str]:
 
 
 def exists(connection: Connection, tenant: UUID) -> bool:
-    """Whether the tenant is in the table of tenants and visible to this session."""
+    """Return whether the tenant exists and is visible to this session."""
     tenants = metadata.tables["tenants"]
     with translating(tenants.name):
         return connection.scalar(select(tenants.c.id).where(tenants.c.id == tenant)) is not None
 
 
 def totals(*counts: Counter[str]) -> dict[str, int]:
-    """The rows written of every table of the models, 0 where there were none."""
+    """Return the sum of the counts for every table of the models, 0 for a table without written rows."""
     total = sum(counts, Counter[str]())
     return {table.name: total[table.name] for table in metadata.sorted_tables}

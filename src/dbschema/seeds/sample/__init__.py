@@ -1,7 +1,4 @@
-"""Sample data: three small shops with everything that the 21 tables can hold, the same in every database.
-
-Puts the sample tenants together and writes them: reference data first, then what their people did.
-"""
+"""Sample data: three small shops with rows in all 21 tables, the same in every database."""
 
 from __future__ import annotations
 
@@ -46,27 +43,27 @@ _DOMAINS = (
 
 
 def apply(connection: Connection) -> dict[str, int]:
-    """Write the sample tenants with their reference data, all or nothing; what is there stays as it is.
+    """Write the sample tenants with their reference data, all or nothing; existing rows do not change.
 
-    In a transaction that the caller has begun, it is a savepoint of that one, and the caller commits.
+    If the caller has begun a transaction, the seed is a savepoint of it, and the caller commits.
 
     Args:
-        connection: of a superuser, the tables' owner, or a member of the application's role.
+        connection: see `reference.apply`.
 
     Returns:
-        How many rows were written, by table; 0 for a table where nothing was missing.
+        The number of written rows by table; 0 for a table without missing rows.
 
     Raises:
         TenantExists: another tenant has the slug of a sample tenant.
-        NoTransaction, NotMigrated, MissingPrivilege: the tables are not there, or may not be written.
-        SeedError: the tables hold rows that contradict the sample.
+        NoTransaction, NotMigrated, MissingPrivilege: see `reference.apply`.
+        SeedError: existing rows conflict with the sample.
     """
     with all_or_nothing(connection):
         return totals(*[_write(connection, Company.read(slug)) for slug in SAMPLE_SLUGS])
 
 
 def rows_for(company: Company) -> dict[str, Sequence[Row]]:
-    """All rows of a sample tenant, by table."""
+    """Return all rows of a sample tenant by table."""
     rows: dict[str, list[Row]] = {}
     for part in (reference.rows_for(company.tenant_id, BEGINNING), *[make(company) for make in _DOMAINS]):
         for table, values in part.items():

@@ -1,4 +1,4 @@
-"""What the sample's people did, what they paid, and their projects."""
+"""The sample's user events, transactions and projects."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FEE = Decimal("49.00")
 
 
 def rows(company: Company) -> Rows:
-    """Events of the people who may sign in, their payments, and projects."""
+    """Return events and transactions of the active users, and projects."""
     people = [person.username for person in company.people if person.is_active]
     return {
         "user_events": [_event(company, people, number) for number in range(EVENTS)],

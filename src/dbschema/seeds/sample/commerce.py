@@ -1,4 +1,4 @@
-"""The sample's orders with their shipments, and the campaigns behind them."""
+"""The sample's orders with their shipments, and its marketing campaigns."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CENT = Decimal("0.01")
 
 
 def rows(company: Company) -> Rows:
-    """Orders of ninety days, each as far as its age lets expect, their shipments, and campaigns."""
+    """Return orders of ninety days with a status that fits their age, their shipments, and campaigns."""
     orders: list[Row] = []
     shipments: list[Row] = []
     for number in range(ORDERS):
@@ -79,7 +79,7 @@ def _status(draws: Draws, age: float) -> OrderStatus:
 
 
 def _parts(draws: Draws, status: OrderStatus) -> int:
-    """How many shipments an order has."""
+    """Return the number of shipments of an order."""
     if status in {OrderStatus.PENDING, OrderStatus.CANCELLED}:
         return 0
     return 2 if status is OrderStatus.DELIVERED and draws.share() < 0.15 else 1

@@ -1,7 +1,4 @@
-"""The sample tenants as data files describe them: three shops that deliver in Lisbon, Toronto and Melbourne.
-
-The sample's tenants, their people and their teams.
-"""
+"""The sample tenants with their users and teams, from data files: shops in Lisbon, Toronto and Melbourne."""
 
 from __future__ import annotations
 
@@ -25,13 +22,13 @@ if TYPE_CHECKING:
 
 
 def read_data(name: str) -> Any:
-    """What the data file `name`.json of this package holds."""
+    """Return the content of the data file `name`.json of this package."""
     return json.loads(files(__package__).joinpath("data", f"{name}.json").read_text(encoding="utf-8"))
 
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody who works for a shop."""
+    """A user of a shop."""
 
     username: str
     name: str
@@ -41,7 +38,7 @@ class Person:
 
 @dataclass(frozen=True)
 class Place:
-    """A place in the shop's city: real names, real coordinates (WGS 84, degrees), and how many reports come from there."""
+    """A place in the shop's city: real name, real coordinates (WGS 84, degrees), and its number of reports."""
 
     name: str
     longitude: float
@@ -50,7 +47,7 @@ class Place:
 
     @property
     def point(self) -> GeoPoint:
-        """The position, as a model takes it."""
+        """The coordinates as the value of a column."""
         return GeoPoint(self.longitude, self.latitude)
 
 
@@ -59,8 +56,8 @@ class Company:
     """A sample tenant.
 
     Args:
-        bounds: west, south, east and north of its city, in degrees.
-        content: the rest of its data file, by topic.
+        bounds: west, south, east and north of the city, in degrees.
+        content: the other entries of the data file, by topic.
     """
 
     slug: str
@@ -76,7 +73,7 @@ class Company:
 
     @classmethod
     def read(cls, slug: str) -> Company:
-        """The sample tenant with this slug, one of `SAMPLE_SLUGS`."""
+        """Read the sample tenant with this slug, one of `SAMPLE_SLUGS`."""
         data = read_data(slug)
         west, south, east, north = data.pop("bounds")
         return cls(
@@ -90,31 +87,31 @@ class Company:
 
     @cached_property
     def tenant_id(self) -> UUID:
-        """The id of the tenant, which is computed from its slug."""
+        """The id of the tenant, computed from its slug."""
         return tenant_id(self.slug)
 
     def key(self, table: str, name: str) -> dict[str, Any]:
-        """The key of the row called `name` in `table`: `tenant_id` and `id`."""
+        """Return the primary key of the row `name` in `table`: `tenant_id` and `id`; see `row_id`."""
         return {"tenant_id": self.tenant_id, "id": row_id(self.tenant_id, table, name)}
 
     def user(self, username: str) -> UUID:
-        """The id of one of its people."""
+        """Return the id of a user."""
         return row_id(self.tenant_id, "users", username)
 
     def people_of(self, *roles: UserRole) -> list[str]:
-        """The usernames of those who have one of `roles` and may sign in."""
+        """Return the usernames of the active users with one of `roles`."""
         return [
             person.username for person in self.people if person.is_active and UserRole(person.role) in roles
         ]
 
     @property
     def admin(self) -> UUID:
-        """The id of its first administrator."""
+        """The id of the first administrator."""
         return self.user(self.people_of(UserRole.ADMIN)[0])
 
 
 def rows(company: Company) -> Rows:
-    """The tenant, a user for each of its people, and its teams."""
+    """Return the tenant, its users and its teams."""
     return {
         "tenants": [
             {

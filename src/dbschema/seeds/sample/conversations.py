@@ -1,4 +1,4 @@
-"""The sample's documents, and what its people asked the assistant."""
+"""The sample's documents, and conversations with the assistant."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def rows(company: Company) -> Rows:
-    """Documents, conversations, and their messages a minute apart."""
+    """Return documents, conversations, and their messages at intervals of one minute."""
     conversations: list[Row] = []
     messages: list[Row] = []
     for number, conversation in enumerate(company.content["conversations"]):

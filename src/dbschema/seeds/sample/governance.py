@@ -1,4 +1,4 @@
-"""The sample's governance rules, and the record of what its people did to orders, incidents and users."""
+"""The sample's governance rules, and the audit log of its rules, orders, incidents and users."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ RULES: tuple[tuple[str, str, dict[str, Any], bool], ...] = (
 
 
 def rows(company: Company, others: Mapping[str, Sequence[Row]]) -> Rows:
-    """The rules, and audit logs about the other rows of the tenant.
+    """Return the rules, and audit logs of the other rows of the tenant.
 
     Args:
         company: the tenant.
-        others: its rows by table; orders, incidents and users are read.
+        others: the rows of the tenant by table; orders, incidents and users are used.
     """
     rules = [
         {
@@ -113,7 +113,7 @@ def _log(
     *,
     when: str = "created_at",
 ) -> Row:
-    """One line of the record; without a user, the system did it, and no address is known."""
+    """Return an audit log; user None is the system, which has no address."""
     draws = Draws(company.slug, action, str(resource["id"]))
     return {
         **company.key("audit_logs", f"{action}/{resource['id']}"),

@@ -1,7 +1,4 @@
-"""What a sample tenant adds to the built-in agents: one of its own, and a domain for its warehouses.
-
-The sample's incidents on a real map, in clusters around real places, and pictures of them.
-"""
+"""The sample's incidents around real places, their images, and the agent and the domain of each tenant."""
 
 from __future__ import annotations
 
@@ -24,8 +21,8 @@ WAREHOUSE_DOMAIN = "warehouse_faults"
 
 
 def domain_rows(company: Company) -> Rows:
-    """An agent that plans detours around incidents, and the domain of faults in warehouses."""
-    made = {"created_by": company.admin, "created_at": at(5), "updated_at": at(5)}
+    """Return an agent that plans detours around incidents, and the domain of faults in warehouses."""
+    created = {"created_by": company.admin, "created_at": at(5), "updated_at": at(5)}
     return {
         "agent_definitions": [
             {
@@ -46,7 +43,7 @@ def domain_rows(company: Company) -> Rows:
                 "description": "Plans detours for the next round.",
                 "enabled": True,
                 "is_inbuilt": False,
-                **made,
+                **created,
             }
         ],
         "domain_configurations": [
@@ -58,7 +55,7 @@ def domain_rows(company: Company) -> Rows:
                 "ingestion_playbook": playbook("report_reader", "severity_judge"),
                 "query_playbook": playbook("incident_finder", "answer_writer"),
                 "management_playbook": playbook("dispatcher", "follow_up", escalate_from_severity=3),
-                **made,
+                **created,
             }
         ],
     }
@@ -69,7 +66,7 @@ BUCKET = "sample-evidence.example"
 
 
 def rows(company: Company) -> Rows:
-    """Reports from the street, faults in the warehouses, and pictures of some of them."""
+    """Return street incidents, faults in the warehouses, and images of some of them."""
     hazards = read_data("hazards")
     total = sum(place.reports for place in company.places)
     incidents: list[Row] = []
@@ -87,7 +84,7 @@ def rows(company: Company) -> Rows:
 
 
 def nearby(point: GeoPoint, east: float, north: float) -> GeoPoint:
-    """The place so many metres to the east and to the north of `point`, to six decimals (a tenth of a metre)."""
+    """Return the place `east` and `north` metres from `point`, rounded to six decimals (a tenth of a metre)."""
     return GeoPoint(
         round(point.longitude + east / (METRES_PER_DEGREE * cos(radians(point.latitude))), 6),
         round(point.latitude + north / METRES_PER_DEGREE, 6),
@@ -100,7 +97,7 @@ def _from_the_street(
     draws = Draws(company.slug, "incidents", place.name, str(number))
     hazard = draws.one_of(hazards)
     measure = draws.number(*hazard["range"])
-    # Reports are spread over the days in an order of their own, so that neighbours differ in age.
+    # The order of the reports in time differs from their order in space, so that neighbours differ in age.
     day = LAST_DAY * ((position * 17) % total + draws.share()) / total
     return {
         **company.key("incidents", f"{place.name}/{number}"),
@@ -135,7 +132,7 @@ def _from_the_warehouse(company: Company, fault: dict[str, Any], number: int) ->
 
 
 def _handling(company: Company, draws: Draws, day: float) -> Row:
-    """Who reported it and when, and how far it is: the older, the further."""
+    """Return status, reporter and times of an incident; older incidents are further in their handling."""
     age = LAST_DAY - day
     if age < 6:
         status = IncidentStatus.OPEN

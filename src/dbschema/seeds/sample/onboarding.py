@@ -1,4 +1,4 @@
-"""The sample's onboardings, one of each outcome, and the events that drove them."""
+"""The sample's onboarding sessions, at least one for each status, and their events."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ STEPS = ("account.created", "details.confirmed", "bank.linked", "agreement.signe
 
 @dataclass(frozen=True)
 class Course:
-    """How far an onboarding went.
+    """The course of an onboarding.
 
     Args:
-        person: number of the one who is onboarded; None: not known yet.
-        steps: how many of `STEPS` were taken.
-        last_event: what came after them, if anything.
+        person: index of the user; None: not known yet.
+        steps: number of completed `STEPS`.
+        last_event: type of an event after these steps, if there is such an event.
     """
 
     status: OnboardingStatus
@@ -46,7 +46,7 @@ COURSES = (
 
 
 def rows(company: Company) -> Rows:
-    """A session for each of `COURSES`, and its events six hours apart."""
+    """Return a session for each of `COURSES`, and its events at intervals of six hours."""
     sessions: list[Row] = []
     events: list[Row] = []
     for number, course in enumerate(COURSES):

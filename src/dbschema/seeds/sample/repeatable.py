@@ -1,6 +1,6 @@
-"""When things happen in the sample: ninety days of the year 2026, always the same.
+"""Repeatable times and pseudo-random numbers: the sample is the same on every machine and version of Python.
 
-Numbers that look drawn and are the same everywhere, on every version of Python.
+The sample covers ninety days of the year 2026.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 
 BEGINNING = datetime(2026, 3, 2, 6, 0, tzinfo=UTC)
 LAST_DAY = 90
-"""The sample's today, counted from its first day."""
+"""The current day of the sample, counted from its first day."""
 
 
 def at(day: float, minute: int = 0) -> datetime:
-    """A moment of the sample: days since its beginning, and minutes."""
+    """Return a time of the sample: days since its beginning, plus minutes."""
     return (BEGINNING + timedelta(days=day, minutes=minute)).replace(microsecond=0)
 
 
 def on(day: int) -> date:
-    """A date of the sample."""
+    """Return a date of the sample: days since its beginning."""
     return at(day).date()
 
 
@@ -32,9 +32,9 @@ T = TypeVar("T")
 
 
 class Draws:
-    """A sequence of numbers that follows from a name alone.
+    """A sequence of pseudo-random numbers that depends only on a name.
 
-    The standard library promises repeatability for `random.random()` only, and not for what is built on it.
+    The standard library guarantees repeatability for `random.random()` only, not for the functions based on it.
     """
 
     def __init__(self, *name: str) -> None:
@@ -42,15 +42,15 @@ class Draws:
         self._count = 0
 
     def share(self) -> float:
-        """The next number, from 0 up to but not including 1."""
+        """Return the next number, from 0 (included) to 1 (excluded)."""
         self._count += 1
         digest = sha256(f"{self._name}/{self._count}".encode()).digest()
         return int.from_bytes(digest[:6]) / 2**48
 
     def number(self, low: int, high: int) -> int:
-        """A whole number from `low` to `high`, both included."""
+        """Return a whole number from `low` to `high`, both included."""
         return low + int(self.share() * (high - low + 1))
 
     def one_of(self, values: Sequence[T]) -> T:
-        """One of `values`."""
+        """Return one of `values`."""
         return values[self.number(0, len(values) - 1)]
