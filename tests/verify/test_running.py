@@ -11,7 +11,6 @@ from sqlalchemy import Connection, make_url, text
 from sqlalchemy.exc import OperationalError
 from tests.verify.ours import run as run_ours
 
-from dbschema import verify
 from dbschema.errors import NoTransaction
 from dbschema.models import metadata
 from dbschema.seeds import sample
@@ -20,6 +19,8 @@ from dbschema.verify.report import GROUPS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from dbschema import verify
 
 LOCKS = """
 SELECT DISTINCT mode FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
@@ -213,7 +214,7 @@ def test_autocommit_is_refused(database: str, connect: Callable[..., Connection]
 def test_an_empty_database_is_told_line_by_line(
     fresh_database: str, connect: Callable[..., Connection]
 ) -> None:
-    report = verify.run(connect(fresh_database))
+    report = run_ours(connect(fresh_database))
 
     assert {check.group for check in report.checks if check.passed} <= {
         "connection",
@@ -284,7 +285,7 @@ def test_what_is_locked_is_locked_as_by_any_insert_or_update(
     modes: set[str] = set()
 
     with psycopg.connect(address(database), autocommit=True) as watcher:
-        verify.run(
+        run_ours(
             connection,
             on_check=lambda _: modes.update(mode for (mode,) in watcher.execute(LOCKS, (backend,))),
         )
