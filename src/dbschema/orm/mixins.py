@@ -25,7 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, declared_attr, mapped_column
 from sqlalchemy.orm.attributes import set_committed_value
 
-from dbschema.ddl.audit import keep_append_only, keep_audited
+from dbschema.ddl.audit import AuditTables, keep_append_only, keep_audited
 from dbschema.ddl.maintained import keep_updated_at, keep_version
 from dbschema.ddl.tenancy import READ_APPEND, READ_WRITE, isolate
 from dbschema.orm.types import apply_type_checks, uuid_key
@@ -110,14 +110,17 @@ class AppendOnly(TenantScoped):
 
 
 class Audited:
-    """The database records each change of a row in `audit_logs`: the user, the action, the old and the new values.
+    """The database records each change of a row in the audit log: the user, the action, the old and the new values.
 
-    For `TenantScoped` models in the same MetaData as the tables of `dbschema.models`. The user is the setting
+    For `TenantScoped` models in the same MetaData as the tables of `__audit_tables__`. The user is the setting
     `app.user_id`, which a session sets (`tenant_session(…, user_id=…)`).
     """
 
     __audit_exclude__: ClassVar[tuple[str, ...]] = ()
     """Names of columns in the database whose values are never recorded; the fact of a change is recorded."""
+
+    __audit_tables__: ClassVar[AuditTables] = AuditTables()
+    """The tables of the audit log, the tenants and the users; by default those of `dbschema.models`."""
 
 
 def foreign_key(column: str, table: str, *, cascade: bool = False) -> ForeignKeyConstraint:
@@ -225,4 +228,6 @@ def _keep_append_only(mapper: Mapper[Any], cls: type[AppendOnly]) -> None:
 def _keep_audited(mapper: Mapper[Any], cls: type[Audited]) -> None:
     if (table := _own_table(mapper)) is not None:
         unremarkable = ("updated_at",) if issubclass(cls, Timestamped) else ()
-        keep_audited(table, hidden=cls.__audit_exclude__, unremarkable=unremarkable)
+        keep_audited(
+            table, hidden=cls.__audit_exclude__, unremarkable=unremarkable, tables=cls.__audit_tables__
+        )
