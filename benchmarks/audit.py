@@ -1,14 +1,14 @@
-"""What `Audited` costs: the same statements on two tables that differ in nothing else, as ratios of their times.
+"""Measure the cost of `Audited`: the same statements on two otherwise equal tables, as ratios of their times.
 
     python benchmarks/audit.py [--rounds 40] [--rows 5000] [--single 200] [--url postgresql://superuser@host/database]
 
-In each round every kind of work is done on both tables, turn by turn, through one connection in a tenant session that names
-user and address, in a transaction that is rolled back and whose begin and end are not counted. Medians over the rounds are
-printed, and medians of ratios and differences within a round. 'single' is one statement a row; 'bulk' is one for all rows.
+In each round every kind of work is done on both tables in turn, through one connection in a tenant session that sets
+user and address, in a transaction that is rolled back; its begin and end are not measured. The output has medians over the rounds,
+and medians of ratios and differences within a round. 'single' is one statement for each row; 'bulk' is one for all rows.
 
 The tables have twelve columns, a unique key beside the primary key, a trigger for updated_at and an index. The last line is
-what no trigger could spare: one INSERT … SELECT of equally many rows into audit_logs. Look-ups of the primary key are by
-number here, so that a bulk DELETE of rows that nothing points to is nearly free without a log; its ratio says little.
+the minimum cost of any trigger: one INSERT … SELECT of equally many rows into audit_logs. Look-ups of the primary key are by
+number here, so a bulk DELETE of rows without references is nearly free without a log, and its ratio is not meaningful.
 
 With --url the database is empty and the login a superuser; without, a private server is started in a temporary folder.
 """
@@ -48,7 +48,7 @@ class Own(DeclarativeBase):
 
 
 class Goods(TenantScoped, Timestamped):
-    """What both tables have."""
+    """The columns of both tables."""
 
     number: Mapped[int]
     title: Mapped[str]
@@ -100,7 +100,7 @@ FLOOR = """
 
 
 class Scene:
-    """A tenant with a user and as many rows in each table."""
+    """A tenant with a user, and `rows` rows in each table."""
 
     def __init__(self, url: str, rows: int) -> None:
         self.engine = create_engine(url, pool_size=1, max_overflow=0, pool_pre_ping=False)
@@ -133,7 +133,7 @@ class Scene:
         )
 
     def run(self, statements: Sequence[str]) -> float:
-        """Microseconds that the statements take, in a transaction that is rolled back."""
+        """Measure the statements in a transaction that is rolled back, in microseconds."""
         with tenant_session(self.engine, self.tenant, user_id=self.user, ip_address="192.0.2.7") as session:
             connection = session.connection()
             began = perf_counter_ns()
@@ -143,13 +143,13 @@ class Scene:
 
 
 def bulk(scene: Scene, pattern: str, table: str, _single: int) -> float:
-    """One statement for all rows: microseconds a row."""
+    """Run one statement for all rows; return microseconds for each row."""
     first = scene.rows + 1 if pattern is INSERT else 1
     return scene.run([scene.statement(pattern, table, first, first + scene.rows - 1)]) / scene.rows
 
 
 def single(scene: Scene, pattern: str, table: str, count: int) -> float:
-    """As many statements for a row each: microseconds a statement."""
+    """Run `count` statements for one row each; return microseconds for each statement."""
     first = scene.rows + 1 if pattern is INSERT else 1
     numbers = range(first, first + count)
     return scene.run([scene.statement(pattern, table, number, number) for number in numbers]) / count
@@ -164,7 +164,7 @@ def report(scene: Scene, rounds: int, count: int) -> None:
             for number in range(-2, rounds):
                 tables = ("plain", "watched") if number % 2 else ("watched", "plain")
                 took = {table: measure(scene, pattern, table, count) for table in tables}
-                if number >= 0:  # before, plans are made and pages read
+                if number >= 0:  # earlier rounds warm plans and pages
                     pairs.append((took["plain"], took["watched"]))
             plain, watched = (median(column) for column in zip(*pairs, strict=True))
             ratio = median(after / before for before, after in pairs)

@@ -1,12 +1,12 @@
-"""The full check of models against a database, as a ratio to what Alembic's own comparison takes.
+"""Measure the check of models against a database, as a ratio to the time of Alembic's own comparison.
 
     python benchmarks/check.py [--sizes 21,200,1000] [--rounds 7] [--url postgresql+psycopg://…]
 
-Runs of both are interleaved, on one connection and on a new one each, and the medians of their ratios are printed: times
-differ from machine to machine, ratios hardly. The size 21 is the real models; the others are generated tables of the same make, with row
-security, trigger, policy and grants each. Without --url a server of its own is started in a temporary folder (in memory,
-if there is /dev/shm), with room for the locks of 2,000 tables; with --url that server's `max_locks_per_transaction` has
-to be raised (512 will do).
+Runs of both are interleaved, on one connection and on a new one each. The output has the medians of their ratios: times
+differ between machines, ratios hardly. The size 21 is the real models; the others are generated tables of the same structure, each with
+row-level security, trigger, policy and grants. Without --url a server is started in a temporary folder (in memory,
+if there is /dev/shm), with room for the locks of 2,000 tables; with --url increase that server's `max_locks_per_transaction`
+(512 is enough).
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ DATABASE = "dbschema_benchmark_check"
 
 
 def models(size: int) -> MetaData:
-    """The real models, or as many generated tables as `size` says."""
+    """Return the real models, or `size` generated tables."""
     if size == REAL:
         return real_models
 
@@ -93,7 +93,7 @@ def models(size: int) -> MetaData:
 
 
 def by_alembic(connection: Connection, metadata: MetaData) -> int:
-    """Alembic's own comparison, without our plugin."""
+    """Compare with Alembic, without our plugin."""
     options = {
         "autogenerate_plugins": ["alembic.autogenerate.*"],
         "include_name": lambda name, kind, _: kind != "table" or name != "spatial_ref_sys",
@@ -102,14 +102,14 @@ def by_alembic(connection: Connection, metadata: MetaData) -> int:
 
 
 def by_check(connection: Connection, metadata: MetaData) -> int:
-    """The comparison of catalogs."""
+    """Compare the catalogs."""
     return len(catalog.check(connection, metadata))
 
 
 def timed(
     compare: Callable[[Connection, MetaData], int], connection: Connection, metadata: MetaData
 ) -> float:
-    """Seconds that a comparison takes; it has to find nothing, or it would not be the same work."""
+    """Measure a comparison in seconds; it must find no difference, so that both do the same work."""
     start = perf_counter()
     differences = compare(connection, metadata)
     seconds = perf_counter() - start
@@ -139,7 +139,7 @@ def measure(engine: Engine, size: int, rounds: int) -> None:
 
 
 def on_one_connection(engine: Engine, metadata: MetaData, rounds: int) -> list[tuple[float, float]]:
-    """Seconds of (ours, theirs), by a session that has its caches filled."""
+    """Measure (ours, theirs) in seconds, in a session with filled caches."""
     with engine.connect() as connection:
         pairs = [
             (timed(by_check, connection, metadata), timed(by_alembic, connection, metadata))
@@ -149,7 +149,7 @@ def on_one_connection(engine: Engine, metadata: MetaData, rounds: int) -> list[t
 
 
 def on_new_connections(engine: Engine, metadata: MetaData, rounds: int) -> list[tuple[float, float]]:
-    """Seconds of (ours, theirs), each by a new session, as a program has that compares once."""
+    """Measure (ours, theirs) in seconds, each in a new session, as in a program that compares once."""
 
     def once(compare: Callable[[Connection, MetaData], int]) -> float:
         with engine.connect() as connection:
@@ -159,15 +159,15 @@ def on_new_connections(engine: Engine, metadata: MetaData, rounds: int) -> list[
 
 
 def engines(url: str | None) -> Iterator[Engine]:
-    """An engine for an empty database of our own, which goes when the benchmark ends."""
-    # In memory: ext4 does not use an inode again for minutes, and hundreds of files that are made and removed again and
-    # again, as only a benchmark does, make it look for longer each time.
+    """Open an engine for a new empty database, which is removed at the end."""
+    # In memory: ext4 does not reuse an inode for minutes. Hundreds of files that are created and removed repeatedly,
+    # as in a benchmark, make its search longer each time.
     memory = Path("/dev/shm")
     folder = Path(tempfile.mkdtemp(prefix="dbschema-benchmark-", dir=memory if memory.is_dir() else None))
     server = None
     try:
         if url is None:
-            folder.chmod(0o755)  # started by root, the server runs as another user, who has to get there
+            folder.chmod(0o755)  # if root starts it, the server runs as another user, who needs access
             server = PrivateServer(folder / "server", options={"max_locks_per_transaction": "512"})
             url = server.start().url("postgres", driver="psycopg")
         admin = create_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool)

@@ -1,11 +1,11 @@
-"""How long an upgrade stands still when its writer dies: from the end of the old one until the run goes on with the next.
+"""Measure the interruption of an upgrade when its writer dies: from the stop of the old writer until the run continues on the new one.
 
     python benchmarks/failover.py [--rounds 5]
 
-Two local servers with streaming replication pass for the two instances of an Aurora cluster (`tests/migrations/failover/pair.py`).
-In the middle of the second of three revisions the first server is stopped at once and the second promoted. Three times are
-printed, in seconds after the stop: until the new writer accepts changes (which only the servers decide; on AWS it is mostly
-10 to 60 s), until the run has begun its revision anew, and until the upgrade has ended. Linux only.
+Two local servers with streaming replication represent the two instances of an Aurora cluster (`tests/migrations/failover/pair.py`).
+In the middle of the second of three revisions the first server is stopped at once and the second promoted. The output has three times,
+in seconds after the stop: until the new writer accepts changes (only the servers determine it; on AWS it is mostly
+10 to 60 s), until the run has restarted its revision, and until the upgrade has ended. Linux only.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ SLEEPS = (
 
 
 def history(folder: Path) -> Path:
-    """Three revisions; the second stands still until the file `go` is there."""
+    """Write three revisions; the second waits until the file `go` exists."""
     (folder / "versions").mkdir()
     (folder / "env.py").write_text(ENVIRONMENT)
     wait = f"if not Path({str(folder / 'go')!r}).exists():\n        op.execute('SELECT pg_sleep(60)')"
@@ -68,7 +68,7 @@ def history(folder: Path) -> Path:
 
 
 def once(pair: Pair) -> tuple[float, float, float]:
-    """One failover: seconds until the new writer, until the run goes on, until its end."""
+    """Run one failover; return the seconds until the new writer, until the run continues, until its end."""
     with tempfile.TemporaryDirectory(prefix="dbschema-benchmark-") as folder:
         scripts = history(Path(folder))
         environ = {"DB_FAILOVER_SECONDS": "60", "DB_FAILOVER_HOSTS": PATTERN}
@@ -83,7 +83,7 @@ def once(pair: Pair) -> tuple[float, float, float]:
         def upgrade() -> None:
             run = runner.upgrade(settings, location=scripts, on_step=on_step)
             ended.append(perf_counter())
-            assert [one.id for one in run.steps] == ["one", "two", "three"]
+            assert [step.id for step in run.steps] == ["one", "two", "three"]
 
         thread = threading.Thread(target=upgrade)
         thread.start()
@@ -101,7 +101,7 @@ def once(pair: Pair) -> tuple[float, float, float]:
 
 
 def main() -> None:
-    """Measure the rounds, each on a pair of servers of its own."""
+    """Measure the rounds, each on its own pair of servers."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

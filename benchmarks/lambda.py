@@ -1,13 +1,13 @@
-"""A cold start of the function until its answer, when there is nothing to upgrade, as a ratio to a bare one.
+"""Measure a cold start of the function until its response, with nothing to upgrade, as a ratio to a bare function.
 
     python benchmarks/lambda.py [--rounds 15] [--archive dist/lambda-x86_64.zip]
 
-A whole process each: `awslambdaric` with a stand-in for Lambda's Runtime API, on the unpacked archive, from its start until
-its first answer. The bare function has the same archive and does only `psycopg.connect` and a select of the version. Runs of
-both are interleaved, and the ratio of their medians is printed, once with DATABASE_URL for both, once with a secret from a
-stand-in for Secrets Manager, which the bare function reads by boto3; and each as delivered, where Python compiles the modules
-in each process as it does in Lambda's read-only folder, and with modules that are compiled. Without --archive one is built for
-the interpreter that runs this, and with --archive it has to be for that interpreter.
+Each run is a whole process: `awslambdaric` with a stand-in for Lambda's Runtime API, on the unpacked archive, from its start until
+its first response. The bare function has the same archive and only runs `psycopg.connect` and a select of the version. Runs of
+both are interleaved. The output has the ratio of their medians, once with DATABASE_URL for both, once with a secret from a
+stand-in for Secrets Manager, which the bare function reads with boto3; and each as delivered, where Python compiles the modules
+in each process as in Lambda's read-only folder, and with compiled modules. Without --archive an archive is built for
+the current interpreter; with --archive it must be for that interpreter.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def handler(event, context):
 
 @contextmanager
 def moto(folder: Path) -> Iterator[str]:
-    """The address of a stand-in for Secrets Manager."""
+    """Start a stand-in for Secrets Manager; yield its address."""
     log = folder / "moto.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -105,7 +105,7 @@ def moto(folder: Path) -> Iterator[str]:
 
 
 def once(task_root: Path, runtime: Path, environment: dict[str, str], handler: str) -> float:
-    """Seconds from the start of a process to its first answer."""
+    """Measure the seconds from the start of a process to its first response."""
     function = Function(
         task_root,
         {**environment, "PYTHONDONTWRITEBYTECODE": "1"},
@@ -125,7 +125,7 @@ def once(task_root: Path, runtime: Path, environment: dict[str, str], handler: s
 
 
 def measure(task_root: Path, runtime: Path, environment: dict[str, str], rounds: int) -> tuple[float, float]:
-    """The medians of both functions."""
+    """Return the medians of both functions."""
     times: dict[str, list[float]] = {"bare.handler": [], "lambda_entry.handler": []}
     for _ in range(rounds):
         for handler, seconds in times.items():
@@ -135,7 +135,7 @@ def measure(task_root: Path, runtime: Path, environment: dict[str, str], rounds:
 
 
 def prepare(archive: Path | None, folder: Path) -> tuple[dict[str, Path], Path]:
-    """The unpacked archive, as delivered and with compiled modules, and the runtime beside it."""
+    """Unpack the archive, as delivered and with compiled modules, and the runtime beside it."""
     found = archive or archives.build(archives.interpreter().target, folder)
     size = 0
     places = {}
@@ -160,7 +160,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="dbschema-lambda-") as name:
         folder = Path(name)
-        folder.chmod(0o755)  # started by root, the server runs as another user, who has to get there
+        folder.chmod(0o755)  # if root starts it, the server runs as another user, who needs access
         places, runtime = prepare(arguments.archive, folder)
         server = PrivateServer(folder / "server", options={"fsync": "off"})
         try:

@@ -1,21 +1,21 @@
-"""Loading incidents through the library, as a ratio to PostgreSQL's own COPY from a file on the server.
+"""Measure `bulk_load` of incidents, as a ratio to PostgreSQL's own COPY from a file on the server.
 
     python benchmarks/load.py [--rows 50000,1000000] [--rounds 5] [--others] [--url postgresql+psycopg://…]
 
-`bulk_load` runs as the application's role under row security, from dictionaries as a program holds them, into the table
-with its key and all its indexes. COPY FROM runs as superuser, from a text file that lies on the server, into the same table,
-whose foreign keys and checks bind it as well. Each load begins after TRUNCATE and CHECKPOINT and ends with its COMMIT, which waits for
-the disk. The two take turns in going first. The file and the rows are made before the clock runs.
+`bulk_load` runs as the application's role under row-level security, from dictionaries as in a program, into the table
+with its key and all its indexes. COPY FROM runs as superuser, from a text file on the server, into the same table,
+with its foreign keys and checks. Each load begins after TRUNCATE and CHECKPOINT and ends with its COMMIT, which waits for
+the disk. The two alternate in going first. The file and the rows are created before the measurement.
 
-The private server gets 1 GB of buffers, no checkpoint within a load and no autovacuum: what either would add comes at random, to
-one of the two, and a disk that both wait for would make them more alike than they are.
+The private server gets 1 GB of buffers, no checkpoint within a load and no autovacuum: both occur at random and would affect
+only one of the two, and a disk that both wait for would hide their difference.
 
-Printed are medians: seconds, the ratio within a round, the ratio of the fastest two, and the CPU time a row of server and client in
-microseconds (Linux). --others adds what an application could do instead: psycopg's binary COPY as superuser, the ORM's flush
+The output has medians: seconds, the ratio within a round, the ratio of the fastest two, and the CPU time of server and client in
+microseconds for each row (Linux). --others adds alternatives for an application: psycopg's binary COPY as superuser, the ORM's flush
 and Core's executemany, as the application's role; it takes some ten times as long. From 500,000 rows on there are at most
-three rounds. Bar: bulk_load takes at most 1.3 of COPY FROM. The exit code tells whether it holds.
+three rounds. Limit: bulk_load takes at most 1.3 of COPY FROM. The exit code shows whether it holds.
 
-With --url that has to be an empty database with nothing in it but the schema, and its server on this machine.
+With --url the database must be empty except for the schema, and its server must be on this machine.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ STATUSES = ("open", "in_progress", "resolved", "closed")
 
 
 def rows_of(size: int) -> list[dict[str, Any]]:
-    """Incidents of a city, the same every time."""
+    """Generate incidents of a city, the same every time."""
     chance = random.Random(size)
     start = datetime(2026, 1, 1, tzinfo=UTC)
     return [
@@ -115,7 +115,7 @@ def rows_of(size: int) -> list[dict[str, Any]]:
 
 
 def write_file(path: Path, engine: Engine, rows: list[dict[str, Any]]) -> None:
-    """The same rows as COPY's text format has them, by way of the table itself."""
+    """Write the same rows in COPY's text format, through the table itself."""
     prepare(engine)
     with engine.begin() as connection:
         acting(connection)
@@ -125,7 +125,7 @@ def write_file(path: Path, engine: Engine, rows: list[dict[str, Any]]) -> None:
 
 
 def prepare(engine: Engine) -> None:
-    """An empty table, a tenant, and no work left over from the run before."""
+    """Prepare an empty table and a tenant, without pending work of the previous run."""
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.exec_driver_sql("TRUNCATE incidents CASCADE")
         connection.exec_driver_sql(
@@ -190,7 +190,7 @@ def by_flush(connection: Connection, rows: list[dict[str, Any]], _file: Path) ->
 
 @dataclass(frozen=True)
 class Taken:
-    """What one load took, in seconds."""
+    """The times of one load, in seconds."""
 
     seconds: float
     server: float
@@ -198,7 +198,7 @@ class Taken:
 
 
 def server_time(pid: int) -> float:
-    """CPU seconds of a server process; 0 where the system does not tell."""
+    """Read the CPU seconds of a server process; 0 if the system does not provide them."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -207,7 +207,7 @@ def server_time(pid: int) -> float:
 
 
 def timed(load: Load, engine: Engine, rows: list[dict[str, Any]], file: Path) -> Taken:
-    """A load with its commit, into an empty table; it has to be complete."""
+    """Measure a load with its commit, into an empty table; it must be complete."""
     prepare(engine)
     with engine.connect() as connection:
         pid = connection.scalar(text("SELECT pg_backend_pid()"))
@@ -223,13 +223,13 @@ def timed(load: Load, engine: Engine, rows: list[dict[str, Any]], file: Path) ->
 
 
 def measure(engine: Engine, folder: Path, size: int, rounds: int, others: bool) -> float:
-    """Print the lines for `size` rows; gives the ratio of bulk_load."""
+    """Print the lines for `size` rows; return the ratio of bulk_load."""
     rows = rows_of(size)
     gc.collect()
-    gc.freeze()  # the rows are the benchmark's, and the collector need not walk through them again and again
+    gc.freeze()  # the garbage collector need not traverse the rows of the benchmark repeatedly
     file = folder / f"{size}.copy"
     file.unlink(missing_ok=True)
-    write_file(file, engine, rows)  # caches and files are warm afterwards
+    write_file(file, engine, rows)  # warms caches and files
     loads = [by_copy_from, by_bulk_load]
     if others:
         loads += [by_client_copy, by_executemany, by_flush]
@@ -242,7 +242,7 @@ def measure(engine: Engine, folder: Path, size: int, rounds: int, others: bool) 
     ratios: dict[str, float] = {}
     for name, runs in found.items():
         mine = [taken.seconds for taken in runs]
-        ratios[name] = median(one / other for one, other in zip(mine, base, strict=True))
+        ratios[name] = median(own / other for own, other in zip(mine, base, strict=True))
         server, client = (
             median(getattr(taken, side) for taken in runs) * 1e6 / size for side in ("server", "client")
         )
@@ -255,7 +255,7 @@ def measure(engine: Engine, folder: Path, size: int, rounds: int, others: bool) 
 
 
 def engines(url: str | None, folder: Path) -> Iterator[Engine]:
-    """An engine for a migrated database, on a server of our own unless an address is given."""
+    """Open an engine for a migrated database, on a private server unless `url` is set."""
     server = None
     try:
         if url is None:
@@ -269,7 +269,7 @@ def engines(url: str | None, folder: Path) -> Iterator[Engine]:
 
 
 def main() -> int:
-    """Measure each size in turn; 0 where the bar holds for all."""
+    """Measure each size in turn; return 0 if the limit holds for all."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -279,7 +279,7 @@ def main() -> int:
     parser.add_argument("--url", help="a database on this machine, as superuser; its incidents are deleted")
     arguments = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="dbschema-benchmark-"))
-    folder.chmod(0o777)  # the server writes the file, as another user when this is started by root
+    folder.chmod(0o777)  # the server writes the file, as another user if root starts this
     missed = False
     try:
         for engine in engines(arguments.url, folder):

@@ -1,18 +1,18 @@
-"""What a tenant session costs over a plain one that sets role and tenant by hand, in microseconds a transaction.
+"""Measure the cost of a tenant session over a plain one that sets role and tenant by hand, in microseconds for each transaction.
 
     python benchmarks/sessions.py [--rounds 2000] [--url postgresql://login:password@host/database]
 
-Each kind of work is done in four ways in turn, one transaction of each a round, in one process and through one connection, so
-that a busy machine slows all; medians over the rounds are printed, and the median of the differences within a round.
+Each kind of work is done in four ways in turn, one transaction of each in a round, in one process and through one connection, so
+that other load slows all of them. The output has medians over the rounds, and the median of the differences within a round.
 
-- bare: a plain session that sets nothing (and sees nothing): what is left is SET LOCAL's own cost
-- two statements: a plain session that executes SET LOCAL ROLE and SET LOCAL app.tenant_id as texts, as one would write it
-- at once: the cheapest by hand, both in one string straight to the driver; queries name the tenant themselves
+- bare: a plain session that sets nothing (and sees nothing): the difference is the cost of SET LOCAL itself
+- two statements: a plain session that executes SET LOCAL ROLE and SET LOCAL app.tenant_id as texts, the usual code
+- at once: the cheapest by hand, both in one string directly to the driver; queries name the tenant themselves
 - tenant session: this library
 
-Bar: a tenant session takes at most 60 µs more than 'at once'. It may take less: what names the tenant in a query by hand is
-written and hashed with the query each time, and the session's criterion is written once, when a statement is compiled. With --url the database is at the head and the login a member
-of dbschema_app; without, a private server is started in a temporary folder.
+Limit: a tenant session takes at most 60 µs more than 'at once'. It may take less: a condition on the tenant that is written by hand is
+built and hashed with the query each time; the session's criterion is added once, when a statement is compiled. With --url the database
+is at the head and the login a member of dbschema_app; without, a private server is started in a temporary folder.
 """
 
 from __future__ import annotations
@@ -130,13 +130,13 @@ WAYS = (bare, two_statements, at_once, of_tenant)
 
 
 def measure(scene: Scene, work: Work, rounds: int) -> dict[Any, list[float]]:
-    """Microseconds of one transaction, for each way in each round."""
+    """Measure the microseconds of one transaction, for each way in each round."""
     times: dict[Any, list[float]] = {way: [] for way in WAYS}
     for number in range(-20, rounds):
         for way in WAYS[number % 4 :] + WAYS[: number % 4]:
             began = perf_counter_ns()
             way(scene, work)
-            if number >= 0:  # before, statements are compiled and prepared
+            if number >= 0:  # earlier rounds compile and prepare the statements
                 times[way].append((perf_counter_ns() - began) / 1000)
     return times
 

@@ -1,20 +1,20 @@
-"""Each query of the library as the application's role, as a ratio to the same query without row security.
+"""Measure each query of the library as the application's role, as a ratio to the same query without row-level security (RLS).
 
     python benchmarks/tenancy.py [--incidents 2000000] [--rounds 60] [--keep FOLDER] [--only TEXT] [--unprepared]
 
-200 tenants share the incidents; two of them have 70,000 and 10,000 (of fewer, less in proportion, but not below 1,000).
-There are a tenth as many documents, half as many messages and half as many records of what was done.
+200 tenants share the incidents; two of them have 70,000 and 10,000 (of fewer, proportionally less, but not below 1,000).
+There are a tenth as many documents, half as many messages and half as many audit records.
 
-The library's query runs as the role of the application with the tenant set, states the tenant as `tenant_session` does, and
-is prepared after five times, as in the engines of `dbschema.sessions`. The same query without row security is run by the
-superuser on the same indexes, in the fastest of its forms, prepared or planned each time: for each query the one that is the
-fastest over all that it is asked for here, for an application does not know beforehand how much a box holds. Both must give
-the same rows in the same order. Runs are interleaved, each round with arguments of its own; in a round each side runs three
-times, and its shortest time counts. The rounds of a query are not done at once but in three passes over all queries, for a machine
-that others use has its moods, which last for minutes. Printed is the median of the rounds' ratios, and beside it that of the first form under
-the policy, which is how one would write it. No parallel workers and no JIT on either side.
+The library's query runs as the role of the application with the tenant set, names the tenant as `tenant_session` does, and
+is prepared after five executions, as in the engines of `dbschema.sessions`. The superuser runs the same query without RLS
+on the same indexes, in its fastest variant, prepared or planned each time: for each query the variant that is
+fastest over all its arguments here, because an application does not know beforehand how many rows a box contains. Both must return
+the same rows in the same order. Runs are interleaved, each round with its own arguments; in a round each side runs three
+times, and its shortest time counts. The rounds of a query are spread over three passes over all queries, because other load on a
+shared machine lasts for minutes. The output has the median of the rounds' ratios, and beside it that of the first variant under
+the policy, which is the usual code. No parallel workers and no JIT on either side.
 
-Exit code 1: a query is above the bar.
+Exit code 1: a query is above the limit.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 
 BAR = 1.2
 DATABASE = "dbschema_benchmark_tenancy"
-PREPARED_AFTER = 5  # what the engines of dbschema.sessions say
+PREPARED_AFTER = 5  # the setting of the engines of dbschema.sessions
 WARMING, REPEATED, NAIVE_ROUNDS, CHOOSING, PASSES = 6, 3, 5, 8, 3
 OPTIONS = {
     "fsync": "off",
@@ -65,17 +65,17 @@ DIALECT = dialect.dialect()
 
 
 class DifferentRows(Exception):
-    """The two sides of a comparison do not answer the same question."""
+    """The two sides of a comparison return different rows."""
 
 
 @dataclass(frozen=True)
 class Side:
-    """A connection, and whether what is repeated on it gets prepared."""
+    """A connection, and whether repeated statements on it are prepared."""
 
     connection: psycopg.Connection[Any]
 
     def run(self, statement: Select[Any]) -> tuple[float, list[Any]]:
-        """How long it took, in seconds, and the ids of the rows. Compiling is none of the database's business."""
+        """Execute a query; return its time in seconds and the ids of the rows. Compiling is not measured."""
         done = statement.compile(dialect=DIALECT)
         values = {
             name: done._bind_processors[name](value) if name in done._bind_processors else value  # noqa: SLF001  what executing does
@@ -92,7 +92,7 @@ class Side:
 
 @dataclass
 class Figures:
-    """What a comparison has measured, a figure for each round; of the naive form for a few."""
+    """The results of a comparison, a figure for each round; for the naive variant only for a few."""
 
     ratios: list[float] = field(default_factory=list)
     naive: list[float] = field(default_factory=list)
@@ -106,13 +106,13 @@ class Figures:
 
 
 def of_tenant(statement: Select[Any], key: UUID) -> Select[Any]:
-    """As a session of the tenant says it by itself."""
+    """Add the tenant as a tenant session does."""
     return statement.where(entity_of(statement).tenant_id == key).params({TENANT: key})
 
 
 @dataclass(frozen=True)
 class Pair:
-    """The library's query for a tenant, and a form of the same on a connection without row security."""
+    """The library's query for a tenant, and a variant of it on a connection without RLS."""
 
     case: Case
     key: UUID
@@ -121,7 +121,7 @@ class Pair:
     form: int
 
     def shortest(self, number: int) -> tuple[float, float, int]:
-        """The shortest times of both sides in a round, and how many rows they gave."""
+        """Return the shortest times of both sides in a round, and the number of rows."""
         drawn = self.case.draw(random.Random(number))
         ours, theirs = self.application, self.unprotected
         asked = {
@@ -130,7 +130,7 @@ class Pair:
         }
         times: dict[Side, list[float]] = {ours: [], theirs: []}
         found: dict[Side, list[Any]] = {}
-        theirs.run(asked[theirs])  # or whoever comes first pays for reading the pages
+        theirs.run(asked[theirs])  # otherwise the first side pays for reading the pages
         for time in range(REPEATED):
             for side in (ours, theirs) if (number + time) % 2 else (theirs, ours):
                 took, found[side] = side.run(asked[side])
@@ -142,17 +142,17 @@ class Pair:
         return min(times[ours]), min(times[theirs]), len(found[ours])
 
     def warm(self) -> None:
-        """Until plans are made and chosen, and the pages read."""
+        """Run until plans are made and chosen, and the pages are read."""
         for number in range(WARMING):
             self.shortest(number)
 
     def unprotected_alone(self) -> float:
-        """The median time of the form, to choose the fastest."""
+        """Return the median time of the variant, to choose the fastest."""
         return median(self.shortest(number)[1] for number in range(WARMING, WARMING + CHOOSING))
 
 
 def fastest(asked: list[Case], key: UUID, application: Side, unprotected: list[Side]) -> tuple[Side, int]:
-    """The connection and the form by which the plain query is the fastest over all that it is asked for."""
+    """Return the connection and the variant with the fastest plain query over all arguments."""
     contenders = [(side, form) for side in unprotected for form in range(len(asked[0].plain))]
     products = []
     for side, form in contenders:
@@ -177,7 +177,7 @@ def compare(pair: Pair, numbers: range, figures: Figures) -> None:
 
 
 def begin(key: UUID, application: Side, unprotected: list[Side]) -> None:
-    """New transactions, in which the application acts for the tenant."""
+    """Begin new transactions, in which the application works for the tenant."""
     for side in (application, *unprotected):
         side.connection.rollback()
     application.connection.execute("SET LOCAL ROLE dbschema_app")
@@ -186,10 +186,10 @@ def begin(key: UUID, application: Side, unprotected: list[Side]) -> None:
 
 @contextmanager
 def serving(folder: Path | None) -> Iterator[Address]:
-    """A server of one's own; what is in `folder` stays."""
+    """Start a private server; the contents of `folder` stay."""
     place = folder or Path(tempfile.mkdtemp(prefix="dbschema-benchmark-"))
     place.mkdir(exist_ok=True)
-    place.chmod(0o755)  # the server's user goes through it
+    place.chmod(0o755)  # the server's user needs access to it
     server = PrivateServer(place / "server", options=OPTIONS)
     try:
         yield server.start()
@@ -202,7 +202,7 @@ def serving(folder: Path | None) -> Iterator[Address]:
 
 
 def database(address: Address, incidents: int) -> str:
-    """The URL of a database with so many incidents, loaded before or now."""
+    """Return the URL of a database with `incidents` incidents; load them if they are missing."""
     name, loading = f"{DATABASE}_{incidents}", f"{DATABASE}_loading"
     maintenance = address.url("postgres", driver="")
     with psycopg.connect(maintenance, autocommit=True) as connection:
@@ -220,7 +220,7 @@ def database(address: Address, incidents: int) -> str:
 
 
 def main() -> int:
-    """Print a table; gives the exit code."""
+    """Print a table; return the exit code."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

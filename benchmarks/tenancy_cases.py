@@ -1,4 +1,4 @@
-"""What `benchmarks/tenancy.py` compares: each query of the library, and the same as PostgreSQL's manual would have it."""
+"""The cases of `benchmarks/tenancy.py`: each query of the library, and the same query in the style of PostgreSQL's manual."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Case:
-    """A query of the library, the same without it, and what draws the arguments of both.
+    """A query of the library, the same without it, and the generator of their arguments.
 
     Attributes:
-        name: what is printed.
-        draw: arguments from random numbers.
+        name: its name in the output.
+        draw: makes arguments from random numbers.
         library: the query of the library.
-        plain: forms of the same query, with the same rows in the same order; the fastest over all cases of a query is the
-            measure.
-        as_written: how one would write it naively under the policy; None: as the first of `plain`.
+        plain: variants of the same query, with the same rows in the same order; the fastest over all cases of a query is the
+            reference.
+        as_written: the naive variant under the policy; None: the first of `plain`.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Case:
 
     @property
     def query(self) -> str:
-        """The query, whatever it is asked for: what stands in the name before the sizes."""
+        """Return the query without its arguments: the part of the name before the sizes."""
         return self.name.split(",", maxsplit=1)[0].split(" of ", maxsplit=1)[0]
 
 
@@ -72,10 +72,10 @@ def polygon(edges: tuple[float, float, float, float]) -> dict[str, Any]:
 
 
 def near(center: GeoPoint, metres: float, beyond: float | None = None) -> Select[Any]:
-    """In the order that the library promises to whoever turns the pages: rows as far as each other by their ids.
+    """Select in the order that the library promises for pages: rows with equal distance by their ids.
 
-    In two steps, as the library does it, for an index that knows distances gives no order beyond them, and in one step
-    PostgreSQL would sort all rows in question.
+    In two steps, as in the library, because a distance index gives no order beyond the distance; in one step
+    PostgreSQL would sort all matching rows.
     """
 
     def distance_of(entity: Any) -> Any:
@@ -92,7 +92,7 @@ def near(center: GeoPoint, metres: float, beyond: float | None = None) -> Select
 
 
 def nearest(center: GeoPoint, metres: float) -> Select[Any]:
-    """In whatever order rows come that are as far as each other."""
+    """Select without an order of rows with equal distance."""
     distance = Incident.location.op("<->", return_type=Double())(center)
     inside = func.ST_DWithin(Incident.location, center, metres, text("false"))
     return select(Incident, distance).where(inside).order_by(distance).limit(20)
@@ -103,13 +103,13 @@ def first(statement: Select[Any], entity: Any = Incident) -> Select[Any]:
 
 
 def in_box(edges: tuple[float, float, float, float], *, in_case: bool = False) -> Select[Any]:
-    """The corners cover the box in the index, for it lies in the north and between two quarters; then its edges count."""
+    """Select by a box. Its corners cover it in the index, because it is in the north and between two quarters; then its edges decide."""
     west, south, east, north = edges
     corners = f"({west!r} {south!r}), ({east!r} {south!r}), ({west!r} {north!r}), ({east!r} {north!r})"
     covering = func.ST_GeogFromText(f"SRID=4326;MULTIPOINT({corners})")
     point = func.geometry(Incident.location)
     inside = and_(func.ST_Y(point).between(south, north), func.ST_X(point).between(west, east))
-    if in_case:  # a planner takes each comparison of an expression for a rare one
+    if in_case:  # the planner treats each comparison of an expression as rare
         inside = case((inside, true()), else_=false())
     return first(select(Incident).where(Incident.location.op("&&")(covering), inside))
 
@@ -147,7 +147,7 @@ BOX = (in_box, lambda edges: in_box(edges, in_case=True))
 
 
 def cases(rows: int) -> list[Case]:
-    """What is compared."""
+    """Return all cases."""
 
     def moment(draws: random.Random) -> datetime:
         return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=draws.randrange(rows // 10, rows))

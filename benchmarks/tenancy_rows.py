@@ -12,16 +12,16 @@ START = "timestamptz '2026-01-01 00:00+00'"
 
 
 def tenant(number: object) -> str:
-    """The id of a tenant, as SQL."""
+    """Return the id of a tenant, as SQL."""
     return f"('00000000-0000-7000-8000-' || lpad(to_hex({number}), 12, '0'))::uuid"
 
 
 def load(connection: psycopg.Connection[Any], rows: int) -> tuple[int, int]:
-    """Fill the database; gives how many incidents the large and the small tenant have."""
+    """Fill the database; return the numbers of incidents of the large and the small tenant."""
     large, small = (max(1000, share * min(rows, 2_000_000) // 2_000_000) for share in (70_000, 10_000))
 
     def spread(count: int) -> str:
-        # Tenants take turns as they would in life: none has its rows beside each other.
+        # Rows of the tenants are interleaved, as in production.
         scale = count / rows
         of_large, of_small = int(large * scale), int((large + small) * scale)
         return f"""(SELECT n, {

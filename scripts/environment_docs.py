@@ -19,14 +19,14 @@ ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "environment.md"
 HEAD = """# Environment variables
 
-This page is written by `make docs` from the declarations in the code; a test keeps it fresh. An option goes before its
-variable, and a variable that is empty or blank counts as not set. Secrets Manager, the parameter store, IAM tokens and the
-RDS Data API are reached with boto3, which reads its own variables, such as `AWS_REGION` and `AWS_PROFILE`; libpq reads its
-own (`PG…`) beside those that are listed here. `dbschema psql` does not pass libpq's variables to psql if they would lead it
-away from the private server.
+`make docs` writes this page from the declarations in the code; a test fails if it is stale. An option overrides its
+variable, and an empty or blank variable counts as not set. Secrets Manager, the parameter store, IAM tokens and the
+RDS Data API are used through boto3, which reads its own variables, such as `AWS_REGION` and `AWS_PROFILE`; libpq reads its
+own (`PG…`) in addition to those listed here. `dbschema psql` does not pass libpq's variables to psql if they would select
+another server than the private one.
 """
 READERS: Mapping[Reader, str] = {
-    "connections": "whatever connects to a database: the command line, the function, an application",
+    "connections": "every program that connects to a database: the command line, the function, an application",
     "runs": "a run of revisions or a comparison, by the command line or the function",
     "command line": "`dbschema`",
     "private server": "the private server, of `dbschema` and of tests",
@@ -34,7 +34,7 @@ READERS: Mapping[Reader, str] = {
     "tests": "the pytest plugin",
     "make": "`make`",
 }
-# Make and the programs that it calls are no part of the package.
+# Make and the programs that it calls are not part of the package.
 MAKE = (
     Variable("PYTHON", "The interpreter for the virtual environment.", reader="make", default="the newest that is found", example="python3.13"),
     Variable("VENV", "The folder of the virtual environment.", reader="make", default=".venv", example="/srv/venv"),
@@ -46,7 +46,7 @@ MAKE = (
 
 
 def declared() -> list[Variable]:
-    """All variables, those of one reader together, in the order of their declarations."""
+    """Return all variables, grouped by reader, in the order of their declarations."""
     found: dict[Variable, None] = {}
     for module in pkgutil.walk_packages(dbschema.__path__, "dbschema."):
         if not module.name.startswith("dbschema.migrations._alembic"):
@@ -57,7 +57,7 @@ def declared() -> list[Variable]:
 
 
 def _variables(value: object) -> Iterator[Variable]:
-    """The variables in a module's constant."""
+    """Find the variables in a constant of a module."""
     if isinstance(value, Variable):
         yield value
     elif isinstance(value, tuple | Mapping):
@@ -80,9 +80,9 @@ def page() -> str:
         "| name | read by | meaning | default | example |",
         "| --- | --- | --- | --- | --- |",
     ]
-    for one in declared():
-        example = f"`{one.example}`" if one.example else ""
-        cells = (f"`{one}`", one.reader, one.meaning, one.default or "not set", example)
+    for variable in declared():
+        example = f"`{variable.example}`" if variable.example else ""
+        cells = (f"`{variable}`", variable.reader, variable.meaning, variable.default or "not set", example)
         lines.append(f"| {' | '.join(map(cell, cells))} |")
     return "\n".join(lines) + "\n"
 

@@ -1,4 +1,4 @@
-"""Write docs/errors.md and the tree in the docstring of dbschema.errors from the classes of the errors.
+"""Write docs/errors.md and the tree in the docstring of dbschema.errors from the error classes.
 
 `python scripts/error_docs.py` writes both; with `--check` nothing is written, and the exit code is 1 if one of them is stale.
 """
@@ -24,14 +24,14 @@ PAGE = ROOT / "docs" / "errors.md"
 SOURCE = ROOT / "src" / "dbschema" / "errors.py"
 HEAD = """# Errors
 
-This page is written by `make docs` from the classes of the errors; a test keeps it fresh.
+`make docs` writes this page from the error classes; a test fails if it is stale.
 
-Each error of this package is a `dbschema.errors.DbSchemaError`. Its message names the thing, the place and the next step. Its `code`
-is stable: programs compare it, and people find it here. The command line prints it at the end of the line
-(`Error: … [lock-busy]`, exit code 2); the function in AWS Lambda prints it at the end of the message and logs it as `code`. An error that
-is not one of this package has the code `unexpected` there.
+Each error of this package is a `dbschema.errors.DbSchemaError`. Its message names the object, the place and the next step. Its `code`
+is stable: programs compare it, and users find it here. The command line prints it at the end of the line
+(`Error: … [lock-busy]`, exit code 2); the function in AWS Lambda prints it at the end of the message and logs it as `code`. An error of
+another library has the code `unexpected` there.
 
-A family without a narrower class for a situation raises the class of the family itself; the message says the rest.
+If a family has no narrower class for a situation, the class of the family is raised; the message has the details.
 """
 OPENING = "Tree (written by scripts/error_docs.py):\n"
 CLOSING = "End of the tree.\n"
@@ -59,8 +59,8 @@ def load() -> None:
 
 def children(kind: type[DbSchemaError]) -> list[type[DbSchemaError]]:
     """The direct children of `kind` in this package, by name."""
-    ours = {one for one in kind.__subclasses__() if one.__module__.startswith("dbschema.")}
-    return sorted(ours, key=lambda one: (one.__name__, one.__module__))
+    ours = {child for child in kind.__subclasses__() if child.__module__.startswith("dbschema.")}
+    return sorted(ours, key=lambda child: (child.__name__, child.__module__))
 
 
 def walk(
@@ -93,7 +93,7 @@ def tree() -> str:
 
 
 def with_tree(source: str) -> str:
-    """`source` of dbschema.errors with the present tree between the two lines that mark it."""
+    """Replace the tree between its two marker lines in `source`, the text of dbschema.errors."""
     before, _, rest = source.partition(OPENING)
     _, _, after = rest.partition(CLOSING)
     return f"{before}{OPENING}\n{tree()}\n{CLOSING}{after}"
@@ -108,7 +108,7 @@ def row(kind: type[DbSchemaError]) -> str:
 
 def page() -> str:
     """The text of docs/errors.md: a table for each family."""
-    families = [(kind, [one for one, _ in walk(kind)]) for kind in children(DbSchemaError)]
+    families = [(kind, [member for member, _ in walk(kind)]) for kind in children(DbSchemaError)]
     general = [DbSchemaError, *(kind for kind, members in families if len(members) == 1)]
     tables = [("General", general)]
     tables += [(kind.__name__, members) for kind, members in families if len(members) > 1]
@@ -120,7 +120,7 @@ def page() -> str:
             "| code | class | cause | changed | fix |",
             "| --- | --- | --- | --- | --- |",
         ]
-        lines += [*(row(kind) for kind in sorted(members, key=lambda one: one.code)), ""]
+        lines += [*(row(kind) for kind in sorted(members, key=lambda member: member.code)), ""]
     return "\n".join(lines)
 
 

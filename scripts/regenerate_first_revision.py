@@ -1,8 +1,8 @@
-"""Write the first revision anew from the models, by autogenerate against an empty database.
+"""Write the first revision again from the models, by autogenerate against an empty database.
 
-For the time before the first release only: afterwards a change of the models is a revision of its own. The id and the
-date of the revision stay, so that the change shows nothing but what the models changed. Its SQL is
-compiled anew; `make compile` writes the snapshot of the models.
+Use it only before the first release: afterwards a change of the models is a new revision. The id and the
+date of the revision stay, so that the diff shows only the changes of the models. Its SQL is
+compiled again; `make compile` writes the snapshot of the models.
 
     python scripts/regenerate_first_revision.py [--check]
 """
@@ -29,7 +29,7 @@ DATE = re.compile(r"^Create Date: .*$", re.MULTILINE)
 
 
 def first_revision() -> Path | None:
-    """The file of the first revision; None before there is one."""
+    """Return the file of the first revision; None if it does not exist."""
     scripts = ScriptDirectory.from_config(Config(str(ROOT / "alembic.ini")))
     base = scripts.get_base()
     return None if base is None else Path(scripts.get_revision(base).path)
@@ -47,7 +47,7 @@ def generate(url: str, folder: Path, revision: str | None = None) -> Path:
 
 
 def main() -> int:
-    """Replace the first revision; with --check say only whether it is what the models give."""
+    """Replace the first revision; with --check only report whether it equals the models."""
     old = first_revision()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

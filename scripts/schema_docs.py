@@ -1,6 +1,6 @@
-"""Write docs/schema.md from the models, so that it can never say anything else than they do.
+"""Write docs/schema.md from the models, so that the page always equals the models.
 
-`python scripts/schema_docs.py` writes it; with `--check` nothing is written, and the exit code is 1 where it is stale.
+`python scripts/schema_docs.py` writes it; with `--check` nothing is written, and the exit code is 1 if it is stale.
 """
 
 from __future__ import annotations
@@ -35,22 +35,21 @@ DOMAINS = (
 )
 HEAD = """# The schema
 
-This page is written by `make docs` from the models; a test keeps it fresh. It says what the database holds, in
-the words of its own comments.
+`make docs` writes this page from the models; a test fails if it is stale. The descriptions are the comments in the database.
 
 Every table but `tenants` begins with `tenant_id` and `id`, which together are its primary key. Foreign keys between
-tenant tables carry the tenant, so that no row can point into another tenant. Row security is enabled and forced on all
-tables by one policy; a session says for whom it works with `SET LOCAL app.tenant_id = '…'`, and sees nothing before. A second
-policy is for operators alone, who work across tenants ([sessions](sessions.md)).
-Deleting a tenant deletes all that is the tenant's.
+tenant tables include the tenant, so that no row can refer to another tenant. Row-level security (RLS) is enabled and forced on all
+tables by one policy; a session sets its tenant with `SET LOCAL app.tenant_id = '…'`, and sees no rows before. A second
+policy is for operators only, who work across tenants ([sessions](sessions.md)).
+Deleting a tenant deletes all its rows.
 
-## What is not here
+## Data outside this schema
 
-Reports, sessions, messages and query jobs of the incident agents live in DynamoDB: data whose shape changes from one
-agent to the next, and that is read by key alone. The line is this: what other rows refer to, what is counted, searched
-by place or joined, and what must be kept apart by the database itself, is in this schema; what one agent writes for
-itself and reads back by its key is not. An incident that agents made out of a report is here; the report's own working
-record is there, and the two know each other by the incident's id.
+Reports, sessions, messages and query jobs of the incident agents are in DynamoDB: their structure differs between
+agents, and they are read by key only. The rule: data that other rows refer to, that is counted, searched
+by place or joined, and data whose tenants the database must separate, is in this schema. Data that one agent writes for
+itself and reads by its key is not. An incident that agents created from a report is here; the working
+record of the report is in DynamoDB, and the id of the incident connects the two.
 """
 
 
@@ -141,7 +140,7 @@ def page() -> str:
         elif isinstance(item, Role):
             settings = "".join(f", `{key} = {value}`" for key, value in item.settings)
             lines.append(
-                f"- Role `{item.name}`: cannot log in, owns nothing, is bound by row security{settings}"
+                f"- Role `{item.name}`: cannot log in, owns nothing, is subject to row-level security{settings}"
             )
         elif isinstance(item, Function):
             lines.append(f"- Function `{item.identity.name}`: {item.comment}")
@@ -153,7 +152,7 @@ def main(arguments: list[str]) -> int:
     if arguments == ["--check"]:
         if PAGE.exists() and PAGE.read_text(encoding="utf-8") == text:
             return 0
-        sys.stderr.write(f"{PAGE.name} is not what the models say. Run `make docs` and commit it.\n")
+        sys.stderr.write(f"{PAGE.name} differs from the models. Run `make docs` and commit it.\n")
         return 1
     PAGE.write_text(text, encoding="utf-8")
     return 0

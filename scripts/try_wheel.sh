@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs dist/*.whl with its dependencies from the index into an empty environment outside the checkout, and uses it
-# there: import, private server, an upgrade of another database, clean end. Leaves nothing behind.
+# Installs dist/*.whl with its dependencies from the index into an empty environment outside the checkout, and tests it
+# there: import, private server, an upgrade of another database, clean stop. Leaves nothing behind.
 set -eu
 
 cd "$(dirname "$0")/.."
@@ -8,7 +8,7 @@ dist=$PWD/dist
 venv=${VENV:-.venv}
 
 work=$(mktemp -d)
-# Started by root, the server runs as another user, who must be able to reach its folder.
+# If root starts it, the server runs as another user, who needs access to its folder.
 chmod 755 "$work"
 finish() {
     [ ! -x "$work/venv/bin/dbschema" ] || "$work/venv/bin/dbschema" down --destroy >/dev/null 2>&1 || true

@@ -1,4 +1,4 @@
-"""A FastAPI application: each request works in a session of its tenant, and cannot see the rows of another.
+"""A FastAPI application: each request uses a session of its tenant, and cannot see the rows of another.
 
 DATABASE_URL=postgresql://app@localhost/app uvicorn app:app
 """
@@ -21,7 +21,7 @@ from dbschema.models import Incident, IncidentStatus
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """One engine, and with it one pool of connections, for the life of the process."""
+    """Create one engine, with one pool of connections, for the life of the process."""
     app.state.engine = create_async_engine()
     yield
     await app.state.engine.dispose()
@@ -31,16 +31,16 @@ app = FastAPI(lifespan=lifespan)
 
 
 @app.exception_handler(RequestValidationError)
-async def refused(_request: Request, error: RequestValidationError) -> JSONResponse:
-    """What is wrong, without what was sent: there are characters that an answer cannot repeat, and FastAPI's own would try."""
-    found = [{name: item[name] for name in ("type", "loc", "msg")} for item in error.errors()]
-    return JSONResponse({"detail": found}, status_code=422)
+async def rejected(_request: Request, error: RequestValidationError) -> JSONResponse:
+    """Report the errors without the input: FastAPI's default repeats it, also characters that JSON cannot encode."""
+    details = [{name: item[name] for name in ("type", "loc", "msg")} for item in error.errors()]
+    return JSONResponse({"detail": details}, status_code=422)
 
 
 def current_tenant(x_tenant_id: Annotated[UUID, Header()]) -> UUID:
-    """The tenant of whoever asks.
+    """Return the tenant of the caller.
 
-    A header can be forged: take it out of the token that your identity provider has signed, or out of your own session.
+    A header can be forged: read the tenant from a token that your identity provider has signed, or from your own session.
     """
     return x_tenant_id
 
@@ -48,7 +48,7 @@ def current_tenant(x_tenant_id: Annotated[UUID, Header()]) -> UUID:
 async def tenant_session(
     request: Request, tenant_id: Annotated[UUID, Depends(current_tenant)]
 ) -> AsyncIterator[AsyncTenantSession]:
-    """The session of a request. It is closed after the answer; what was not committed by then is undone."""
+    """Open the session of a request. It is closed after the response; uncommitted changes are rolled back."""
     async with async_tenant_session(request.app.state.engine, tenant_id) as session:
         yield session
 
@@ -57,7 +57,7 @@ Session = Annotated[AsyncTenantSession, Depends(tenant_session)]
 
 
 def storable(words: str) -> str:
-    """JSON can write what PostgreSQL has no text for, NUL and half a character: the client's error, and no 500."""
+    """Reject NUL and lone surrogates, which JSON can encode and PostgreSQL cannot store: a client error, not a 500."""
     if re.search("[\x00\ud800-\udfff]", words):
         raise ValueError("holds a character that cannot be stored")
     return words
@@ -67,14 +67,14 @@ Words = Annotated[str, AfterValidator(storable)]
 
 
 class Report(BaseModel):
-    """What a client sends."""
+    """The body of a request."""
 
     domain_id: Words
     title: Words
 
 
 class Answer(BaseModel):
-    """What a client gets."""
+    """The body of a response."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -84,25 +84,25 @@ class Answer(BaseModel):
 
 
 @app.post("/incidents", status_code=201)
-async def report(session: Session, given: Report) -> Answer:
-    incident = Incident(domain_id=given.domain_id, title=given.title)
+async def report(session: Session, body: Report) -> Answer:
+    incident = Incident(domain_id=body.domain_id, title=body.title)
     session.add(incident)
-    # Here, and not when the session is closed: the client is told of a commit that failed.
+    # Commit here, not when the session is closed: so the client gets the error of a failed commit.
     await session.commit()
     return Answer.model_validate(incident)
 
 
 @app.get("/incidents")
 async def newest(session: Session) -> list[Answer]:
-    found = await session.scalars(
+    incidents = await session.scalars(
         select(Incident).order_by(Incident.created_at.desc(), Incident.id).limit(50)
     )
-    return [Answer.model_validate(incident) for incident in found]
+    return [Answer.model_validate(incident) for incident in incidents]
 
 
 @app.get("/incidents/{incident_id}")
-async def one(session: Session, incident_id: UUID) -> Answer:
+async def by_id(session: Session, incident_id: UUID) -> Answer:
     incident = await session.get(Incident, incident_id)
-    if incident is None:  # or another tenant's, which is the same
+    if incident is None:  # missing, or of another tenant
         raise HTTPException(404, "There is no such incident")
     return Answer.model_validate(incident)

@@ -1,4 +1,4 @@
-"""Tasks of users: a tree, two keys to the same class, and an association model; see docs/own-tables.md."""
+"""Tasks of users: a tree, two foreign keys to the same class, and an association model; see docs/own-tables.md."""
 
 from uuid import UUID
 

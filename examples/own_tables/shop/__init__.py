@@ -1,1 +1,1 @@
-"""A shop: an application with tables of its own beside those of dbschema."""
+"""A shop: an application with its own tables in addition to those of dbschema."""

@@ -1,4 +1,4 @@
-"""Invoices of the orders that dbschema keeps, and their lines."""
+"""Invoices for the orders of dbschema, and their lines."""
 
 from datetime import date
 from decimal import Decimal
@@ -16,7 +16,7 @@ metadata = Base.metadata
 
 
 class InvoiceStatus(StrEnum):
-    """How far an invoice is."""
+    """The progress of an invoice."""
 
     DRAFT = "draft"
     SENT = "sent"
@@ -24,7 +24,7 @@ class InvoiceStatus(StrEnum):
 
 
 class Invoice(Versioned, TenantScoped, Timestamped, Base):
-    """What a customer owes for an order."""
+    """The bill for an order."""
 
     __tablename__ = "invoices"
     __table_args__ = (

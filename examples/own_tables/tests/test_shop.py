@@ -1,4 +1,4 @@
-"""The shop's own tables keep what the mixins promise: tests as an application writes them, with dbschema's fixtures."""
+"""The mixins work for the shop's tables: tests of an application, with dbschema's fixtures."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
