@@ -1,4 +1,4 @@
-"""The entry of the function in AWS Lambda; all it does is in `dbschema.tools.deploy`."""
+"""Entry point of the function in AWS Lambda. The implementation is in `dbschema.tools.deploy`."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dbschema.errors import BadSetting
-from dbschema.tools.deploy.configuration import Configuration, local_response, mode, who_answers
+from dbschema.tools.deploy.configuration import Configuration, local_response, mode, responder_mode
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,7 +50,7 @@ def test_a_database_with_revisions_of_an_application_is_not_compared_with_our_mo
 def test_scripts_that_are_not_there_are_told() -> None:
     with pytest.raises(
         BadSetting,
-        match=r"names 'nowhere', which is none. Set it to an alembic.ini, or a folder with env.py",
+        match=r"names 'nowhere', which is neither. Set it to an alembic.ini, or a folder with env.py",
     ):
         Configuration.from_environment({"DBSCHEMA_SCRIPT_LOCATION": "nowhere"})
 
@@ -77,7 +77,7 @@ def test_a_value_that_is_not_known_is_told_without_it(name: str) -> None:
 def test_whoever_is_called_by_cloudformation_itself_answers_it(
     value: str, directly: bool, who: str, wrong: bool
 ) -> None:
-    found, error = who_answers(called_directly=directly, environ={"DBSCHEMA_CLOUDFORMATION_MODE": value})
+    found, error = responder_mode(called_directly=directly, environ={"DBSCHEMA_CLOUDFORMATION_MODE": value})
 
     assert (found, error is not None) == (who, wrong)
 

@@ -122,7 +122,7 @@ def test_cloudformation(request_type: str, action: str) -> None:
 
     assert call.resource is not None
     assert (call.action, call.resource.request) == (action, request_type)
-    assert call.resource.wanted() == "1a2b3c4d5e6f"
+    assert call.resource.head_revision() == "1a2b3c4d5e6f"
     assert "X-Amz-Signature" not in repr(call)
 
 
@@ -143,7 +143,7 @@ def test_a_head_revision_that_is_none_is_told(wanted: object) -> None:
     assert resource is not None
 
     with pytest.raises(BadEvent, match="HeadRevision names no revision") as caught:
-        resource.wanted()
+        resource.head_revision()
 
     assert SECRET not in str(caught.value)
 

@@ -209,7 +209,7 @@ def test_an_error_has_the_name_that_a_caller_can_wait_for(
 
 @given(st.text(), st.text())
 def test_the_text_of_an_error_is_on_one_line(what: str, next_step: str) -> None:
-    told = entry._told(DbSchemaError(what, next_step))
+    told = entry._safe_text(DbSchemaError(what, next_step))
 
     assert len(told.splitlines()) <= 1
 

@@ -104,7 +104,7 @@ def test_a_slug_is_given_once_and_the_transaction_goes_on(
     with engine.begin() as connection:
         create_tenant(connection, "One", "one")
 
-        with pytest.raises(TenantExists, match="slug 'one' already"):
+        with pytest.raises(TenantExists, match="slug 'one' exists already"):
             create_tenant(connection, "Another", "one")
         create_tenant(connection, "Two", "two")
 
@@ -133,7 +133,7 @@ def test_an_id_that_another_slug_has_is_refused(a_database: Callable[..., Engine
     with a_database().begin() as connection:
         create_tenant(connection, "One", "one", tenant_id=key)
 
-        with pytest.raises(TenantExists, match=f"id '{key}' already"):
+        with pytest.raises(TenantExists, match=f"id '{key}' exists already"):
             create_tenant(connection, "Two", "two", tenant_id=key)
 
 
@@ -141,7 +141,7 @@ def test_an_id_that_another_slug_has_is_refused(a_database: Callable[..., Engine
 def test_what_is_no_slug_is_refused_and_nothing_stays(a_database: Callable[..., Engine], slug: str) -> None:
     engine = a_database()
 
-    with engine.connect() as connection, pytest.raises(LifecycleError, match=r"^The tenant is refused: "):
+    with engine.connect() as connection, pytest.raises(LifecycleError, match=r"^The tenant is rejected: "):
         create_tenant(connection, "Corner Bakery", slug)
 
     with engine.connect() as connection:

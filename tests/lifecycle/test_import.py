@@ -283,7 +283,7 @@ def test_other_columns_are_refused_by_their_names(alone: Standing) -> None:
 def test_other_tables_are_refused_by_their_names(
     a_database: Callable[..., Engine], export: Path, own: MetaData
 ) -> None:
-    with pytest.raises(OtherSchema, match="not the same tables: chickens, devices, eggs"):
+    with pytest.raises(OtherSchema, match="do not have the same tables: chickens, devices, eggs"):
         import_tenant(a_database(own=True), export, metadata=own)
 
 

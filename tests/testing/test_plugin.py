@@ -246,7 +246,7 @@ def test_the_costs_of_a_table_with_rows_count_where_told(assert_uses_index, db_f
     db_connection.execute(text("SET LOCAL ROLE dbschema_app"))
     query = select(Incident).where(Incident.domain_id == "roads")
     assert_uses_index(query, "idx_incidents_tenant_domain")
-    with pytest.raises(AssertionError, match="incidents is read through"):
+    with pytest.raises(AssertionError, match="incidents is read with a sequential scan"):
         assert_uses_index(query, "idx_incidents_tenant_domain", costs=True)
 """)
 
@@ -358,7 +358,7 @@ def new_role(server: TestServer) -> Iterator[Callable[[str], str]]:
 @pytest.mark.parametrize(
     ("attributes", "told"),
     [
-        ("", "TestingError: No database for the tests can be made beside"),
+        ("", "TestingError: No database for the tests can be created beside"),
         ("CREATEDB CREATEROLE", 'permission denied to create extension "postgis"'),
     ],
 )
@@ -464,7 +464,7 @@ def test_a_template_that_cannot_be_copied_is_named_with_what_it_needs(
     for source in (name, "nowhere"):
         done = poor.run("--dbschema-template", source)
 
-        assert f"can be made from {source}" in done.stdout, done.stdout + done.stderr
+        assert f"can be created from {source}" in done.stdout, done.stdout + done.stderr
         assert f"ALTER DATABASE {source} IS_TEMPLATE true" in done.stdout
         assert done.returncode == 1
 

@@ -1,6 +1,6 @@
-"""Tests of applications that import the models: a migrated database in milliseconds, tenants, factories, assertions.
+"""Test support for applications that import the models: a migrated database in milliseconds, tenants, factories, assertions.
 
-The fixtures come with the plugin (`dbschema.testing.plugin`, found by pytest by itself); the revision tests are imported:
+pytest loads the fixtures automatically from the plugin `dbschema.testing.plugin`. The revision tests are imported:
 `from dbschema.testing.tests import *`.
 """
 
@@ -20,7 +20,7 @@ __all__ = ["Factory", "assert_isolated", "assert_uses_index"]
 
 
 def __getattr__(name: str) -> object:
-    # pytest imports the plugin, and with it this package, in every run; the work is imported by who needs it.
+    # pytest imports the plugin, and so this package, in every run; a slow module is imported on first use.
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module 'dbschema.testing' has no attribute {name!r}")

@@ -1,12 +1,7 @@
-"""Where the server of a test run has its files: in memory where there is room, or else on disk.
+"""Create the databases of a test run: a server, one migrated template, and a clone of it for each worker.
 
-A database is hundreds of files, and to copy them is most of what a clone costs: on a file system on disk it took 0.7 s where it
-took 0.02 s in memory.
-
-The databases of a test run: a server, one migrated template, and a clone of it for each worker.
-
-All workers of a run share a folder: the private server lives in it, and its lock makes one of them build the template
-while the others wait. With `--dbschema-url` the server is the one that is named; its databases are left alone.
+All workers of a run share a folder with the private server and a lock, so one worker builds the template while the others
+wait. With `--dbschema-url`, the databases are created on that server; its own databases are not changed.
 """
 
 from __future__ import annotations
@@ -28,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-# Nothing of a test run has to survive a power cut.
+# The data of a test run does not need to survive a crash.
 _FAST: Final = {
     "fsync": "off",
     "synchronous_commit": "off",
@@ -49,11 +44,11 @@ class Databases:
     """The databases of one run.
 
     Args:
-        run: names the run; part of the name of each of its databases.
-        folder: what the workers share; made by the first that needs a database.
-        url: a server that is there already; None: a private one of the run's own.
-        source: a database there that the template is a copy of, with what the role may not make: extensions, or all of
-            the schema. None: an empty one.
+        run: the name of the run, part of the name of each database.
+        folder: the folder that the workers share; the first worker that needs a database creates it.
+        url: an existing server; None: a private server for the run.
+        source: a database on that server to copy the template from. It contains objects that the role may not create:
+            extensions, or the whole schema. None: an empty database.
     """
 
     run: str
@@ -63,14 +58,14 @@ class Databases:
 
     @property
     def prefix(self) -> str:
-        """How the names of the run's databases begin."""
+        """The prefix of the names of the run's databases."""
         return f"dbschema_test_{self.run}_"
 
     def template(self, migrate: Callable[[str], None]) -> str:
-        """The name of the migrated database that clones are made of; the first who asks makes it.
+        """Return the name of the migrated template database; the first call of the run creates it.
 
         Args:
-            migrate: brings the empty database at an address to the newest revision.
+            migrate: upgrades the database at an address to the newest revision.
         """
         name = f"{self.prefix}template"
         with self._alone():
@@ -82,11 +77,11 @@ class Databases:
         return name
 
     def create(self, name: str, template: str | None = None) -> str:
-        """Make a database of the run, a copy of `template`, in the place of one of the same name; gives its address.
+        """Create a database of the run as a copy of `template`, and return its address; replace an existing one.
 
         Args:
-            name: what it is for; the end of its name.
-            template: of which database; None: without any tables, where the source has none.
+            name: the end of its name.
+            template: the database to copy; None: create a database without tables, from the source if it is not migrated.
         """
         database = f"{self.prefix}{name}"
         with self._alone():
@@ -94,16 +89,16 @@ class Databases:
         return self.address(database)
 
     def drop(self, name: str) -> None:
-        """Remove a database of the run, whoever is connected."""
+        """Drop a database of the run, and end its connections."""
         with self._server() as server:
             _drop(server, f"{self.prefix}{name}")
 
     def address(self, database: str) -> str:
-        """The address of a database on the server, for SQLAlchemy and for libpq. With the password: do not log it."""
+        """Return the address of a database, for SQLAlchemy and for libpq. It contains the password: do not log it."""
         return written(self._settings().url.set(database=database))
 
     def remove(self) -> None:
-        """Remove all that the run has made; called once, by the process that began it."""
+        """Remove the databases and the folder of the run; the process that started the run calls this once."""
         if self.url is None:
             from dbschema.tools.server import PrivateServer  # noqa: PLC0415  costs time, and most runs need no database
 
@@ -118,7 +113,7 @@ class Databases:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _bare(self) -> str:
-        """The database without tables that one without tables can be a copy of: what is in the source already counts."""
+        """Return the template for a database without tables: the source if it is not migrated, else an empty database."""
         if self.source is None:
             return _EMPTY
         with self._server(self.source) as server:
@@ -167,7 +162,7 @@ class Databases:
     def _alone(self) -> Iterator[None]:
         from filelock import FileLock  # noqa: PLC0415  costs time, and most runs need no database
 
-        # The server of a run that root began runs as another user, who has to get through the folder.
+        # If root starts the run, the server runs as another user, who needs access to the folder.
         self.folder.mkdir(exist_ok=True)
         self.folder.chmod(0o755)
         with FileLock(self.folder / "lock"):
@@ -175,12 +170,12 @@ class Databases:
 
 
 def _drop(server: psycopg.Connection, name: str) -> None:
-    """Remove a database, whoever is connected."""
+    """Drop a database, and end its connections."""
     dropping = sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(name))
     try:
         server.execute(dropping + sql.SQL(" WITH (FORCE)"))
     except psycopg.errors.InsufficientPrivilege:
-        # FORCE ends each process, and a worker of autovacuum only for a superuser. Without it, the worker gives way.
+        # FORCE ends every process, and only a superuser may end an autovacuum worker. Without FORCE, the server ends it.
         server.execute(
             "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
             " WHERE datname = %s AND usename = current_user",

@@ -1,4 +1,4 @@
-"""Errors of the pytest plugin and its factory."""
+"""Errors of the pytest plugin and of the factory."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class NoValue(TestingError):
     Args:
         model: the name of the model.
         column: the name of the column.
-        reason: why no value is known.
+        reason: the reason.
     """
 
     code = "no-value"
@@ -35,19 +35,19 @@ class NoValue(TestingError):
         self.model, self.column, self.reason = model, column, reason
         super().__init__(
             f"The factory knows no value for {model}.{column}: {reason}",
-            f"Give one: make({model}, {column}=…)",
+            f"Pass a value: make({model}, {column}=…)",
         )
 
 
 def unknown_attribute(model: str, name: str) -> TestingError:
-    """The factory got a value for an attribute that the model does not have."""
+    """The factory received a value for an attribute that the model does not have."""
     return TestingError(f"{model} has no attribute {name!r}", "Name a column or a relationship of the model")
 
 
 def may_not_create_databases(place: str, reason: str) -> TestingError:
     """The role of `--dbschema-url` may not create the databases of the tests."""
     return TestingError(
-        f"No database for the tests can be made beside {place}: {reason}",
+        f"No database for the tests can be created beside {place}: {reason}",
         "Name a superuser in --dbschema-url, or a role with CREATEDB and CREATEROLE that may CREATE EXTENSION postgis,"
         " or leave it out for a private server",
     )
@@ -56,7 +56,7 @@ def may_not_create_databases(place: str, reason: str) -> TestingError:
 def cannot_be_copied(database: str, place: str, reason: str) -> TestingError:
     """The database of `--dbschema-template` cannot be the template of another one."""
     return TestingError(
-        f"No database for the tests can be made from {database}, beside {place}: {reason}",
+        f"No database for the tests can be created from {database}, beside {place}: {reason}",
         "The role needs CREATEDB and the database itself, or a database that its owner has marked with"
-        f" ALTER DATABASE {quote(database)} IS_TEMPLATE true; and nobody may be connected to it",
+        f" ALTER DATABASE {quote(database)} IS_TEMPLATE true; and it must have no connections",
     )

@@ -1,7 +1,4 @@
-"""A value that a column accepts, as an application would give it; new each time where the type has room for that.
-
-Rows for tests: an object of any model, with what it needs made up and the rest as the database decides.
-"""
+"""Create rows for tests: an object of any model, with generated values for the columns that need one."""
 
 from __future__ import annotations
 
@@ -50,7 +47,7 @@ _BY_TYPE: tuple[tuple[type[Any], Callable[[str], Any]], ...] = (
     (Float, float),
     (Numeric, Decimal),
     (DateTime, lambda _: datetime.now(UTC)),
-    (Date, lambda _: date.today()),  # noqa: DTZ011  a day, whose zone does not matter
+    (Date, lambda _: date.today()),  # noqa: DTZ011  the time zone does not matter
     (Time, lambda _: time(12)),
     (Interval, lambda _: timedelta(days=1)),
     (LargeBinary, lambda _: b"\x00"),
@@ -61,10 +58,10 @@ _BY_TYPE: tuple[tuple[type[Any], Callable[[str], Any]], ...] = (
 
 
 def example(column: Column[Any]) -> Any:
-    """A value for `column`.
+    """Return a value that `column` accepts, as a Python object; it is new on each call if the type has room for it.
 
     Raises:
-        Unmet: nothing is known about its type.
+        Unmet: the type of the column is not supported.
     """
     kind = column.type
     written = value_for(column)
@@ -80,29 +77,29 @@ M = TypeVar("M", bound="DeclarativeBase")
 
 
 class Factory:
-    """Makes rows of one tenant.
+    """Create rows of one tenant.
 
     Args:
-        session: what they are written with, such as the fixture `db_session`.
-        tenant_id: whose rows they are; None: `session.tenant_id`.
+        session: the session that writes the rows, such as the fixture `db_session`.
+        tenant_id: the tenant of the rows; None: `session.tenant_id`.
     """
 
     def __init__(self, session: Session, tenant_id: UUID | None = None) -> None:
         self.session = session
-        self.tenant_id: UUID = session.tenant_id if tenant_id is None else tenant_id  # type: ignore[attr-defined]  # of a TenantSession
+        self.tenant_id: UUID = session.tenant_id if tenant_id is None else tenant_id  # type: ignore[attr-defined]  # a TenantSession has it
 
     def make(self, model: type[M], /, **values: Any) -> M:
-        """Write a row and give it as an object, as it stands in the database.
+        """Write a row, and return it as an object with the values of the database.
 
-        A column that needs a value gets one that its type and its checks accept, unique where it is text; a foreign key
-        that needs one gets a row of its own. Everything else is left to the defaults.
+        A required column gets a value that its type and its checks accept, unique if it is a text. A required foreign key
+        gets a new row. All other columns keep their defaults.
 
         Args:
-            model: any mapped class, of this package or of the application.
-            values: attributes, relationships included.
+            model: a mapped class of this package or of the application.
+            values: the values of attributes, including relationships.
 
         Raises:
-            NoValue: none is known for a column; it has to be given.
+            NoValue: the factory knows no value for a required column.
             TestingError: the model has no such attribute.
         """
         mapper: Mapper[M] = inspect(model)
@@ -116,7 +113,7 @@ class Factory:
         return item
 
     def many(self, number: int, model: type[M], /, **values: Any) -> list[M]:
-        """`number` rows, each made by `make` with the same values."""
+        """Write `number` rows with the same values; see `make`."""
         return [self.make(model, **values) for _ in range(number)]
 
     def _complete(self, mapper: Mapper[Any], values: dict[str, Any]) -> dict[str, Any]:
@@ -128,7 +125,7 @@ class Factory:
             if relationship.key in values:
                 known |= {column.key for column in relationship.local_columns}
         table = mapper.local_table
-        for key in sorted(getattr(table, "foreign_key_constraints", ()), key=lambda one: str(one.name)):
+        for key in sorted(getattr(table, "foreign_key_constraints", ()), key=lambda key: str(key.name)):
             complete |= self._reference(mapper, key, known)
         for attribute in mapper.column_attrs:
             column: Any = attribute.columns[0]
@@ -146,7 +143,7 @@ class Factory:
     def _reference(
         self, mapper: Mapper[Any], key: ForeignKeyConstraint, known: set[str | None]
     ) -> dict[str, Any]:
-        """Values for the columns of a foreign key that must have one: those of a new row."""
+        """Create the row that a required foreign key references, and return the values of the key's columns."""
         missing = [column for column in key.columns if column.name != "tenant_id" and column.key not in known]
         if not missing or not all(is_needed(column) for column in missing):
             return {}
@@ -169,6 +166,6 @@ class Factory:
 def _class_of(mapper: Mapper[Any], table: Table) -> type[Any] | None:
     for other in mapper.registry.mappers:
         if other.local_table is table and other.inherits is None:
-            found: type[Any] = other.class_
-            return found
+            model: type[Any] = other.class_
+            return model
     return None

@@ -1,6 +1,6 @@
-"""Tenants of a test, and sessions that act for them within the test's transaction.
+"""Create tenants and their sessions within the transaction of a test, and assert the isolation of a model.
 
-Asks a model whether it keeps tenants apart: the questions of `dbschema verify`, as an assertion of one test.
+The assertion uses the isolation checks of `dbschema verify`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _NESTED: dict[str, Any] = {"join_transaction_mode": "create_savepoint"}
 
 
 def make_tenant(connection: Connection) -> UUID:
-    """Write a tenant of a name that no other has, as that tenant; gives its id."""
+    """Write a tenant with a unique name, in a session of that tenant; return its id."""
     tenant = UUID(str(uuid7()))
     with as_tenant(connection, tenant) as session:
         _add_tenant(session, tenant)
@@ -44,13 +44,13 @@ def make_tenant(connection: Connection) -> UUID:
 
 
 def as_tenant(connection: Connection, tenant_id: UUID | str) -> TenantSession:
-    """A session of a tenant in the open transaction of `connection`, which has back role and tenant when it is closed."""
+    """Return a session of a tenant in the open transaction of `connection`; closing it restores role and tenant."""
     return tenant_session(connection, tenant_id, **_NESTED)
 
 
 @contextlib.asynccontextmanager
 async def as_tenant_async(url: str) -> AsyncIterator[AsyncTenantSession]:
-    """A session of a new tenant on a connection of its own, in a transaction that is rolled back."""
+    """Open a session of a new tenant on its own connection, in a transaction that is rolled back."""
     engine = create_async_engine(url, poolclass=NullPool)
     tenant = UUID(str(uuid7()))
     try:
@@ -66,7 +66,7 @@ async def as_tenant_async(url: str) -> AsyncIterator[AsyncTenantSession]:
 
 
 def _add_tenant(session: Any, tenant: UUID) -> None:
-    from dbschema.models import Tenant  # noqa: PLC0415  an application's own MetaData may have no such table
+    from dbschema.models import Tenant  # noqa: PLC0415  an application can use the other fixtures without our models
 
     name = token()
     session.add(Tenant(id=tenant, tenant_name=name, slug=name))
@@ -74,41 +74,41 @@ def _add_tenant(session: Any, tenant: UUID) -> None:
 
 
 def assert_isolated(model: type[DeclarativeBase], connection: Connection) -> None:
-    """Ask, as the application's role: can a tenant see, insert, update, take over or delete another tenant's row, and what
-    if no tenant is set? And, so that a table that refuses everything does not pass: does it see its own?
+    """Assert that the application's role cannot see, insert, update, take over or delete a row of another tenant.
 
-    Rows of two made-up tenants are written into the model's table and those that it points to, and rolled back.
+    It is also checked without a tenant. A tenant must see its own rows, so that a table that rejects everything fails too.
+    The rows of two generated tenants are written into the model's table and the tables that it references, and rolled back.
 
     Args:
         model: a mapped class with `tenant_id`.
-        connection: in a transaction, such as the fixture `db_connection`.
+        connection: a connection in a transaction, such as the fixture `db_connection`.
 
     Raises:
-        AssertionError: names each way in which a row was reached, or why that could not be tried.
+        AssertionError: a row was reached, or the checks could not run; the message names each way or the reason.
     """
     table = inspect(model).local_table
-    tables = _with_targets(table)  # type: ignore[arg-type]  # a declarative model's is a Table
+    tables = _with_targets(table)  # type: ignore[arg-type]  # a declarative model has a Table
     with savepoint(connection):
         try:
-            stage = TwoTenantFixture(connection, tables, take_role(connection, tables))
-            stage.set_up()
+            fixture = TwoTenantFixture(connection, tables, take_role(connection, tables))
+            fixture.set_up()
             reached = []
-            for what, question in isolation.QUESTIONS:
+            for description, check in isolation.QUESTIONS:
                 with savepoint(connection):
-                    if question(stage, table):  # type: ignore[arg-type]  # as above
-                        reached.append(what)
+                    if check(fixture, table):  # type: ignore[arg-type]  # as above
+                        reached.append(description)
         except Unmet as error:
-            raise AssertionError(f"{model.__name__}: isolation could not be tried: {error}") from error
-    assert not reached, f"{model.__name__} does not keep tenants apart: {'; '.join(reached)}"  # noqa: S101  what it is for
+            raise AssertionError(f"{model.__name__}: isolation could not be checked: {error}") from error
+    assert not reached, f"{model.__name__} does not keep tenants apart: {'; '.join(reached)}"  # noqa: S101  an assertion for tests
 
 
 def _with_targets(table: Table) -> list[Table]:
-    """`table` and all that its foreign keys lead to, targets first."""
-    found: set[Table] = set()
+    """Return `table` and all tables that its foreign keys lead to, referenced tables first."""
+    reached: set[Table] = set()
     waiting = [table]
     while waiting:
-        one = waiting.pop()
-        if one not in found:
-            found.add(one)
-            waiting.extend(key.referred_table for key in one.foreign_key_constraints)
-    return [one for one in table.metadata.sorted_tables if one in found]
+        current = waiting.pop()
+        if current not in reached:
+            reached.add(current)
+            waiting.extend(key.referred_table for key in current.foreign_key_constraints)
+    return [each for each in table.metadata.sorted_tables if each in reached]

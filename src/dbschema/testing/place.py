@@ -1,7 +1,7 @@
-"""Where the server of a test run has its files: in memory where there is room, or else on disk.
+"""Choose the folder for the server of a test run: in memory if there is room, otherwise on disk.
 
-A database is hundreds of files, and to copy them is most of what a clone costs: on a file system on disk it took 0.7 s where it
-took 0.02 s in memory."""
+A database consists of hundreds of files, and most of the time of a clone is their copy: 0.7 s on disk, 0.02 s in memory.
+"""
 
 from __future__ import annotations
 
@@ -14,22 +14,20 @@ from dbschema.environment import Variable
 
 TEMPORARY = Variable(
     "TMPDIR",
-    "The folder for the files of a server for tests.",
+    "The folder for the files of the server of a test run.",
     reader="tests",
-    default="`/dev/shm` if it has room, else the system's",
+    default="`/dev/shm` if it has room, else the temporary folder of the system",
     example="/srv/tmp",
 )
 
-
-MEMORY = Path("/dev/shm")  # noqa: S108  a file system in memory, not a name that could be guessed
-
+MEMORY = Path("/dev/shm")  # noqa: S108  a file system in memory, not a predictable file name
 
 ROOM = 4 * 2**30
-"""Bytes that have to be free there; containers often give it 64 MiB."""
+"""The free bytes that are required there; in containers it often has 64 MiB."""
 
 
 def folder() -> Path:
-    """The folder for temporary files of a server: in memory, unless TMPDIR says otherwise or there is little room."""
+    """Return the folder for the files of a server: in memory, unless TMPDIR is set or there is too little room."""
     if (
         not os.environ.get(TEMPORARY)
         and os.access(MEMORY, os.W_OK)

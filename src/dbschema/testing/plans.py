@@ -1,4 +1,4 @@
-"""Asks PostgreSQL how it would answer a query, and whether an index serves it."""
+"""Read the plan of a query from PostgreSQL, and assert that an index serves it."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _TENANT = "tenant_id = "
 _OTHERS = text(
     """
     SELECT i.indexrelid::regclass
-    FROM pg_catalog.pg_index AS wanted
-    JOIN pg_catalog.pg_class AS named ON named.oid = wanted.indexrelid AND named.relname = :name
-    JOIN pg_catalog.pg_index AS i ON i.indrelid = wanted.indrelid AND i.indexrelid <> wanted.indexrelid
+    FROM pg_catalog.pg_index AS expected
+    JOIN pg_catalog.pg_class AS named ON named.oid = expected.indexrelid AND named.relname = :name
+    JOIN pg_catalog.pg_index AS i ON i.indrelid = expected.indrelid AND i.indexrelid <> expected.indexrelid
     JOIN pg_catalog.pg_class AS t ON t.oid = i.indrelid
     WHERE pg_table_is_visible(named.oid) AND pg_has_role(current_user, t.relowner, 'USAGE')
       AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint AS c WHERE c.conindid = i.indexrelid)
@@ -35,7 +35,7 @@ _OTHERS = text(
 
 
 class _Explain(Executable, ClauseElement):
-    """A statement, to be planned and not executed."""
+    """EXPLAIN of a statement: PostgreSQL plans it and does not execute it."""
 
     inherit_cache = False
 
@@ -45,54 +45,54 @@ class _Explain(Executable, ClauseElement):
 
 @compiles(_Explain)
 def _compile(element: _Explain, compiler: SQLCompiler, **options: Any) -> str:
-    return f"EXPLAIN (FORMAT JSON) {compiler.process(element.statement, **options)}"  # type: ignore[arg-type]  # every statement is one
+    return f"EXPLAIN (FORMAT JSON) {compiler.process(element.statement, **options)}"  # type: ignore[arg-type]  # every statement is a ClauseElement
 
 
 def assert_uses_index(
     session: Session | Connection, query: Executable, name: str, *, costs: bool = False
 ) -> None:
-    """Fail unless `query`, as this session would run it, is served by the index `name`, and reads no table through.
+    """Assert that the index `name` serves `query` in this session, and that the plan has no sequential scan.
 
-    The tables of a test are small, and PostgreSQL would rightly read them through, or take any index; so it is told to
-    avoid reading through, and the other indexes of the table are out of its sight, but for those of constraints. What
-    the index then does not serve, it never can: the usual reason is a condition that row security does not let an index
-    see, because its operator is not leakproof.
+    For the small tables of a test, PostgreSQL would choose a sequential scan or any index. So this function discourages
+    sequential scans and hides the other indexes of the table, except the indexes of constraints. An index that does not
+    serve the query then can never serve it. The usual reason is a condition that row-level security (RLS) does not pass to
+    an index, because its operator is not leakproof.
 
     Args:
-        session: with the role and the tenant of the application, on a connection whose login owns the table or not: where
-            it does not, the other indexes compete. All that is done here is rolled back; the table is locked meanwhile.
+        session: a session with the role and the tenant of the application. If its login does not own the table, the other
+            indexes are not hidden. All changes are rolled back; the table is locked meanwhile.
         query: a SELECT, UPDATE or DELETE.
-        name: of the index.
-        costs: take the plan as the planner's costs have it, for a test with as many rows as production has.
+        name: the name of the index.
+        costs: whether to use the plan that the planner prefers, for a test with as many rows as production.
 
     Raises:
-        AssertionError: shows the plan.
+        AssertionError: the index does not serve the query; the message shows the plan.
     """
     connection = session.connection() if isinstance(session, Session) else session
     with connection.begin_nested() as savepoint:
         if not costs:
-            _hide_the_others(connection, name)
+            _hide_other_indexes(connection, name)
             connection.execute(text("SET LOCAL enable_seqscan = off"))
         (plan,) = connection.execute(_Explain(query)).scalar_one()
         savepoint.rollback()
     nodes = list(_nodes(plan["Plan"]))
-    shown = "\n".join(f"  {line}" for line in _lines(plan["Plan"]))
-    through = [node["Relation Name"] for node in nodes if node["Node Type"] == "Seq Scan"]
-    assert not through, f"{', '.join(through)} is read through:\n{shown}"  # noqa: S101  what it is for
+    plan_text = "\n".join(f"  {line}" for line in _lines(plan["Plan"]))
+    scanned = [node["Relation Name"] for node in nodes if node["Node Type"] == "Seq Scan"]
+    assert not scanned, f"{', '.join(scanned)} is read with a sequential scan:\n{plan_text}"  # noqa: S101  an assertion for tests
     ordered = has_order_by(query) and not any("Sort" in node["Node Type"] for node in nodes)
     serving = {node["Index Name"] for node in nodes if "Index Name" in node and serves(node, ordered=ordered)}
-    assert name in serving, f"the index {name} does not serve the query:\n{shown}"  # noqa: S101  as above
+    assert name in serving, f"the index {name} does not serve the query:\n{plan_text}"  # noqa: S101  as above
 
 
 def serves(node: dict[str, Any], *, ordered: bool) -> bool:
-    """Whether an index does more than to find all rows of the tenant, of which most are then thrown away.
+    """Return whether an index does more than find all rows of the tenant, most of which a filter then discards.
 
-    Any index that begins with the tenant can do that, and which of them is the cheapest depends on how large each is at the
-    moment: that one is used says nothing of the query.
+    Every index whose first column is the tenant can find these rows. Which of them the planner chooses depends on their
+    current sizes, so its use proves nothing about the query.
 
     Args:
-        node: of a plan, one that reads an index.
-        ordered: the query asks for an order, which nothing but an index makes.
+        node: a node of a plan that reads an index.
+        ordered: whether the query has an order that only an index can provide, because the plan has no sort.
     """
     if "Order By" in node or (ordered and "Index Cond" in node):
         return True
@@ -103,23 +103,23 @@ def serves(node: dict[str, Any], *, ordered: bool) -> bool:
 
 
 def _conjuncts(condition: str) -> Iterator[str]:
-    """The parts of a condition as EXPLAIN shows it, `((a = 1) AND (b = f(2)))` or `(a = 1)`, without their parentheses."""
-    bare = _QUOTED.sub("''", condition)  # what is in a literal is no parenthesis
+    """Split a condition of EXPLAIN, `((a = 1) AND (b = f(2)))` or `(a = 1)`, into its parts without parentheses."""
+    bare = _QUOTED.sub("''", condition)  # a parenthesis in a literal does not count
     if not bare.startswith("(("):
         yield from filter(None, [bare[1:-1]])
         return
-    depth, begun = 0, 0
+    depth, start = 0, 0
     for at, character in enumerate(bare):
         depth += (character == "(") - (character == ")")
         if character == "(" and depth == 2:
-            begun = at + 1
-        elif character == ")" and depth == 1 and begun:
-            yield bare[begun:at]
-            begun = 0
+            start = at + 1
+        elif character == ")" and depth == 1 and start:
+            yield bare[start:at]
+            start = 0
 
 
-def _hide_the_others(connection: Connection, name: str) -> None:
-    """Drop the other indexes of the table, in the savepoint of the caller, where the login owns them."""
+def _hide_other_indexes(connection: Connection, name: str) -> None:
+    """Drop the other indexes of the table within the caller's savepoint, if the login owns them."""
     role = connection.scalar(text("SELECT current_user"))
     connection.execute(text("SET LOCAL ROLE NONE"))
     connection.execute(text("SET LOCAL lock_timeout = '5s'"))

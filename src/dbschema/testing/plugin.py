@@ -1,6 +1,6 @@
-"""The fixtures, for pytest: found by its entry point, or named with `-p dbschema.testing.plugin`.
+"""The fixtures for pytest, loaded by the entry point or with `-p dbschema.testing.plugin`.
 
-Nothing is started and nothing heavy is imported before a test asks for a database.
+No server is started, and no slow module is imported, before a test needs a database.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _WORKER = Variable(
     "PYTEST_XDIST_WORKER",
-    "Set by pytest-xdist: the worker, after which its databases are named.",
+    "Set by pytest-xdist: the name of the worker, which its databases contain.",
     reader="tests",
 )
 _RUN = "dbschema_run"
@@ -40,49 +40,49 @@ _KEY: pytest.StashKey[Path] = pytest.StashKey()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """The options and the settings of this plugin."""
+    """Add the options and the settings of this plugin."""
     group = parser.getgroup("dbschema")
     group.addoption(
         "--dbschema-url",
         metavar="ADDRESS",
         help="A server for the databases of the tests, as postgresql://user@host:5432/database; its own databases are "
-        "left alone. Without it, a private server is started for the run.",
+        "not changed. Without it, a private server is started for the run.",
     )
     group.addoption(
         "--dbschema-template",
         metavar="DATABASE",
-        help="A database of the server of --dbschema-url that those of the tests are copies of, with the extensions, or all "
-        "of the schema, for a role that may only create databases.",
+        help="A database of the server of --dbschema-url that the databases of the tests are copied from. It contains the "
+        "extensions, or the whole schema, for a role that may only create databases.",
     )
     parser.addini(
         _TEMPLATE,
-        "The same, for runs with --dbschema-url.",
+        "The same as --dbschema-template, for runs with --dbschema-url.",
     )
     parser.addini(
         _INI,
-        "The alembic.ini whose revisions make the template; without it, alembic.ini beside the configuration of pytest, "
-        "or the revisions of dbschema alone.",
+        "The alembic.ini whose revisions build the template; without it, alembic.ini beside the configuration of pytest, "
+        "or only the revisions of dbschema.",
     )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Name the run; the workers of pytest-xdist are given the name by the process that starts them."""
+    """Name the run; the workers of pytest-xdist get the name from the process that starts them."""
     if config.getoption("--dbschema-template") and not config.getoption("--dbschema-url"):
         raise pytest.UsageError(
             "--dbschema-template names a database of the server of --dbschema-url, which is missing"
         )
-    given = getattr(config, "workerinput", {}).get(_RUN)
-    config.stash[_KEY] = Path(given) if given else place.folder() / f"dbschema-pytest-{secrets.token_hex(5)}"
+    run = getattr(config, "workerinput", {}).get(_RUN)
+    config.stash[_KEY] = Path(run) if run else place.folder() / f"dbschema-pytest-{secrets.token_hex(5)}"
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """Called by pytest-xdist for each worker."""
+    """Pass the name of the run to a worker of pytest-xdist."""
     node.workerinput[_RUN] = str(node.config.stash[_KEY])
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Remove what the run has made, when the last worker has ended."""
+    """Remove the databases of the run after the last worker has ended."""
     if not hasattr(config, "workerinput") and _KEY in config.stash and config.stash[_KEY].exists():
         _databases(config).remove()
 
@@ -98,15 +98,15 @@ def _databases(config: pytest.Config) -> Databases:
 
 @pytest.fixture(scope="session")
 def db_metadata() -> MetaData:
-    """The models, for the revision tests; an application with tables of its own may give its own MetaData here."""
-    from dbschema.models import metadata  # noqa: PLC0415  imported by who asks for it
+    """The models for the revision tests; an application with its own tables overrides this fixture with its MetaData."""
+    from dbschema.models import metadata  # noqa: PLC0415  imports SQLAlchemy
 
     return metadata
 
 
 @pytest.fixture(scope="session")
 def db_alembic_config(pytestconfig: pytest.Config) -> Config:
-    """Alembic's configuration, whose `upgrade heads` makes the template."""
+    """Alembic's configuration; its `upgrade heads` builds the template."""
     from dbschema.testing.revisions import configuration  # noqa: PLC0415  imports Alembic
 
     return configuration(pytestconfig.rootpath, pytestconfig.getini(_INI) or None)
@@ -114,7 +114,7 @@ def db_alembic_config(pytestconfig: pytest.Config) -> Config:
 
 @pytest.fixture(scope="session")
 def db_template(pytestconfig: pytest.Config, db_alembic_config: Config) -> str:
-    """The name of the migrated database that clones are made of."""
+    """The name of the migrated database that the other databases are cloned from."""
     from dbschema.testing.revisions import upgrade  # noqa: PLC0415  imports Alembic
 
     return _databases(pytestconfig).template(lambda url: upgrade(db_alembic_config, url))
@@ -131,7 +131,7 @@ def db_url(pytestconfig: pytest.Config, db_template: str) -> Iterator[str]:
 
 @pytest.fixture
 def db_new_url(pytestconfig: pytest.Config, db_template: str) -> Iterator[str]:
-    """The address of a migrated database for one test alone, which may commit and change the schema."""
+    """The address of a migrated database for one test, which may commit and change the schema."""
     databases = _databases(pytestconfig)
     name = f"{os.environ.get(_WORKER, 'main')}_new"
     yield databases.create(name, db_template)
@@ -140,10 +140,10 @@ def db_new_url(pytestconfig: pytest.Config, db_template: str) -> Iterator[str]:
 
 @pytest.fixture
 def db_empty_url(pytestconfig: pytest.Config, db_template: str) -> Iterator[str]:  # noqa: ARG001  see below
-    """The address of an empty database for one test alone.
+    """The address of an empty database for one test.
 
-    The template is made before: its revisions make the group roles, which are the whole server's, and a test that looks at
-    roles would see them come while it runs.
+    The template is built first. Its revisions create the group roles, which belong to the whole server, so they must not
+    appear while a test reads the roles.
     """
     databases = _databases(pytestconfig)
     name = f"{os.environ.get(_WORKER, 'main')}_empty"
@@ -153,7 +153,7 @@ def db_empty_url(pytestconfig: pytest.Config, db_template: str) -> Iterator[str]
 
 @pytest.fixture(scope="session")
 def db_engine(db_url: str) -> Iterator[Engine]:
-    """An engine on this worker's database, with the role that made it. What a test commits with it stays."""
+    """An engine on this worker's database, with the role that created it. Commits are not rolled back after the test."""
     from dbschema.sessions import create_engine  # noqa: PLC0415  imports SQLAlchemy
 
     engine = create_engine(db_url)
@@ -163,7 +163,7 @@ def db_engine(db_url: str) -> Iterator[Engine]:
 
 @pytest.fixture
 def db_connection(db_engine: Engine) -> Iterator[Connection]:
-    """A connection in a transaction that is rolled back after the test, with the role that made the database."""
+    """A connection in a transaction that is rolled back after the test, with the role that created the database."""
     with db_engine.connect() as connection, connection.begin() as transaction:
         yield connection
         if transaction.is_active:
@@ -174,9 +174,9 @@ def db_connection(db_engine: Engine) -> Iterator[Connection]:
 def db_as_tenant(
     db_connection: Connection,
 ) -> Callable[[UUID | str], AbstractContextManager[TenantSession]]:
-    """Makes a session of a tenant, within the transaction of the test: `with db_as_tenant(tenant) as session:`.
+    """Create a session of a tenant in the transaction of the test: `with db_as_tenant(tenant) as session:`.
 
-    Inside another session's block it is that tenant's turn; what it commits stays visible until the test ends.
+    Blocks can be nested; the innermost session sets the tenant. Its commits stay visible until the test ends.
     """
     from dbschema.testing.isolation import as_tenant  # noqa: PLC0415  imports SQLAlchemy
 
@@ -185,7 +185,7 @@ def db_as_tenant(
 
 @pytest.fixture
 def db_tenant(db_connection: Connection) -> UUID:
-    """The id of a tenant that is there for this test."""
+    """The id of a tenant that exists for this test."""
     from dbschema.testing.isolation import make_tenant  # noqa: PLC0415  imports SQLAlchemy
 
     return make_tenant(db_connection)
@@ -203,14 +203,14 @@ def db_other_tenant(db_connection: Connection) -> UUID:
 def db_session(
     db_as_tenant: Callable[[UUID | str], AbstractContextManager[TenantSession]], db_tenant: UUID
 ) -> Iterator[TenantSession]:
-    """A session of `db_tenant` with the application's role; what it commits is rolled back after the test as well."""
+    """A session of `db_tenant` with the application's role; its commits are rolled back after the test too."""
     with db_as_tenant(db_tenant) as session:
         yield session
 
 
 @pytest.fixture
 def db_factory(db_session: TenantSession) -> Factory:
-    """Makes rows of `db_tenant`: `db_factory.make(Incident, title="Pothole")`."""
+    """A factory for rows of `db_tenant`: `db_factory.make(Incident, title="Pothole")`."""
     from dbschema.testing.factory import Factory  # noqa: PLC0415  imports SQLAlchemy
 
     return Factory(db_session)
@@ -218,10 +218,10 @@ def db_factory(db_session: TenantSession) -> Factory:
 
 @pytest.fixture
 def db_async_session(db_url: str) -> Callable[[], AbstractAsyncContextManager[AsyncTenantSession]]:
-    """Makes an asynchronous session of a tenant of its own: `async with db_async_session() as session:`.
+    """Create an asynchronous session of a new tenant: `async with db_async_session() as session:`.
 
-    It works with every plugin for asynchronous tests, in the event loop of the test; all is rolled back at its end. Its
-    connection is its own, so that it sees nothing of `db_session`.
+    It runs in the event loop of the test, with every plugin for asynchronous tests, and is rolled back at its end. It has
+    its own connection, so it does not see the uncommitted rows of `db_session`.
     """
     from dbschema.testing.isolation import as_tenant_async  # noqa: PLC0415  imports SQLAlchemy
 

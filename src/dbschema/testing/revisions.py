@@ -1,4 +1,4 @@
-"""What the fixtures and the importable tests do with revisions."""
+"""Run and inspect revisions, for the fixtures and the importable tests."""
 
 from __future__ import annotations
 
@@ -24,11 +24,12 @@ if TYPE_CHECKING:
 
 
 def configuration(root: Path, ini: str | None) -> Config:
-    """Alembic's configuration of a project.
+    """Return Alembic's configuration of a project.
 
     Args:
-        root: pytest's root directory.
-        ini: the file, from there; None: `alembic.ini` if there is one, else the revisions of this package alone.
+        root: the root directory of pytest.
+        ini: the path of the file, relative to `root`; None: `alembic.ini` if it exists, else only the revisions of this
+            package.
     """
     file = root / (ini or "alembic.ini")
     if ini is not None or file.is_file():
@@ -39,28 +40,28 @@ def configuration(root: Path, ini: str | None) -> Config:
 
 
 def upgrade(config: Config, url: str, revision: str = "heads") -> None:
-    """`alembic upgrade`, for the database at `url`."""
+    """Run `alembic upgrade` on the database at `url`."""
     command.upgrade(_at(config, url), revision)
 
 
 def downgrade(config: Config, url: str, revision: str) -> None:
-    """`alembic downgrade`, for the database at `url`."""
+    """Run `alembic downgrade` on the database at `url`."""
     command.downgrade(_at(config, url), revision)
 
 
 def heads(config: Config) -> dict[str, list[str]]:
-    """The heads in each folder of revisions."""
+    """Return the heads in each folder of revisions."""
     scripts = ScriptDirectory.from_config(config)
-    found: dict[str, list[str]] = {}
+    by_folder: dict[str, list[str]] = {}
     for head in scripts.get_heads():
         script = scripts.get_revision(head)
-        found.setdefault(str(Path(script.path).parent), []).append(head)
-    return found
+        by_folder.setdefault(str(Path(script.path).parent), []).append(head)
+    return by_folder
 
 
 @dataclass(frozen=True)
 class Move:
-    """One revision, where a downgrade of it alone ends, and what it is called."""
+    """A revision, the target of a downgrade of this revision only, and a label."""
 
     revision: str
     target: str
@@ -68,34 +69,34 @@ class Move:
 
 
 def moves(config: Config) -> Iterator[Move]:
-    """Every revision, in the order in which `upgrade heads` applies them."""
+    """Yield all revisions in the order in which `upgrade heads` applies them."""
     scripts = ScriptDirectory.from_config(config)
     for script in reversed(list(scripts.walk_revisions())):
-        below = script.down_revision
-        # The first of a line: its own line goes to base, and not what it depends on.
-        target = below if isinstance(below, str) else f"{script.revision}@base"
+        down = script.down_revision
+        # The first revision of a branch: only this branch goes to base, not the revisions that it depends on.
+        target = down if isinstance(down, str) else f"{script.revision}@base"
         yield Move(script.revision, target, f"{script.revision} ({script.doc})")
 
 
-def found(url: str, metadata: MetaData) -> Catalog:
-    """What the database at `url` has."""
+def actual(url: str, metadata: MetaData) -> Catalog:
+    """Return the actual catalog of the database at `url`."""
     engine = create_engine(url, poolclass=NullPool)
     with engine.connect() as connection:
         return catalog.actual(connection, metadata)
 
 
 def differences(url: str, metadata: MetaData) -> tuple[Difference, ...]:
-    """What the database at `url` has otherwise than the models say."""
+    """Return the differences between the database at `url` and the models."""
     engine = create_engine(url, poolclass=NullPool)
     with engine.connect() as connection:
         return catalog.check(connection, metadata)
 
 
-def told(differences: tuple[Difference, ...]) -> str:
-    """Differences, one a line."""
+def listed(differences: tuple[Difference, ...]) -> str:
+    """Format differences, one on each line."""
     return "\n".join(
-        f"  {one.change} {one.kind} {one.name}{f': {one.attribute}' if one.attribute else ''}"
-        for one in differences
+        f"  {each.change} {each.kind} {each.name}{f': {each.attribute}' if each.attribute else ''}"
+        for each in differences
     )
 
 

@@ -1,4 +1,4 @@
-"""Tests that every project with revisions wants; a test module imports them: `from dbschema.testing.tests import *`."""
+"""Tests for every project with revisions; a test module imports them: `from dbschema.testing.tests import *`."""
 
 from __future__ import annotations
 
@@ -32,23 +32,23 @@ def test_the_models_are_what_the_revisions_build(db_url: str, db_metadata: MetaD
     differences = revisions.differences(db_url, db_metadata)
 
     assert not differences, (  # noqa: S101  a test
-        f"write a revision with 'alembic revision --autogenerate':\n{revisions.told(differences)}"
+        f"write a revision with 'alembic revision --autogenerate':\n{revisions.listed(differences)}"
     )
 
 
 def test_each_revision_goes_up_and_down_and_up_again(
     db_alembic_config: Config, db_empty_url: str, db_metadata: MetaData
 ) -> None:
-    """Each downgrade gives back exactly what was there before, and the upgrade after it what was there then."""
+    """Each downgrade restores the catalog from before its upgrade, and a second upgrade gives the same catalog again."""
     for move in revisions.moves(db_alembic_config):
-        before = revisions.found(db_empty_url, db_metadata)
+        before = revisions.actual(db_empty_url, db_metadata)
         revisions.upgrade(db_alembic_config, db_empty_url, move.revision)
-        after = revisions.found(db_empty_url, db_metadata)
+        after = revisions.actual(db_empty_url, db_metadata)
 
         revisions.downgrade(db_alembic_config, db_empty_url, move.target)
-        down = compare(before, revisions.found(db_empty_url, db_metadata))
+        down = compare(before, revisions.actual(db_empty_url, db_metadata))
         revisions.upgrade(db_alembic_config, db_empty_url, move.revision)
-        up = compare(after, revisions.found(db_empty_url, db_metadata))
+        up = compare(after, revisions.actual(db_empty_url, db_metadata))
 
-        assert not down, f"the downgrade of {move.label} leaves:\n{revisions.told(down)}"  # noqa: S101  a test
-        assert not up, f"{move.label} gives another result the second time:\n{revisions.told(up)}"  # noqa: S101  a test
+        assert not down, f"the downgrade of {move.label} leaves:\n{revisions.listed(down)}"  # noqa: S101  a test
+        assert not up, f"{move.label} gives another result the second time:\n{revisions.listed(up)}"  # noqa: S101  a test

@@ -1,5 +1,5 @@
-"""What the function in AWS Lambda does: an event in, a migration, an answer out, whatever happens.
+"""The function in AWS Lambda: reads an event, migrates the database, and always returns a response.
 
-Nothing here needs more than the standard library before an event is understood: an event that needs no database, such as the
-deletion of a stack, is answered without one, and a failure to import the work can still be told.
+Until an event is parsed, this package imports the standard library only. So an event that needs no database, such as the
+deletion of a stack, gets its response without SQLAlchemy, and a failed import is still reported.
 """

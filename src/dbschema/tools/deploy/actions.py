@@ -1,4 +1,4 @@
-"""The actions, by the modules that the command line uses too; each imports no more than it needs."""
+"""Execute the action of an event with the modules that the command line uses. Each action imports only its own modules."""
 
 from __future__ import annotations
 
@@ -19,43 +19,43 @@ if TYPE_CHECKING:
 
 
 def run(call: Call, configuration: Configuration, deadline: Deadline) -> Result:
-    """Do what `call` asks for.
+    """Execute the action of `call`.
 
     Raises:
-        DbSchemaError: it cannot be done.
+        DbSchemaError: the action fails.
     """
     return _ACTIONS[call.action](call, configuration, deadline)
 
 
 def _nothing(_call: Call, _configuration: Configuration, _deadline: Deadline) -> Result:
-    return Result("nothing", "Nothing to do: what the database holds stays when the resource goes")
+    return Result("nothing", "Nothing to do: the database keeps its contents when the resource is deleted")
 
 
 def _status(_call: Call, configuration: Configuration, deadline: Deadline) -> Result:
     from dbschema.migrations import runner  # noqa: PLC0415  an event that needs no database comes without it
 
     settings = reachable(deadline)
-    found = runner.status(settings, location=configuration.scripts)
-    if found.unknown:
-        message = "The database stands at a revision that this code does not know"
-    elif found.pending:
-        message = f"{len(found.pending)} revisions are pending"
+    status = runner.status(settings, location=configuration.scripts)
+    if status.unknown:
+        message = "The database is at a revision that this code does not contain"
+    elif status.pending:
+        message = f"{len(status.pending)} revisions are pending"
     else:
-        message = "The database stands at the head"
+        message = "The database is at the head"
     return answered(
         settings,
         message,
-        ok=found.up_to_date,
-        revision=", ".join(found.current) or None,
+        ok=status.up_to_date,
+        revision=", ".join(status.current) or None,
         facts={
-            "source": found.source,
-            "server_version": found.server_version,
-            "postgis_version": found.postgis_version,
-            "in_recovery": found.in_recovery,
-            "current": list(found.current),
-            "head": found.head,
-            "pending": [{"id": one.id, "doc": one.doc} for one in found.pending],
-            "unknown": list(found.unknown),
+            "source": status.source,
+            "server_version": status.server_version,
+            "postgis_version": status.postgis_version,
+            "in_recovery": status.in_recovery,
+            "current": list(status.current),
+            "head": status.head,
+            "pending": [{"id": revision.id, "doc": revision.doc} for revision in status.pending],
+            "unknown": list(status.unknown),
         },
     )
 
@@ -71,12 +71,12 @@ def _check(_call: Call, configuration: Configuration, deadline: Deadline) -> Res
         deadline.enforced(),
     ):
         deadline.watch(driver(connection))
-        findings = tuple(difference(one) for one in catalog.check(connection, metadata))
+        findings = tuple(difference(each) for each in catalog.check(connection, metadata))
     count = len(findings)
     message = (
         f"The database differs from the models in {count} points"
         if count
-        else "The database is what the models declare"
+        else "The database matches the models"
     )
     return answered(
         settings,
@@ -100,7 +100,9 @@ def _verify(_call: Call, configuration: Configuration, deadline: Deadline) -> Re
         deadline.watch(driver(connection))
         snapshot = load_snapshot(configuration.scripts, metadata)
         report = verify.run(connection, metadata=metadata, snapshot=snapshot)
-    failures = tuple({"group": one.group, "name": one.name, "detail": one.detail} for one in report.failures)
+    failures = tuple(
+        {"group": check.group, "name": check.name, "detail": check.detail} for check in report.failures
+    )
     return answered(
         settings,
         f"{report.passed} of {report.total} checks passed",

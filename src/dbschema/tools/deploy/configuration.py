@@ -1,7 +1,4 @@
-"""How the function behaves, by variables of its environment.
-
-The database of one call, with what is left of its time for a limit: of the wait until it wakes, and of each session.
-"""
+"""The settings of the function, read from its environment variables."""
 
 from __future__ import annotations
 
@@ -24,7 +21,7 @@ Mode = Literal["provider", "direct"]
 
 MODE: Final = Variable(
     "DBSCHEMA_CLOUDFORMATION_MODE",
-    "Who answers CloudFormation: `provider` for CDK's provider framework, `direct` for the function itself.",
+    "Which component responds to CloudFormation: `provider` (CDK's provider framework) or `direct` (the function itself).",
     reader="function",
     default="by the event",
     example="direct",
@@ -52,7 +49,7 @@ TRACING: Final = Variable(
 )
 LOCAL_RESPONSE: Final = Variable(
     "DBSCHEMA_ALLOW_LOCAL_RESPONSE_URL",
-    "For tests: whether the answer to CloudFormation may go to this machine without TLS: 1.",
+    "For tests: whether the response to CloudFormation may be sent to this machine without TLS: 1.",
     reader="function",
     default="0",
     example="1",
@@ -66,15 +63,15 @@ _FLAGS: Final = {"0": False, "false": False, "no": False, "1": True, "true": Tru
 
 @dataclass(frozen=True)
 class Configuration:
-    """The choices of one function.
+    """The settings of the function.
 
     Args:
-        allow_downgrade: whether revisions may be taken back.
-        scripts: of an application that has revisions of its own, absolute or within the archive: its `alembic.ini`, or a
-            folder with `env.py` and `versions/`; None: those of dbschema.
-        models: of that application, as `dbschema.tools.application` reads them; None: those of dbschema.
-        compare: whether a database that came to the head is compared with the models; its findings are told, and no error.
-        tracing: whether X-Ray gets a subsegment for each call.
+        allow_downgrade: whether an event may downgrade.
+        scripts: the revisions of an application, as an absolute path or a path within the archive: its `alembic.ini`, or a
+            folder with `env.py` and `versions/`; None: the revisions of dbschema.
+        models: the models of the application, as `dbschema.tools.application` reads them; None: the models of dbschema.
+        compare: whether a database at the head is compared with the models. Differences are reported; they are no error.
+        tracing: whether each call gets a subsegment in X-Ray.
     """
 
     allow_downgrade: bool = False
@@ -85,10 +82,10 @@ class Configuration:
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Configuration:
-        """What the variables say; an empty one says nothing.
+        """Read the variables; an empty variable counts as not set.
 
         Raises:
-            BadSetting: names the variable.
+            BadSetting: a variable has an invalid value; the message names the variable.
         """
         environ = Variables(environ)
         models = named_models(environ)
@@ -103,13 +100,13 @@ class Configuration:
 
 
 def mode(environ: Mapping[str, str] | None = None) -> Mode:
-    """Who answers CloudFormation: CDK's provider framework, or this function itself.
+    """Read which component responds to CloudFormation: CDK's provider framework, or this function itself.
 
-    An event does not tell: the framework passes on the address for the answer, too. This is read by itself and first,
-    because whatever is wrong with the other variables has to be answered.
+    The event cannot decide it: the framework also forwards the address for the response. This variable is read first and
+    on its own, because an error in another variable needs a response too.
 
     Raises:
-        BadSetting: the variable is neither.
+        BadSetting: the variable has another value.
     """
     text = Variables(environ).get(MODE, "").strip().lower()
     if text in {"", "provider"}:
@@ -119,28 +116,28 @@ def mode(environ: Mapping[str, str] | None = None) -> Mode:
     raise function_setting(MODE, "provider or direct")
 
 
-def who_answers(
+def responder_mode(
     *, called_directly: bool, environ: Mapping[str, str] | None = None
 ) -> tuple[Mode, BadSetting | None]:
-    """Who answers CloudFormation, and what is wrong with the setting that should say so.
+    """Return which component responds to CloudFormation, and the error in the setting, if there is one.
 
     Args:
-        called_directly: whether the event names this function as the one that CloudFormation calls. Then nobody else answers,
-            whatever the setting says; where it names another one, that may be the framework, or an alias for this one.
+        called_directly: whether the event names this function as the function that CloudFormation calls. Then this function
+            must respond, regardless of the setting. If the event names another function, that is the framework or an alias.
         environ: the variables; None: those of this process.
     """
     try:
-        said = mode(environ)
+        configured = mode(environ)
     except BadSetting as error:
         return ("direct" if called_directly else "provider"), error
-    if called_directly and said != "direct":
-        why = "says that CDK's provider framework answers, and CloudFormation calls this function itself"
+    if called_directly and configured != "direct":
+        why = "names CDK's provider framework, but CloudFormation calls this function itself"
         return "direct", function_setting(MODE, "direct", why)
-    return said, None
+    return configured, None
 
 
 def local_response(environ: Mapping[str, str] | None = None) -> bool:
-    """Whether answers may go to this machine without TLS, for tests."""
+    """Return whether responses may be sent to this machine without TLS, for tests."""
     return Variables(environ).get(LOCAL_RESPONSE) == "1"
 
 
@@ -148,17 +145,17 @@ def _scripts(environ: Mapping[str, str]) -> Path | None:
     text = environ.get(SCRIPTS, "").strip()
     if not text:
         return None
-    from dbschema.migrations.errors import BrokenScripts  # noqa: PLC0415  most functions have none
+    from dbschema.migrations.errors import BrokenScripts  # noqa: PLC0415  few functions set it
     from dbschema.migrations.location import application  # noqa: PLC0415  as above
 
     try:
-        # Of the archive, whatever the working directory is.
+        # Relative to the archive, not to the working directory.
         return application(Path(environ.get(_ROOT, ""), text))
     except BrokenScripts as error:
         raise function_setting(
             SCRIPTS,
-            "an alembic.ini, or a folder with env.py and versions/, as the archive has it",
-            f"names {text!r}, which is none",
+            "an alembic.ini, or a folder with env.py and versions/, in the archive",
+            f"names {text!r}, which is neither",
         ) from error
 
 

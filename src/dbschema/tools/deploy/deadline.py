@@ -1,7 +1,7 @@
-"""The time of one call: when to begin no further revision, and when to stop the one that runs.
+"""The deadline of one call: when to start no further revision, and when to cancel the running revision.
 
-A function that is still at work when its time is over is killed, and the deployment fails without an answer; so the last
-statement is cancelled before, which undoes its revision and leaves the database as the next call wants to find it.
+Lambda kills a function at its timeout, and the deployment fails without a response. So the running statement is cancelled
+earlier: its revision is rolled back, and the next call can continue.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ _PAUSE: Final = 0.2
 
 
 class Deadline:
-    """When one call has to end, by the monotonic clock.
+    """The deadline of one call, on the monotonic clock.
 
     Args:
-        remaining: seconds that the function has; None: no end, as where nobody counts.
+        remaining: seconds until the timeout of the function; None: no timeout.
 
     Attributes:
         began: when the call began.
-        stop_at: when what still runs is cancelled, so that there is time for an answer; None: never.
-        answer_at: when an answer has to be on its way, whatever the work does.
+        stop_at: when the running statement is cancelled, to leave time for a response; None: never.
+        answer_at: when the response must be sent, even if the work still runs; None: never.
     """
 
     def __init__(self, remaining: float | None) -> None:
@@ -44,18 +44,18 @@ class Deadline:
 
     @classmethod
     def of(cls, context: Any) -> Deadline:
-        """That of a Lambda context; where there is none, no end."""
-        ask = getattr(context, "get_remaining_time_in_millis", None)
-        return cls(None if ask is None else ask() / 1000)
+        """Read the deadline from a Lambda context; without a context there is no deadline."""
+        remaining = getattr(context, "get_remaining_time_in_millis", None)
+        return cls(None if remaining is None else remaining() / 1000)
 
     @property
     def left(self) -> float | None:
-        """Seconds until what runs is cancelled; never negative."""
+        """Seconds until `stop_at`, never negative; None: no deadline."""
         return None if self.stop_at is None else max(0.0, self.stop_at - time.monotonic())
 
     @property
     def over(self) -> bool:
-        """Whether that time has come."""
+        """Whether `stop_at` has passed."""
         return self.stop_at is not None and time.monotonic() >= self.stop_at
 
     @property
@@ -64,19 +64,19 @@ class Deadline:
         return time.monotonic() - self.began
 
     def watch(self, connection: Any) -> None:
-        """Cancel what `connection`, of psycopg, executes when the time is over; it takes the place of an earlier one."""
+        """Watch a connection of psycopg instead of the previous one: at `stop_at`, its statement is cancelled."""
         with self._lock:
             self._watched = connection
 
     @contextmanager
     def enforced(self) -> Iterator[None]:
-        """Within this block, what is watched is cancelled when the time is over, again and again until the block ends."""
+        """From `stop_at` to the end of the block, cancel the statements of the watched connection repeatedly."""
         if self.stop_at is None:
             yield
             return
         ended = threading.Event()
-        guard = threading.Thread(target=self._cancel, args=(ended,), name="dbschema-deadline", daemon=True)
-        guard.start()
+        watchdog = threading.Thread(target=self._cancel, args=(ended,), name="dbschema-deadline", daemon=True)
+        watchdog.start()
         try:
             yield
         finally:
@@ -87,8 +87,8 @@ class Deadline:
         if ended.wait(self.left):
             return
         while not ended.wait(_PAUSE):
-            # Under the lock, so that nothing is cancelled that is not watched any more. A cancellation that fails, or
-            # comes between two statements, is followed by another one.
+            # The lock prevents the cancellation of a connection that is no longer watched. A cancellation that fails, or
+            # arrives between two statements, is repeated.
             with self._lock, suppress(Exception):
                 if self._watched is not None:
                     self._watched.cancel_safe(timeout=1.0)

@@ -1,7 +1,7 @@
-"""The answer to CloudFormation itself: one PUT to the address that came with the event, whatever happens here.
+"""Send the response to CloudFormation: one PUT to the address in the event.
 
-Without it a stack waits for an hour or more. So this imports nothing but the standard library, sends before the function's
-time is over, and tries again where the network fails.
+Without a response, a stack waits for an hour or more. So this module imports the standard library only, sends before the
+timeout of the function, and retries after a network error.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ _TIMEOUT: Final = 5.0
 
 
 class Responder:
-    """Sends one answer, by whoever comes first: the work that has ended, or the clock.
+    """Send exactly one response: when the work ends, or when the timer fires first.
 
     Args:
-        url: of CloudFormation; checked before.
-        attempts: how often to try.
-        pause: seconds before the second attempt, then twice as long each time.
+        url: the address from CloudFormation, already checked.
+        attempts: the maximum number of attempts.
+        pause: seconds before the second attempt; each further pause is twice as long.
     """
 
     def __init__(self, url: str, *, attempts: int = _ATTEMPTS, pause: float = _FIRST_PAUSE) -> None:
@@ -39,10 +39,10 @@ class Responder:
         self.sent = False
 
     def send(self, body: bytes) -> bool:
-        """Send `body`, unless an answer was sent before; whether it was this one.
+        """Send `body` unless a response was sent before; return whether this body was sent.
 
         Raises:
-            NotDelivered: nobody took it.
+            NotDelivered: all attempts failed.
         """
         with self._lock:
             if self.sent:
@@ -52,7 +52,7 @@ class Responder:
             return True
 
     def send_at(self, moment: float | None, make: Callable[[], bytes], on_sent: Callable[[], None]) -> None:
-        """Send what `make` gives at `moment`, by the monotonic clock, if nothing was sent until then; None: never."""
+        """At `moment` on the monotonic clock, send the result of `make`, unless a response was sent before; None: never."""
         if moment is None:
             return
 
@@ -61,14 +61,14 @@ class Responder:
                 if self.send(make()):
                     on_sent()
             except NotDelivered:
-                return  # the work, when it ends, tries again
+                return  # `send` is called again when the work ends
 
         self._timer = threading.Timer(max(0.0, moment - time.monotonic()), late)
         self._timer.daemon = True
         self._timer.start()
 
     def close(self) -> None:
-        """Forget the clock."""
+        """Stop the timer."""
         if self._timer is not None:
             self._timer.cancel()
 
@@ -84,7 +84,7 @@ def _deliver(url: str, body: bytes, attempts: int, pause: float) -> None:
         try:
             status = _put(parts.scheme, host, parts.port, path, body)
         except (OSError, http.client.HTTPException) as error:
-            # Of the standard library alone; none of them shows the path with its signature.
+            # Errors of the standard library only: their texts do not contain the signed path.
             reason = getattr(error, "strerror", None) or type(error).__name__
         else:
             if status < 300:
@@ -98,12 +98,12 @@ def _deliver(url: str, body: bytes, attempts: int, pause: float) -> None:
 
 
 def _put(scheme: str, host: str, port: int | None, path: str, body: bytes) -> int:
-    import http.client  # noqa: PLC0415  see above
+    import http.client  # noqa: PLC0415  as above
 
     kind = http.client.HTTPSConnection if scheme == "https" else http.client.HTTPConnection
     connection = kind(host, port, timeout=_TIMEOUT)
     try:
-        # The signature is made for an empty type of content.
+        # The address is signed for an empty Content-Type.
         connection.request("PUT", path, body, {"Content-Type": "", "Content-Length": str(len(body))})
         response = connection.getresponse()
         response.read()

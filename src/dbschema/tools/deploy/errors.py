@@ -1,4 +1,4 @@
-"""Errors of the function itself, beside those of the runner and the connection."""
+"""Errors of the function in AWS Lambda; the errors of migrations and connections pass through."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 _SHOWN = 5
-"""Revisions in a message; of the others, the number."""
+"""The number of revisions that a message lists; the others are only counted."""
 
 
 class DeployError(DbSchemaError):
@@ -26,7 +26,7 @@ class DeployError(DbSchemaError):
 
 
 class BadEvent(DeployError):
-    """The function was called with an event that it does not accept; the message repeats nothing of it, as it may hold secrets.
+    """The event is not accepted. The message does not quote it, because an event can contain secrets.
 
     Changed: nothing.
     Fix: send one of the events in docs/deploy.md.
@@ -36,7 +36,7 @@ class BadEvent(DeployError):
 
 
 def function_setting(name: str, choices: str, why: str = "holds an unknown value") -> BadSetting:
-    """A variable of the function's environment has a value that cannot be used."""
+    """An environment variable of the function has an invalid value."""
     return BadSetting(name, why, f"Set it to {choices}", subject=f"The variable {name} of the function")
 
 
@@ -48,18 +48,20 @@ def downgrade_not_allowed(variable: str) -> DeployError:
     )
 
 
-def wrong_archive(place: str, wanted: str, head: str | None) -> UnknownRevision:
-    """Neither the code of the function nor the database has the revision that the stack asks for."""
+def wrong_archive(place: str, expected: str, head: str | None) -> UnknownRevision:
+    """Neither the code of the function nor the database has the revision of the stack's HeadRevision."""
     return UnknownRevision(
-        wanted,
-        f"HeadRevision asks for {wanted}, and the archive of this function ends at {head or 'no revision'}; "
+        expected,
+        f"HeadRevision asks for {expected}, and the archive of this function ends at {head or 'no revision'}; "
         f"nothing was changed on {place}",
         "Build the archive anew and deploy it together with its HeadRevision",
     )
 
 
-def work_left(place: str, done: Sequence[str], left: Sequence[str], why: str) -> MigrationIncomplete:
-    """The time of a call was not enough, or another run is at work; the next call continues."""
+def migration_incomplete(
+    place: str, done: Sequence[str], left: Sequence[str], why: str
+) -> MigrationIncomplete:
+    """The call ran out of time, or another run holds the lock; the next call continues."""
     applied = f"{_listed(done, _SHOWN)} done" if done else "no revision done"
     rest = f"; left: {_listed(left, _SHOWN)}" if left else ""
     return MigrationIncomplete(
@@ -111,11 +113,11 @@ def _listed(ids: Sequence[str], shown: int) -> str:
 
 
 class CallFailed(Exception):
-    """The error that Lambda reports for a failed call; a child for each class of errors, which callers can wait for.
+    """The error that Lambda reports for a failed call; each error class has a subclass, so callers can tell them apart.
 
     Args:
         text: the message.
-        code: the code of the error, which ends the message.
+        code: the code of the error, appended to the message.
     """
 
     def __init__(self, text: str, code: str) -> None:
@@ -124,7 +126,7 @@ class CallFailed(Exception):
 
     @classmethod
     def named(cls, name: str, text: str, code: str) -> CallFailed:
-        """Return an error with the name of the class that it replaces."""
+        """Return an error whose class has the name of the original error's class."""
         kind = type(name, (cls,), {"__module__": cls.__module__, "__doc__": cls.__doc__})
         failed: CallFailed = kind(text, code)
         return failed

@@ -1,6 +1,6 @@
-"""What an event asks for: by CloudFormation, by Terraform, or by whoever invokes the function.
+"""Parse an event of CloudFormation, of Terraform or of a plain invocation.
 
-An error here names what is accepted, and never what came: an event carries an address that is signed, and may carry secrets.
+An error names the accepted values and never quotes the event: an event contains a signed address, and can contain secrets.
 """
 
 from __future__ import annotations
@@ -23,32 +23,32 @@ _REQUESTS: Final = ("Create", "Update", "Delete")
 _TERRAFORM: Final = "tf"
 _TERRAFORM_ACTIONS: Final = ("create", "update", "delete")
 _KEYS: Final = frozenset({"action", "revision", _TERRAFORM})
-# Of several lines of revisions one each, with commas between them.
+# One id, or one for each branch, separated by commas.
 _ID: Final = re.compile(r"[0-9A-Za-z_]{1,64}(?:, ?[0-9A-Za-z_]{1,64}){0,7}")
 _REVISION: Final = re.compile(r"[0-9A-Za-z_.@+-]{1,64}(?:, ?[0-9A-Za-z_.@+-]{1,64}){0,7}")
 _LONGEST: Final = {"StackId": 512, "RequestId": 128, "LogicalResourceId": 256, "PhysicalResourceId": 1024}
-"""Bytes of the ids that an answer repeats: no real one is longer, and beside them its text must find room."""
+"""Maximum bytes of the ids that a response repeats. No real id is longer, and the response needs room for its text."""
 _ACCEPTED: Final = f'Send {{}} for an upgrade, or "action" (one of {", ".join(ACTIONS)}) and, for upgrade and downgrade, "revision"'
 _UNWRITABLE: Final = re.compile("[\x00-\x1f\ud800-\udfff]")
-"""Control characters and halves of characters: no id has them, and some could not be written into an answer."""
+"""Control characters and surrogates: no id contains them, and a response could not encode some of them."""
 _ARN_PARTS: Final = 7
-"""Of a function's ARN up to its name; a version or an alias may follow."""
+"""The parts of a function's ARN up to its name; a version or an alias can follow."""
 _LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 
 
 @dataclass(frozen=True)
 class Resource:
-    """The custom resource that an event of CloudFormation is about.
+    """The custom resource of an event of CloudFormation.
 
     Args:
-        request: what happens to it.
-        stack_id, request_id, logical_id: what an answer has to repeat.
-        physical_id: its id, where it has one already.
-        properties: as they came.
-        old_properties: those before an update, as they came.
-        answered: whether an earlier call has answered that all is done, which the framework passes on.
-        response_url: where CloudFormation waits for an answer; signed, so it is never shown.
-        service_token: the ARN of what CloudFormation calls: this function, or the framework before it.
+        request: the kind of request.
+        stack_id, request_id, logical_id: the ids that a response must repeat.
+        physical_id: the id of the resource; None: it has no id yet.
+        properties: the properties, not validated.
+        old_properties: the properties before an update, not validated.
+        answered: whether an earlier call has reported completion; the framework forwards that response.
+        response_url: the address for the response to CloudFormation. It is signed, so it is never shown.
+        service_token: the ARN that CloudFormation calls: this function, or the framework.
     """
 
     request: Request
@@ -63,16 +63,16 @@ class Resource:
     service_token: str | None = None
 
     def calls(self, arn: object) -> bool:
-        """Whether CloudFormation calls the function `arn` itself, in whatever version."""
+        """Return whether CloudFormation calls the function `arn` directly, in any version."""
         if self.service_token is None or not isinstance(arn, str):
             return False
         return self.service_token.split(":")[:_ARN_PARTS] == arn.split(":")[:_ARN_PARTS]
 
-    def wanted(self) -> str | None:
-        """The property HeadRevision: where the database has to stand; None: it is not set.
+    def head_revision(self) -> str | None:
+        """Return the property HeadRevision, the target of the database; None: it is not set.
 
         Raises:
-            BadEvent: it is no revision. Told here, and not when the event is read, so that CloudFormation gets an answer.
+            BadEvent: it is not a revision. It is not raised by `parse`, so that CloudFormation gets a response.
         """
         if self.properties is None:
             return None
@@ -80,27 +80,27 @@ class Resource:
             raise BadEvent(
                 "The ResourceProperties of the event are no object", "CloudFormation sends them as one"
             )
-        wanted = self.properties.get("HeadRevision")
-        if wanted is None:
+        revision = self.properties.get("HeadRevision")
+        if revision is None:
             return None
-        if not isinstance(wanted, str) or not _ID.fullmatch(wanted):
+        if not isinstance(revision, str) or not _ID.fullmatch(revision):
             raise BadEvent("The property HeadRevision names no revision", "Set it to an id, or leave it out")
-        return wanted
+        return revision
 
-    def before(self) -> str | None:
-        """The property HeadRevision before this update; None: it was not set, or is no revision."""
+    def old_head_revision(self) -> str | None:
+        """Return the property HeadRevision before this update; None: it was not set, or is not a revision."""
         old = self.old_properties.get("HeadRevision") if isinstance(self.old_properties, dict) else None
         return old if isinstance(old, str) and _ID.fullmatch(old) else None
 
 
 @dataclass(frozen=True)
 class Call:
-    """What one event asks for.
+    """A parsed event.
 
     Args:
-        action: what to do; "nothing" where a resource is deleted, because tables stay.
-        revision: where to, for upgrade and downgrade.
-        resource: of CloudFormation; None: another caller.
+        action: the action; "nothing" for the deletion of a resource, because the tables stay.
+        revision: the target of an upgrade or a downgrade.
+        resource: the custom resource of CloudFormation; None: another caller.
         terraform: whether Terraform manages the invocation.
     """
 
@@ -111,43 +111,43 @@ class Call:
 
     @property
     def caller(self) -> str:
-        """Who calls, for the log."""
+        """The name of the caller, for the log."""
         if self.resource is not None:
             return f"CloudFormation {self.resource.request}"
         return "Terraform" if self.terraform else "invoke"
 
 
 def parse(event: object) -> Call:
-    """Read an event.
+    """Parse an event.
 
     Raises:
-        BadEvent: it is none that is served here.
+        BadEvent: the event is not accepted.
     """
     if not isinstance(event, dict):
         raise BadEvent("The event is no JSON object", _ACCEPTED)
     if "RequestType" in event:
         return _of_cloudformation(event)
-    return _of_anybody(event)
+    return _of_invocation(event)
 
 
 def check_response_url(url: str | None, *, local: bool) -> str:
-    """The address for an answer, where it is one that an answer may be sent to.
+    """Return the address for a response if a response may be sent to it.
 
     Args:
-        url: from the event.
-        local: whether this machine is one, without TLS.
+        url: the address in the event.
+        local: whether an address on this machine, without TLS, is accepted.
 
     Raises:
-        BadEvent: it is none; never shows it.
+        BadEvent: the address is missing or not accepted; the message does not quote it.
     """
     try:
         parts = urlsplit(url or "")
         secure = parts.scheme == "https" and bool(parts.hostname)
         here = local and parts.scheme == "http" and parts.hostname in _LOOPBACK
-        _ = parts.port  # raises where it is no number
+        _ = parts.port  # raises ValueError if it is not a number
     except ValueError:
         secure = here = False
-    # A space or a line break would end the request's first line early, and begin another one.
+    # A space or a line break would end the request line and inject another line.
     if url is None or not (secure or here) or not url.isascii() or re.search(r"[\x00-\x20\x7f]", url):
         raise BadEvent(
             "The event of CloudFormation has no ResponseURL with https",
@@ -163,7 +163,7 @@ def _of_cloudformation(event: dict[Any, Any]) -> Call:
             "The RequestType of the event is unknown",
             f"CloudFormation sends one of {', '.join(_REQUESTS)}",
         )
-    # Asked whether a creation is complete, the framework passes on the id that it was answered.
+    # To ask whether a creation is complete, the framework forwards the id of the first response.
     named = "PhysicalResourceId" in event or request != "Create"
     physical = _id(event, "PhysicalResourceId") if named else None
     url = event.get("ResponseURL")
@@ -194,14 +194,13 @@ def _id(event: dict[Any, Any], name: str) -> str:
     return value
 
 
-def _of_anybody(event: dict[Any, Any]) -> Call:
+def _of_invocation(event: dict[Any, Any]) -> Call:
     terraform = _TERRAFORM in event
     if terraform and _lifecycle(event[_TERRAFORM]) == "delete":
-        return Call(
-            "nothing", terraform=True
-        )  # whatever else stands there: it must not stop what is being removed
+        # The other keys are not validated: an invalid one must not prevent the deletion.
+        return Call("nothing", terraform=True)
     if set(event) - _KEYS:
-        raise BadEvent("The event has keys that are not known here", _ACCEPTED)
+        raise BadEvent("The event has unknown keys", _ACCEPTED)
     action = event.get("action", "upgrade")
     if not isinstance(action, str) or action not in ACTIONS:
         raise BadEvent('The "action" of the event is unknown', _ACCEPTED)
@@ -209,7 +208,8 @@ def _of_anybody(event: dict[Any, Any]) -> Call:
     if revision is None:
         if action == "downgrade":
             raise BadEvent(
-                'A downgrade needs a "revision"', 'Name the one that shall stay, "-1" for one step, or "base"'
+                'A downgrade needs a "revision"',
+                'Name the revision that shall stay, "-1" for one step, or "base"',
             )
         return Call(cast("Action", action), terraform=terraform)
     if action not in {"upgrade", "downgrade"}:

@@ -1,4 +1,4 @@
-"""What Lambda calls: an event in, an answer out, also where something fails, and also where the time is nearly over."""
+"""The functions that Lambda calls. They return a response or raise a safe error, also after a failure or near the timeout."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dbschema.tools.deploy import configuration, limits, responses
 from dbschema.tools.deploy.configuration import Configuration
 from dbschema.tools.deploy.deadline import Deadline
 from dbschema.tools.deploy.delivery import Responder
-from dbschema.tools.deploy.errors import BadEvent, CallFailed, work_left
+from dbschema.tools.deploy.errors import BadEvent, CallFailed, migration_incomplete
 from dbschema.tools.deploy.events import check_response_url, parse
 from dbschema.tools.deploy.telemetry import Telemetry, traced
 
@@ -26,7 +26,7 @@ log: Final = logging.getLogger("dbschema.tools.deploy")
 
 _TELEMETRY: Final = Telemetry()
 UNEXPECTED: Final = "unexpected"
-"""The code of an error that is not one of this package."""
+"""The code of an error of another package."""
 
 _NOT_CREATED: Final = "dbschema:not-created"
 _FRAMES: Final = 20
@@ -34,87 +34,88 @@ _CAUSES: Final = 4
 
 
 def handler(event: Any, context: Any = None) -> dict[str, Any]:
-    """Serve an event of CloudFormation, of Terraform, or a plain invoke; docs/deploy.md says which.
+    """Handle an event of CloudFormation, of Terraform or of a plain invocation; docs/deploy.md lists the events.
 
     Raises:
-        CallFailed: a child that is named after what went wrong. Its text fits into an answer, and holds no secret.
+        CallFailed: the call failed. The subclass has the name of the original error; the text fits into a response and
+            contains no secret.
     """
 
-    def answer(call: Call, deadline: Deadline) -> dict[str, Any]:
+    def respond(call: Call, deadline: Deadline) -> dict[str, Any]:
         if call.resource is None:
             return responses.plain(_complete(_work(call, deadline)).body())
-        directly = call.resource.calls(getattr(context, "invoked_function_arn", None))
-        who, wrong = configuration.who_answers(called_directly=directly)
-        if who == "direct":
-            return _answer_directly(call, call.resource, deadline, wrong)
-        outcome = _work(call, deadline, wrong)
+        called_directly = call.resource.calls(getattr(context, "invoked_function_arn", None))
+        mode, setting_error = configuration.responder_mode(called_directly=called_directly)
+        if mode == "direct":
+            return _respond_directly(call, call.resource, deadline, setting_error)
+        result = _work(call, deadline, setting_error)
         if call.resource.request == "Delete":
             return {"PhysicalResourceId": call.resource.physical_id}
-        return responses.provider(responses.physical_id(outcome.host, outcome.database), outcome)
+        return responses.provider(responses.physical_id(result.host, result.database), result)
 
-    return _serve(event, context, answer)
+    return _handle(event, context, respond)
 
 
 def is_complete(event: Any, context: Any = None) -> dict[str, Any]:
-    """Tell CDK's provider framework whether the migration is done; where it is not, go on with it.
+    """Continue the migration, and report to CDK's provider framework whether it is complete.
 
     Raises:
-        CallFailed: as `handler`.
+        CallFailed: see `handler`.
     """
 
-    def answer(call: Call, deadline: Deadline) -> dict[str, Any]:
+    def respond(call: Call, deadline: Deadline) -> dict[str, Any]:
         if call.resource is None:
-            raise BadEvent("This function is for CDK's provider framework alone", "Invoke the other one")
+            raise BadEvent("Only CDK's provider framework calls this function", "Invoke the other function")
         if call.resource.request == "Delete" or call.resource.answered:
             return {"IsComplete": True}
         return responses.completion(_work(call, deadline))
 
-    return _serve(event, context, answer)
+    return _handle(event, context, respond)
 
 
-def _serve(event: Any, context: Any, answer: Callable[[Call, Deadline], dict[str, Any]]) -> dict[str, Any]:
+def _handle(event: Any, context: Any, respond: Callable[[Call, Deadline], dict[str, Any]]) -> dict[str, Any]:
     deadline = Deadline.of(context)
     _TELEMETRY.begin(context)
     try:
         call = parse(event)
         log.info("%s asks for: %s", call.caller, call.action)
-        return answer(call, deadline)
+        return respond(call, deadline)
     except BaseException as error:
         raise _failed(error) from None
 
 
-def _work(call: Call, deadline: Deadline, wrong: DbSchemaError | None = None) -> Result:
-    """Do what is asked for, and write the metrics, however it ends; `wrong`: why it cannot be done."""
-    outcome: Result | None = None
+def _work(call: Call, deadline: Deadline, setting_error: DbSchemaError | None = None) -> Result:
+    """Execute the action and write the metrics, also after a failure; raise `setting_error` instead if there is one."""
+    result: Result | None = None
     try:
-        if wrong is not None and call.action != "nothing":
-            raise wrong
-        # What is deleted goes, however the function is set.
-        chosen = Configuration() if call.action == "nothing" else Configuration.from_environment()
+        if setting_error is not None and call.action != "nothing":
+            raise setting_error
+        # An invalid setting must not prevent a deletion.
+        settings = Configuration() if call.action == "nothing" else Configuration.from_environment()
 
         def do() -> Result:
-            from dbschema.tools.deploy import actions  # noqa: PLC0415  what it fails to import is answered like any other failure
+            from dbschema.tools.deploy import actions  # noqa: PLC0415  a failed import is reported like any other error
 
-            return actions.run(call, chosen, deadline)
+            return actions.run(call, settings, deadline)
 
-        outcome = traced(call.action, do, enabled=chosen.tracing)
-        log.info("%s", outcome.message, extra={"outcome": outcome.kind, "revision": outcome.revision})
-        return outcome
+        result = traced(call.action, do, enabled=settings.tracing)
+        log.info("%s", result.message, extra={"outcome": result.kind, "revision": result.revision})
+        return result
     finally:
-        _TELEMETRY.end(call.action, deadline, outcome)
+        _TELEMETRY.end(call.action, deadline, result)
 
 
-def _complete(outcome: Result) -> Result:
-    """`outcome`, unless something is left: whoever does not call again by himself must not take that for success."""
-    if outcome.kind == "left":
-        raise work_left(outcome.place, outcome.applied, outcome.left, outcome.message)
-    return outcome
+def _complete(result: Result) -> Result:
+    """Return `result`, or raise if revisions are left: a caller that does not call again must not take that for success."""
+    if result.kind == "left":
+        raise migration_incomplete(result.place, result.applied, result.left, result.message)
+    return result
 
 
-def _answer_directly(
-    call: Call, resource: Resource, deadline: Deadline, wrong: DbSchemaError | None
+def _respond_directly(
+    call: Call, resource: Resource, deadline: Deadline, setting_error: DbSchemaError | None
 ) -> dict[str, Any]:
-    """Send one answer to CloudFormation. It called asynchronously: an error here would only have it call again."""
+    """Send one response to CloudFormation. Do not raise a failure of the work: Lambda would repeat an asynchronous call."""
     url = check_response_url(resource.response_url, local=configuration.local_response())
     responder = Responder(url)
     identity = resource.physical_id or _NOT_CREATED
@@ -124,15 +125,15 @@ def _answer_directly(
         return responses.failure(resource, identity, reason, MigrationIncomplete.code)
 
     responder.send_at(
-        deadline.answer_at, too_late, lambda: log.error("CloudFormation was told that the time is over")
+        deadline.answer_at, too_late, lambda: log.error("The timeout was reported to CloudFormation")
     )
     status = "SUCCESS"
     try:
-        outcome = _complete(_work(call, deadline, wrong))
+        result = _complete(_work(call, deadline, setting_error))
         if resource.request == "Delete":
             body = responses.success(resource, identity, None)
         else:
-            body = responses.success(resource, responses.physical_id(outcome.host, outcome.database), outcome)
+            body = responses.success(resource, responses.physical_id(result.host, result.database), result)
     except BaseException as error:
         failed = _failed(error)
         status, body = "FAILED", responses.failure(resource, identity, failed.text, failed.code)
@@ -143,10 +144,10 @@ def _answer_directly(
 
 
 def _failed(error: BaseException) -> CallFailed:
-    """`error` for whoever called, with its name and a text that fits and is safe; the log gets where it came from."""
+    """Convert `error` to an error for the caller, with a short and safe text; log where it was raised."""
     name = type(error).__name__
     code = error.code if isinstance(error, DbSchemaError) else UNEXPECTED
-    text = _told(error)
+    text = _safe_text(error)
     log.error(
         "%s", text, extra={"error": name, "code": code, "frames": _frames(error), "causes": _causes(error)}
     )
@@ -154,7 +155,7 @@ def _failed(error: BaseException) -> CallFailed:
 
 
 def _frames(error: BaseException) -> list[str]:
-    """Where an error was raised, the last place at the end; without a word of what it says."""
+    """Return the last frames of an error's traceback, innermost last, without its message."""
     return [
         f"{Path(frame.filename).name}:{frame.lineno} {frame.name}"
         for frame in traceback.extract_tb(error.__traceback__)[-_FRAMES:]
@@ -162,17 +163,17 @@ def _frames(error: BaseException) -> list[str]:
 
 
 def _causes(error: BaseException) -> list[dict[str, Any]]:
-    """What an error came from, such as the line of a revision."""
-    found: list[dict[str, Any]] = []
+    """Return the causes of an error with their frames, such as the line of a revision."""
+    causes: list[dict[str, Any]] = []
     cause = error.__cause__ or error.__context__
-    while cause is not None and len(found) < _CAUSES:
-        found.append({"error": type(cause).__name__, "frames": _frames(cause)})
+    while cause is not None and len(causes) < _CAUSES:
+        causes.append({"error": type(cause).__name__, "frames": _frames(cause)})
         cause = cause.__cause__ or cause.__context__
-    return found
+    return causes
 
 
-def _told(error: BaseException) -> str:
-    """What may be said of an error. The text of one that is not ours may hold anything, such as the values of a row."""
+def _safe_text(error: BaseException) -> str:
+    """Return the text of our own errors only. The text of another error can contain secrets, such as the values of a row."""
     if isinstance(error, DbSchemaError):
         return " ".join(str(error).split())
     name = type(error).__name__

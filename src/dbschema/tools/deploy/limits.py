@@ -1,4 +1,4 @@
-"""Texts within the bytes that CloudFormation accepts, with the code of an error at their end."""
+"""Keep texts within the size that CloudFormation accepts, and append the code of an error."""
 
 from __future__ import annotations
 
@@ -7,30 +7,26 @@ import re
 from typing import Final
 
 LIMIT: Final = 4096
-"""Bytes of an answer, as JSON in UTF-8."""
-
+"""Maximum bytes of a response, as JSON in UTF-8."""
 
 TEXT_LIMIT: Final = 2500
-"""Bytes of an error's text in it."""
-
+"""Maximum bytes of an error text in a response."""
 
 _CUT: Final = " … (cut, the log has the whole)"
-
-
 _UNWRITABLE: Final = re.compile("[\ud800-\udfff]")
 
 
 def size(value: object) -> int:
-    """The bytes of `value` as JSON in UTF-8, as JavaScript writes it too."""
+    """Return the bytes of `value` as compact JSON in UTF-8, the size that JavaScript counts too."""
     return len(as_json(value).encode())
 
 
 def cut(text: str, limit: int = TEXT_LIMIT) -> str:
-    """`text` so far that it fits into `limit` bytes as JSON, without its quotes; never half a character.
+    """Cut `text` to `limit` bytes of JSON, quotes not counted, at a character boundary.
 
     Args:
-        text: any text; what cannot be written as UTF-8 is replaced.
-        limit: at least as long as the sign that something was left out.
+        text: any text; surrogates, which UTF-8 cannot encode, are replaced.
+        limit: at least the length of the mark that a cut text gets at its end.
     """
     text = _UNWRITABLE.sub("\N{REPLACEMENT CHARACTER}", text)
     if size(text) - 2 <= limit:
@@ -46,10 +42,10 @@ def cut(text: str, limit: int = TEXT_LIMIT) -> str:
 
 
 def coded(text: str, code: str) -> str:
-    """`text` with the code of its error at the end, as the command line shows it too."""
+    """Append the code of an error to `text`, in the form that the command line uses too."""
     return f"{text} [{code}]"
 
 
 def as_json(value: object) -> str:
-    """`value` as compact JSON, as JavaScript writes it."""
+    """Return `value` as compact JSON, in the form that JavaScript writes."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

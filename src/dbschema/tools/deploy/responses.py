@@ -1,7 +1,7 @@
-"""What goes back, in the form that the caller reads, and never longer than it accepts.
+"""Format responses for each caller, within the size that it accepts.
 
-CloudFormation refuses an answer of more than 4,096 bytes, and then waits for another one until the stack times out. What the
-provider framework adds (ids, a stack trace of its own) counts too, so that an error's text gets 2,500 of them.
+CloudFormation rejects a response of more than 4,096 bytes, and then waits until the stack times out. The provider framework
+adds ids and its own stack trace, which count too; so an error text gets at most 2,500 bytes.
 """
 
 from __future__ import annotations
@@ -22,61 +22,61 @@ MESSAGE: Final = "Database schema initialized successfully"
 
 _DATA_LIMIT: Final = 400
 _PHYSICAL_LIMIT: Final = 330
-"""Room for the longest name of a host (253) and of a database (63)."""
+"""Bytes for the longest name of a host (253) and of a database (63)."""
 
 
 def physical_id(host: str | None, database: str) -> str:
-    """The id of the resource that a database is: the same for the same database, whatever happens to it."""
-    whole = _UNWRITABLE.sub("?", f"dbschema:{host or 'local'}:{database}")
-    if size(whole) - 2 <= _PHYSICAL_LIMIT:
-        return whole
-    import hashlib  # noqa: PLC0415  for names that are hardly ever so long
+    """Return the physical id of a database as a resource: it depends on host and database only."""
+    full_id = _UNWRITABLE.sub("?", f"dbschema:{host or 'local'}:{database}")
+    if size(full_id) - 2 <= _PHYSICAL_LIMIT:
+        return full_id
+    import hashlib  # noqa: PLC0415  long names are rare
 
-    digest = hashlib.sha256(whole.encode()).hexdigest()[:16]
-    return f"{cut(whole, _PHYSICAL_LIMIT - 20).removesuffix(_CUT)}:{digest}"
+    digest = hashlib.sha256(full_id.encode()).hexdigest()[:16]
+    return f"{cut(full_id, _PHYSICAL_LIMIT - 20).removesuffix(_CUT)}:{digest}"
 
 
-def data(outcome: Result) -> dict[str, str]:
-    """The attributes of the custom resource, for Fn::GetAtt; always the same ones, each short."""
+def data(result: Result) -> dict[str, str]:
+    """Return the attributes of the custom resource for Fn::GetAtt: always the same keys, with short values."""
     return {
-        "Outcome": outcome.kind,
-        "Revision": cut(outcome.revision or "base", 100),
-        "Applied": str(len(outcome.applied)),
-        "Differences": str(len(outcome.findings)),
-        "Message": cut(outcome.message, _DATA_LIMIT),
+        "Outcome": result.kind,
+        "Revision": cut(result.revision or "base", 100),
+        "Applied": str(len(result.applied)),
+        "Differences": str(len(result.findings)),
+        "Message": cut(result.message, _DATA_LIMIT),
     }
 
 
-def provider(identity: str, outcome: Result) -> dict[str, Any]:
-    """For CDK's provider framework, which adds the ids; without Data where the work goes on."""
-    if outcome.kind == "left":
+def provider(identity: str, result: Result) -> dict[str, Any]:
+    """Format the response to CDK's provider framework, which adds the ids; without Data if revisions are left."""
+    if result.kind == "left":
         return {"PhysicalResourceId": identity}
-    return {"PhysicalResourceId": identity, "Data": data(outcome)}
+    return {"PhysicalResourceId": identity, "Data": data(result)}
 
 
-def completion(outcome: Result) -> dict[str, Any]:
-    """For the provider framework that asks whether all is done; it takes no Data where that is not so."""
-    if outcome.kind == "left":
+def completion(result: Result) -> dict[str, Any]:
+    """Format the response to the framework's question for completion; it accepts Data only with IsComplete true."""
+    if result.kind == "left":
         return {"IsComplete": False}
-    return {"IsComplete": True, "Data": data(outcome)}
+    return {"IsComplete": True, "Data": data(result)}
 
 
-def success(resource: Resource, identity: str, outcome: Result | None) -> bytes:
-    """For CloudFormation itself.
+def success(resource: Resource, identity: str, result: Result | None) -> bytes:
+    """Format a success for CloudFormation itself.
 
     Args:
-        resource: what it is about.
+        resource: the custom resource of the event.
         identity: the physical id.
-        outcome: None where nothing was done.
+        result: the result of the call; None: a response without Data, for a deletion.
     """
     body = {"Status": "SUCCESS", **_ids(resource, identity)}
-    if outcome is not None:
-        body["Data"] = data(outcome)
+    if result is not None:
+        body["Data"] = data(result)
     return as_json(body).encode()
 
 
 def failure(resource: Resource, identity: str, reason: str, code: str) -> bytes:
-    """For CloudFormation itself; `reason` is cut to what is left beside the ids and the code of the error."""
+    """Format a failure for CloudFormation itself; cut `reason` to the bytes that the ids and the code leave."""
     body = {"Status": "FAILED", **_ids(resource, identity), "Reason": coded("", code)}
     room = min(TEXT_LIMIT - len(coded("", code)), LIMIT - size(body))
     body["Reason"] = coded(cut(reason or "Unknown", room), code)
@@ -84,12 +84,12 @@ def failure(resource: Resource, identity: str, reason: str, code: str) -> bytes:
 
 
 def plain(body: Mapping[str, Any]) -> dict[str, Any]:
-    """For whoever invokes the function: the status of HTTP, and the text of a JSON object.
+    """Format the response to a plain invocation: an HTTP status, and a JSON object as text.
 
-    The longest lists of `body` are shortened until all fits; how many are missing is told in `<name>_omitted`.
+    The longest lists of `body` are shortened until the response fits; `<name>_omitted` counts the omitted items.
     """
     kept = _bounded(body)
-    while size(answer := {"statusCode": 200, "body": as_json(kept)}) > LIMIT:
+    while size(response := {"statusCode": 200, "body": as_json(kept)}) > LIMIT:
         lists = [(size(value), name) for name, value in kept.items() if isinstance(value, list) and value]
         if not lists:
             return {
@@ -100,19 +100,19 @@ def plain(body: Mapping[str, Any]) -> dict[str, Any]:
         shown: list[Any] = kept[name]
         kept[name] = shown[: len(shown) * 3 // 4]
         kept[f"{name}_omitted"] = kept.get(f"{name}_omitted", 0) + len(shown) - len(kept[name])
-    return answer
+    return response
 
 
 def _bounded(value: object) -> Any:
-    """`value` as JSON knows it, with short texts."""
+    """Convert `value` to the types of JSON, with short texts."""
     if isinstance(value, str):
         return cut(value, _DATA_LIMIT)
     if value is None or isinstance(value, (bool, int, float)):
         return value
     if isinstance(value, Mapping):
-        return {cut(str(name), 100): _bounded(one) for name, one in value.items()}
+        return {cut(str(name), 100): _bounded(item) for name, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_bounded(one) for one in value]
+        return [_bounded(item) for item in value]
     return cut(str(value), _DATA_LIMIT)
 
 
@@ -126,5 +126,5 @@ def _ids(resource: Resource, identity: str) -> dict[str, Any]:
 
 
 def listed(ids: Sequence[str]) -> str:
-    """Ids for a sentence."""
+    """Join ids for a sentence."""
     return ", ".join(ids) or "none"

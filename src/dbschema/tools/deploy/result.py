@@ -1,4 +1,4 @@
-"""What one call came to, before it is put into the form of an answer."""
+"""The result of one call, before it is formatted as a response."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ class Result:
     """The result of a call that did not fail.
 
     Args:
-        kind: "upgraded" (revisions were applied, and the target is reached), "current" (it was before), "newer" (the
-            database has revisions that this code does not know: it is left as it is), "left" (the next call goes on),
-            "answered" (a question, a downgrade or data), "nothing" (what is deleted leaves its tables).
-        message: the same in a sentence.
-        place: the database in words; empty where none was asked.
-        host, database: where it is.
-        ok: False where a question was answered with findings, or nothing was done because a revision is not known.
-        revision: where the database stands; None: base, or not asked.
-        applied: the revisions of this call.
-        left: those that remain, as far as known.
-        findings: differences from the models, failed checks; as JSON knows them.
-        waited: seconds until the lock was given.
-        facts: further parts of the answer.
+        kind: "upgraded" (revisions were applied, and the target is reached), "current" (the target was reached before),
+            "newer" (the database has revisions that this code does not contain; it is not changed), "left" (the next call
+            continues), "answered" (status, check, verify, seed or downgrade), "nothing" (a deletion, which keeps the tables).
+        message: the result as a sentence.
+        place: the database, for messages; empty: no database was used.
+        host, database: the host and the name of the database.
+        ok: False if status, check or verify has findings, or if nothing was done because of an unknown revision.
+        revision: the revision of the database; None: base, or not read.
+        applied: the revisions that this call applied.
+        left: the remaining revisions, as far as they are known.
+        findings: differences from the models or failed checks, in types of JSON.
+        waited: seconds until the lock was acquired.
+        facts: further parts of a plain response.
     """
 
     kind: Kind
@@ -45,7 +45,7 @@ class Result:
     facts: dict[str, Any] = field(default_factory=dict)
 
     def body(self) -> dict[str, Any]:
-        """The parts of a plain answer."""
+        """Return the parts of a plain response."""
         shared: dict[str, Any] = {"message": self.message, "ok": self.ok}
         if self.place:
             shared["database"] = self.place
@@ -53,7 +53,7 @@ class Result:
 
 
 def answered(settings: Settings | DataApi, message: str, **parts: Any) -> Result:
-    """The outcome of a question, a downgrade or data at one database; `parts` as in `Outcome`."""
+    """Return the result of a status, check, verify, seed or downgrade; `parts` are fields of `Result`."""
     return Result(
         "answered",
         message,

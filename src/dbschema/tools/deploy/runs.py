@@ -1,7 +1,4 @@
-"""What a comparison with the models has found, as a call tells it.
-
-Upgrades and downgrades: each is one run of `dbschema.migrations.runner`, with the time of the call for its limit.
-"""
+"""Upgrade and downgrade: one run of `dbschema.migrations.runner` within the deadline of the call."""
 
 from __future__ import annotations
 
@@ -34,21 +31,21 @@ log: Final = logging.getLogger("dbschema.tools.deploy")
 
 
 def after_upgrade(models: str | None, connection: Any) -> Sequence[Any]:
-    """Compare with the models. The upgrade is done by now: what goes wrong here must not make it look failed."""
-    from dbschema import catalog  # noqa: PLC0415  needed after an upgrade that did something
+    """Compare the database with the models. Errors are only logged, because the upgrade is committed already."""
+    from dbschema import catalog  # noqa: PLC0415  needed only after an upgrade that applied revisions
 
     try:
-        found = catalog.check(connection, load_models(models))
+        differences = catalog.check(connection, load_models(models))
     except Exception as error:
         log.warning("The database was not compared with the models: %s", type(error).__name__)
         return ()
-    for difference in found:
-        log.warning("The database differs from the models: %s", difference)
-    return found
+    for each in differences:
+        log.warning("The database differs from the models: %s", each)
+    return differences
 
 
 def difference(difference: Any) -> dict[str, Any]:
-    """A difference for programs, without its values, which may be long."""
+    """Return a difference as JSON, without its values, which can be long."""
     identity = difference.identity
     return {
         "kind": identity.kind,
@@ -61,26 +58,26 @@ def difference(difference: Any) -> dict[str, Any]:
 
 _CANCELLED: Final = "57014"
 _OWN_CALL: Final = 0.5
-"""The part of a call that a revision must have had before it is said that it needs too long for one."""
+"""The part of a call that a cancelled revision must have used to be reported as too long for one call."""
 
 
 def upgrade(call: Call, configuration: Configuration, deadline: Deadline) -> Result:
-    """Bring the database to what `call` asks for, or so far that the next call goes on."""
+    """Upgrade the database to the target of `call`; if the time ends before, return which revisions are left."""
     from dbschema.connect.errors import Refusal  # noqa: PLC0415  an event that needs no database comes without it
     from dbschema.migrations import runner  # noqa: PLC0415  as above
     from dbschema.migrations.errors import LockLost, RevisionFailed, RunnerBusy  # noqa: PLC0415  as above
 
     settings = reachable(deadline)
-    wanted = None if call.resource is None else call.resource.wanted()
-    if wanted is not None:
-        _check_archive(wanted, settings, configuration)
+    expected = None if call.resource is None else call.resource.head_revision()
+    if expected is not None:
+        _check_archive(expected, settings, configuration)
     steps = _Steps()
     compare = None
     if configuration.compare and has_sessions(settings):
         compare = partial(after_upgrade, configuration.models)
     try:
         with deadline.enforced():
-            done = runner.upgrade(
+            run = runner.upgrade(
                 settings,
                 call.revision,
                 on_step=steps.on_step,
@@ -93,30 +90,30 @@ def upgrade(call: Call, configuration: Configuration, deadline: Deadline) -> Res
                 known=is_known_to_hold if configuration.models is None else None,
             )
     except RunnerBusy as busy:
-        return _left(settings, steps, f"Another run is at work ({busy.holder})", waited=busy.waited)
+        return _incomplete(settings, steps, f"Another run is at work ({busy.holder})", waited=busy.waited)
     except (Refusal, LockLost, RevisionFailed) as error:
         if not deadline.over or not _is_cancelled(error):
             raise
         if isinstance(error, RevisionFailed) and not error.done:
             _check_not_too_long(error.place, error.revision, time.monotonic() - steps.began, deadline, error)
-        return _left(settings, steps, "The time of this call was over")
-    if done.left and not done.steps:
-        _check_not_too_long(done.place, done.left[0].id, done.cut_short, deadline)
-    return _upgraded(settings, done)
+        return _incomplete(settings, steps, "The time of this call was over")
+    if run.left and not run.steps:
+        _check_not_too_long(run.place, run.left[0].id, run.cut_short, deadline)
+    return _upgraded(settings, run)
 
 
 def _may_be_newer(call: Call, configuration: Configuration) -> bool:
-    """Whether a database at an unknown revision is no error: where code may have been rolled back.
+    """Return whether an unknown revision is tolerated, because the code was possibly rolled back.
 
-    That is not so for a new stack, nor for one that goes on from a revision of this code to another: such a database was
-    moved by somebody else, and what the stack wants would never come.
+    It is not tolerated for a new stack, nor for an update between two revisions of this code: then something else has
+    migrated the database, and it would never reach the target of the stack.
     """
     if call.revision != HEAD or call.resource is None:
         return call.revision == HEAD
     if call.resource.request == "Create":
         return False
-    before, wanted = call.resource.before(), call.resource.wanted()
-    if before is None or wanted is None or before == wanted:
+    before, after = call.resource.old_head_revision(), call.resource.head_revision()
+    if before is None or after is None or before == after:
         return True
     from dbschema.migrations.history import History  # noqa: PLC0415  an event that needs no database comes without it
 
@@ -124,25 +121,25 @@ def _may_be_newer(call: Call, configuration: Configuration) -> bool:
 
 
 def _ids(revisions: str) -> set[str]:
-    """The ids in a property of the stack: one, or one of each line."""
-    return {one.strip() for one in revisions.split(",")}
+    """Return the ids in a HeadRevision: one, or one for each branch."""
+    return {revision.strip() for revision in revisions.split(",")}
 
 
-def _check_archive(wanted: str, settings: Settings | DataApi, configuration: Configuration) -> None:
-    """Raise where the stack asks for a revision that this code does not bring, and the database does not have."""
+def _check_archive(expected: str, settings: Settings | DataApi, configuration: Configuration) -> None:
+    """Raise if neither this code nor the database has the revision that the stack expects."""
     from dbschema.errors import UnknownRevision  # noqa: PLC0415  beside the runner
     from dbschema.migrations import runner  # noqa: PLC0415  an event that needs no database comes without it
 
     try:
-        runner.check_target("upgrade", wanted, location=configuration.scripts)
+        runner.check_target("upgrade", expected, location=configuration.scripts)
     except UnknownRevision as error:
         status = runner.status(settings, location=configuration.scripts)
-        if not _ids(wanted) & set(status.unknown):
-            raise wrong_archive(settings.place, wanted, status.head) from error
+        if not _ids(expected) & set(status.unknown):
+            raise wrong_archive(settings.place, expected, status.head) from error
 
 
 def _is_cancelled(error: BaseException | None) -> bool:
-    """Whether it came from a statement that was cancelled: of a revision, or between two, where the lock is asked about."""
+    """Return whether a cancelled statement caused `error`: of a revision, or the check of the lock between two revisions."""
     while error is not None:
         if _CANCELLED in (
             getattr(error, "sqlstate", None),
@@ -154,14 +151,14 @@ def _is_cancelled(error: BaseException | None) -> bool:
 
 
 def _check_not_too_long(
-    place: str, revision: str, had: float, deadline: Deadline, cause: RevisionFailed | None = None
+    place: str, revision: str, seconds: float, deadline: Deadline, cause: RevisionFailed | None = None
 ) -> None:
-    """Raise where the first revision was stopped, and had most of a call for itself: the next one would end the same way."""
-    if deadline.stop_at is not None and had >= (deadline.stop_at - deadline.began) * _OWN_CALL:
-        raise StepTooLong(place, revision, had) from cause
+    """Raise if the first revision was cancelled after most of the call: the next call would be cancelled too."""
+    if deadline.stop_at is not None and seconds >= (deadline.stop_at - deadline.began) * _OWN_CALL:
+        raise StepTooLong(place, revision, seconds) from cause
 
 
-def _left(settings: Settings | DataApi, steps: _Steps, why: str, *, waited: float = 0.0) -> Result:
+def _incomplete(settings: Settings | DataApi, steps: _Steps, why: str, *, waited: float = 0.0) -> Result:
     return Result(
         "left",
         why,
@@ -175,44 +172,44 @@ def _left(settings: Settings | DataApi, steps: _Steps, why: str, *, waited: floa
     )
 
 
-def _upgraded(settings: Settings | DataApi, done: RunResult) -> Result:
-    applied = tuple(step.id for step in done.steps)
-    findings = tuple(difference(one) for one in done.differences)
+def _upgraded(settings: Settings | DataApi, run: RunResult) -> Result:
+    applied = tuple(step.id for step in run.steps)
+    findings = tuple(difference(each) for each in run.differences)
     message = MESSAGE
-    if done.unknown:
+    if run.unknown:
         kind = "newer"
         message = (
-            f"Nothing was done: the database stands at {listed(done.unknown)}, which newer code than this has made. "
+            f"Nothing was done: the database stands at {listed(run.unknown)}, which newer code than this has made. "
             "The schema only goes forward; the newer revisions stay, and older code works with them"
         )
-    elif done.left:
+    elif run.left:
         kind, message = "left", "The time of this call was over"
     else:
         kind = "upgraded" if applied else "current"
     return Result(
-        kind,  # type: ignore[arg-type]  # one of the words above
+        kind,  # type: ignore[arg-type]  # one of the kinds above
         message,
-        place=done.place,
+        place=run.place,
         host=settings.host,
         database=settings.database,
-        # Newer code, or an application with revisions of its own: which of the two, nobody can tell from here.
-        ok=not done.unknown,
-        revision=done.after,
+        # Unknown revisions are of newer code or of an application; this code cannot distinguish the two.
+        ok=not run.unknown,
+        revision=run.after,
         applied=applied,
-        left=tuple(step.id for step in done.left),
+        left=tuple(step.id for step in run.left),
         findings=findings,
-        waited=done.waited,
+        waited=run.waited,
         facts={
-            "revision": done.after,
-            "before": done.before,
-            "applied": [{"id": step.id, "doc": step.doc} for step in done.steps],
+            "revision": run.after,
+            "before": run.before,
+            "applied": [{"id": step.id, "doc": step.doc} for step in run.steps],
             "differences": list(findings),
         },
     )
 
 
 def downgrade(call: Call, configuration: Configuration, deadline: Deadline) -> Result:
-    """Take revisions back, where the configuration allows it."""
+    """Downgrade the database, if the configuration allows it."""
     if not configuration.allow_downgrade:
         raise downgrade_not_allowed(ALLOW_DOWNGRADE)
     from dbschema.migrations import runner  # noqa: PLC0415  an event that needs no database comes without it
@@ -220,7 +217,7 @@ def downgrade(call: Call, configuration: Configuration, deadline: Deadline) -> R
     settings = by_connections(deadline)
     steps = _Steps()
     with deadline.enforced():
-        done = runner.downgrade(
+        run = runner.downgrade(
             settings,
             call.revision,
             on_step=steps.on_step,
@@ -229,19 +226,19 @@ def downgrade(call: Call, configuration: Configuration, deadline: Deadline) -> R
             timeouts=timeouts(deadline),
             within=deadline.left,
         )
-    taken = [{"id": step.id, "doc": step.doc} for step in done.steps]
-    if done.left:
-        return replace(_upgraded(settings, done), kind="left")
+    taken = [{"id": step.id, "doc": step.doc} for step in run.steps]
+    if run.left:
+        return replace(_upgraded(settings, run), kind="left")
     return answered(
         settings,
         f"{len(taken)} revisions were taken back",
-        revision=done.after,
-        facts={"revision": done.after, "before": done.before, "taken_back": taken},
+        revision=run.after,
+        facts={"revision": run.after, "before": run.before, "taken_back": taken},
     )
 
 
 class _Steps:
-    """How far a run has come, as it tells while it lasts."""
+    """The progress of a run: the applied revisions and the running revision."""
 
     def __init__(self) -> None:
         self.applied: list[str] = []

@@ -1,4 +1,4 @@
-"""The database of one call, with what is left of its time for a limit: of the wait until it wakes, and of each session."""
+"""The database of one call: the remaining time limits the wait for a sleeping server and each session."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def reachable(deadline: Deadline) -> Settings | DataApi:
-    """The database for an upgrade or its status, which the RDS Data API is enough for."""
+    """Return the database for an upgrade or a status, which the RDS Data API can run too."""
     from dbschema import connect  # noqa: PLC0415  an event that needs no database comes without it
 
     api = connect.behind_data_api()
@@ -19,7 +19,7 @@ def reachable(deadline: Deadline) -> Settings | DataApi:
 
 
 def by_connections(deadline: Deadline) -> Settings:
-    """The database that the environment names, by connections."""
+    """Return the database that the environment names, for connections."""
     from dbschema import connect  # noqa: PLC0415  an event that needs no database comes without it
 
     settings = connect.resolve()
@@ -27,16 +27,16 @@ def by_connections(deadline: Deadline) -> Settings:
 
 
 def _wake(target: Settings | DataApi, deadline: Deadline) -> float:
-    """A server that sleeps is waited for as long as there is time."""
+    """Limit the wait for a sleeping server to the remaining time."""
     return target.wake_seconds if deadline.left is None else min(target.wake_seconds, deadline.left)
 
 
 def timeouts(deadline: Deadline) -> Any:
-    """The limits that the environment sets, and for each session the time that is left."""
+    """Return the timeouts of the environment, limited for each session to the remaining time."""
     from dbschema.migrations.timeouts import Timeouts  # noqa: PLC0415  an event that needs no database comes without it
 
     class CallTimeouts(Timeouts):
-        """Made to hold for a session, they look at the clock, and let the deadline watch the session."""
+        """Timeouts that read the remaining time when a session applies them, and let the deadline watch the session."""
 
         def apply(self, connection: Any) -> None:
             deadline.watch(driver(connection))
@@ -44,19 +44,19 @@ def timeouts(deadline: Deadline) -> Any:
             if left is None:
                 super().apply(connection)
                 return
-            # A little more than until the session is cancelled: it is for a process that is gone by then.
-            most = left + 0.25
-            limited = self.changed(statement=min(self.statement or most, most))
+            # A little later than the deadline cancels the statement: this limit is for a process that no longer exists.
+            limit = left + 0.25
+            limited = self.changed(statement=min(self.statement or limit, limit))
             super(CallTimeouts, limited).apply(connection)
 
     return CallTimeouts.from_environment()
 
 
 def has_sessions(settings: Settings | DataApi) -> bool:
-    """Whether the database is reached by connections, which a comparison needs."""
+    """Return whether the database accepts connections, which a comparison needs."""
     return hasattr(settings, "address")
 
 
 def driver(connection: Any) -> Any:
-    """The connection of psycopg behind one of SQLAlchemy."""
+    """Return the psycopg connection of a SQLAlchemy connection."""
     return getattr(getattr(connection, "connection", connection), "driver_connection", connection)

@@ -1,7 +1,7 @@
-"""What the function tells: a log of JSON lines, metrics, and, where it is asked for, a trace.
+"""The telemetry of the function: a log of JSON lines, metrics, and a trace if it is enabled.
 
-AWS Lambda Powertools write all three; without them (a wheel without the extra) the log remains. What they could log of an
-event by a switch of their own is not used: an event holds a signed address.
+AWS Lambda Powertools write all three; without them (a wheel without the extra) only the log is written. Their option to log
+events is not used, because an event contains a signed address.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ log: Final = logging.getLogger("dbschema.tools.deploy")
 NAME: Final = "dbschema"
 _SERVICE: Final = Variable(
     "POWERTOOLS_SERVICE_NAME",
-    "Powertools': the name of the service in logs, metrics and traces.",
+    "Of Powertools: the name of the service in logs, metrics and traces.",
     reader="function",
     default=NAME,
     example="shop-schema",
 )
 _NAMESPACE: Final = Variable(
     "POWERTOOLS_METRICS_NAMESPACE",
-    "Powertools': the namespace of the metrics.",
+    "Of Powertools: the namespace of the metrics.",
     reader="function",
     default=NAME,
     example="shop",
@@ -44,14 +44,14 @@ _NAMESPACE: Final = Variable(
 _LEVELS: Final = (
     Variable(
         "POWERTOOLS_LOG_LEVEL",
-        "Powertools': the level of the log.",
+        "Of Powertools: the level of the log.",
         reader="function",
         default="INFO",
         example="DEBUG",
     ),
     Variable(
         "AWS_LAMBDA_LOG_LEVEL",
-        "Set by AWS Lambda: the level of the log, after Powertools'.",
+        "Set by AWS Lambda: the level of the log, if POWERTOOLS_LOG_LEVEL is not set.",
         reader="function",
     ),
     Variable(
@@ -64,10 +64,10 @@ _LEVELS: Final = (
 
 
 class Telemetry:
-    """Of one process; `begin` is called with each event.
+    """The telemetry of one process; `begin` and `end` are called for each event.
 
     Attributes:
-        cold: whether the present call is the first one.
+        cold: whether the current call is the first call of the process.
     """
 
     def __init__(self) -> None:
@@ -77,7 +77,7 @@ class Telemetry:
         self._keys: dict[str, Any] = {}
 
     def begin(self, context: Any) -> None:
-        """Write the log of this package as JSON from now on, with the id of the request in each line."""
+        """Configure the log of this package as JSON, with the id of the request in each line."""
         self.cold = self._calls == 0
         self._calls += 1
         self._keys = {
@@ -87,40 +87,40 @@ class Telemetry:
             "cold_start": self.cold,
         }
         if self._handler is None:
-            self._handler = _Standard()
-            ours = logging.getLogger(NAME)
-            ours.addHandler(self._handler)
-            ours.setLevel(_level())
-            # The runtime's own handler would write each line a second time, as text.
-            ours.propagate = False
+            self._handler = _StandardOutput()
+            package_log = logging.getLogger(NAME)
+            package_log.addHandler(self._handler)
+            package_log.setLevel(_level())
+            # The handler of the runtime would write each line again, as text.
+            package_log.propagate = False
         self._handler.setFormatter(_formatter(self._keys))
 
-    def end(self, action: str, deadline: Deadline, outcome: Result | None) -> None:
-        """Write the metrics of a call; `outcome` is None where it failed."""
+    def end(self, action: str, deadline: Deadline, result: Result | None) -> None:
+        """Write the metrics of a call; `result` is None if the call failed."""
         try:
             from aws_lambda_powertools.metrics import Metrics, MetricUnit  # noqa: PLC0415  an extra
 
             metrics = Metrics(
                 namespace=os.environ.get(_NAMESPACE) or NAME, service=os.environ.get(_SERVICE) or NAME
             )
-            waited = 0.0 if outcome is None else outcome.waited
-            applied = 0 if outcome is None else len(outcome.applied)
+            waited = 0.0 if result is None else result.waited
+            applied = 0 if result is None else len(result.applied)
             metrics.add_dimension("action", action)
             metrics.add_metric("Duration", MetricUnit.Milliseconds, deadline.used * 1000)
             metrics.add_metric("LockWait", MetricUnit.Milliseconds, waited * 1000)
             metrics.add_metric("AppliedRevisions", MetricUnit.Count, applied)
-            metrics.add_metric("Failures", MetricUnit.Count, outcome is None)
+            metrics.add_metric("Failures", MetricUnit.Count, result is None)
             metrics.add_metric("ColdStart", MetricUnit.Count, self.cold)
             metrics.add_metadata("function_request_id", self._keys.get("function_request_id") or "")
             metrics.flush_metrics()
         except ImportError:
             return
-        except Exception as error:  # what was done stays done, whether or not it is counted
+        except Exception as error:  # a failure to write metrics must not fail the call
             log.warning("No metrics were written: %s", type(error).__name__)
 
 
 def traced(action: str, work: Callable[[], T], *, enabled: bool) -> T:
-    """Call `work`; where it is enabled, within a subsegment of X-Ray, at fault where it fails, with the name of the error and not its text."""
+    """Call `work`, in a subsegment of X-Ray if `enabled`. A failure marks the subsegment with the error's class, not its text."""
     if not enabled:
         return work()
     failed: BaseException | None = None
@@ -133,31 +133,31 @@ def traced(action: str, work: Callable[[], T], *, enabled: bool) -> T:
                 if subsegment is not None:
                     subsegment.put_annotation("error", type(error).__name__)
                     subsegment.add_fault_flag()
-            failed = error  # and raised below, where nobody records its text
+            failed = error  # raised outside the subsegment, which would record its text
     if failed is not None:
         raise failed
     return result
 
 
 def _subsegment(action: str, stack: ExitStack) -> Any:
-    """A subsegment until the end of `stack`; None where there can be none."""
+    """Open a subsegment until `stack` closes; return None if tracing is not possible."""
     try:
         from aws_lambda_powertools.tracing import Tracer  # noqa: PLC0415  an extra, and slow
 
         tracer = Tracer(service=os.environ.get(_SERVICE) or NAME, auto_patch=False)
-        found = stack.enter_context(tracer.provider.in_subsegment(name=f"## {action}"))
-        found.put_annotation("action", action)
+        subsegment = stack.enter_context(tracer.provider.in_subsegment(name=f"## {action}"))
+        subsegment.put_annotation("action", action)
     except ImportError as error:
         log.warning("No trace is made: %s is not installed; install dbschema[lambda]", error.name)
         return None
     except Exception as error:  # as for the metrics
         log.warning("No trace is made: %s", type(error).__name__)
         return None
-    return found
+    return subsegment
 
 
-class _Standard(logging.Handler):
-    """Writes to what is the standard output at the time: the runtime puts another one in its place."""
+class _StandardOutput(logging.Handler):
+    """Write to the current `sys.stdout` for each record, because the runtime replaces it."""
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
@@ -169,7 +169,7 @@ class _Standard(logging.Handler):
 
 
 class _Plain(logging.Formatter):
-    """JSON without Powertools: level, message, time, and the numbers that a record carries."""
+    """Format a record as JSON without Powertools: level, location, message, time and the extra fields."""
 
     def __init__(self, keys: dict[str, Any]) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The life of a tenant: created with its reference data, exported to files, imported from them, removed entirely."""
+"""Create a tenant with its reference data, export it to files, import it from them, and remove it entirely."""
 
 from __future__ import annotations
 

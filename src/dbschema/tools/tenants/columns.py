@@ -1,6 +1,6 @@
-"""What the tables of a database really have: columns, revision, and tables that nobody declared."""
+"""Read from the catalog of a database: the columns of tables, the revision, and undeclared tables with tenants' rows."""
 
-# ruff: noqa: S608  what is put together here are names of the metadata, quoted
+# ruff: noqa: S608  the SQL contains only quoted names of the metadata
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FROM pg_catalog.pg_attribute a
 WHERE a.attrelid = to_regclass(:table) AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
 ORDER BY a.attname COLLATE "C"
 """
-# Partitions are read with the table that they belong to.
+# A partition is read with its parent table.
 _UNDECLARED = """
 SELECT c.oid::regclass::text FROM pg_catalog.pg_class c
 WHERE c.oid <> ALL (:known) AND NOT c.relispartition AND (
@@ -39,7 +39,7 @@ ORDER BY 1
 
 @dataclass(frozen=True)
 class Column:
-    """A column that is written: its name, its type as PostgreSQL prints it, and whether its order is a matter of locale."""
+    """An exported column: its name, its type as PostgreSQL prints it, and whether it has a collation."""
 
     name: str
     type: str
@@ -47,22 +47,22 @@ class Column:
 
 
 def columns_of(connection: Connection, table: TenantTable) -> tuple[Column, ...]:
-    """The columns of a table by name, without those that the database computes.
+    """Return the columns of a table, sorted by name, without generated columns.
 
     Raises:
-        NotMigrated: it is not there.
+        NotMigrated: the table is missing.
     """
-    found = connection.execute(text(_COLUMNS), {"table": table.sql}).all()
-    if not found:
+    rows = connection.execute(text(_COLUMNS), {"table": table.sql}).all()
+    if not rows:
         raise missing_table(table.name)
-    return tuple(Column(*row) for row in found)
+    return tuple(Column(*row) for row in rows)
 
 
 def revisions(connection: Connection) -> tuple[str, ...]:
-    """The revisions that the database is at; none where it was not made by revisions.
+    """Return the revisions of the database; empty if it has no table of revisions.
 
     Raises:
-        MissingPrivilege: the role may not read them.
+        MissingPrivilege: the role may not read the table of revisions.
     """
     if connection.scalar(text("SELECT to_regclass(:name)"), {"name": VERSION_TABLE}) is None:
         return ()
@@ -70,16 +70,17 @@ def revisions(connection: Connection) -> tuple[str, ...]:
         if not connection.scalar(
             text("SELECT has_table_privilege(:name, 'SELECT')"), {"name": VERSION_TABLE}
         ):
-            run(connection, "SET LOCAL ROLE NONE")  # the login may, perhaps, where its role may not
-        found = connection.scalars(text(f"SELECT version_num FROM {VERSION_TABLE}")).all()
-    return tuple(sorted(str(one) for one in found))
+            run(connection, "SET LOCAL ROLE NONE")  # the login role may have the privilege
+        versions = connection.scalars(text(f"SELECT version_num FROM {VERSION_TABLE}")).all()
+    return tuple(sorted(map(str, versions)))
 
 
-def refuse_undeclared(connection: Connection, scope: Scope) -> None:
-    """See that no rows of tenants lie where nobody would look.
+def reject_undeclared(connection: Connection, scope: Scope) -> None:
+    """Reject a database with rows of tenants in tables that the metadata does not declare.
 
     Raises:
-        UndeclaredTables: there are tables with the policy, or with a key to one of the tables, that are not declared.
+        UndeclaredTables: an undeclared table has the tenant policy, or a foreign key to a declared table.
+        NotMigrated: a declared table is missing.
     """
     names = [table.sql for table in scope.tables]
     known = list(
@@ -94,6 +95,6 @@ def refuse_undeclared(connection: Connection, scope: Scope) -> None:
     query = text(
         _UNDECLARED.replace(":known", "CAST(:known AS bigint[])").replace("c.oid <>", "c.oid::bigint <>")
     )
-    found = list(connection.scalars(query, {"known": known, "policy": POLICY_NAME}))
-    if found:
-        raise undeclared_tables(found)
+    undeclared = list(connection.scalars(query, {"known": known, "policy": POLICY_NAME}))
+    if undeclared:
+        raise undeclared_tables(undeclared)

@@ -1,4 +1,4 @@
-"""Errors of creating, exporting, importing and removing a tenant, and the translation of PostgreSQL's errors."""
+"""Errors of the creation, export, import and removal of a tenant, and the translation of PostgreSQL's errors."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class UndeclaredTables(LifecycleError):
     Fix: pass the MetaData of the application that declares them (`--models` on the command line).
 
     Args:
-        tables: the tables that are not declared; of several tables of tenants, those that are.
+        tables: the undeclared tables, or the tables that are declared as the table of tenants.
         what: the situation; no full stop at its end.
         next_step: what the caller can do; no full stop at its end.
     """
@@ -61,20 +61,20 @@ class UndeclaredTables(LifecycleError):
 
 
 def undeclared_tables(tables: Sequence[str]) -> UndeclaredTables:
-    """The database has tables with rows of tenants that the MetaData does not declare."""
+    """The database has tables with rows of tenants, and the MetaData does not declare them."""
     return UndeclaredTables(
         tables,
-        f"The database keeps tenants' rows in tables that the metadata does not declare: {', '.join(tables)}",
-        "Give the metadata of the application that declares them (--models on the command line)",
+        f"The database has rows of tenants in tables that the metadata does not declare: {', '.join(tables)}",
+        "Pass the metadata of the application that declares them (--models on the command line)",
     )
 
 
-def no_table_of_tenants(found: Sequence[str]) -> UndeclaredTables:
+def no_table_of_tenants(declared: Sequence[str]) -> UndeclaredTables:
     """The MetaData has no table of tenants, or several."""
     return UndeclaredTables(
-        found,
-        f"The metadata declares {', '.join(found) or 'no table'} as the table of tenants, and there has to be one",
-        "Import dbschema.models, and give the metadata that holds its tables",
+        declared,
+        f"The metadata declares {', '.join(declared) or 'no table'} as the table of tenants, and exactly one is required",
+        "Import dbschema.models, and pass the metadata that contains its tables",
     )
 
 
@@ -100,13 +100,13 @@ class BadExport(LifecycleError):
 def bad_export(place: str, what: str) -> BadExport:
     """A file of the export is missing, malformed or changed."""
     return BadExport(
-        place, f"{place}: {what}", "Take the folder as the export wrote it, or export the tenant again"
+        place, f"{place}: {what}", "Use the folder as the export wrote it, or export the tenant again"
     )
 
 
 def bad_rows(table: str, message: str) -> BadExport:
-    """The rows of a file cannot be read, belong to another tenant, or contradict each other or the database."""
-    return BadExport(table, f"The rows of table {table} are refused: {message}", "Nothing was written")
+    """The rows of a file are malformed, belong to another tenant, or violate a constraint."""
+    return BadExport(table, f"The rows of table {table} are rejected: {message}", "Nothing was written")
 
 
 class OtherSchema(LifecycleError):
@@ -116,7 +116,7 @@ class OtherSchema(LifecycleError):
     Fix: bring a database to the revision of the export, import there, upgrade it, and export from it again.
 
     Args:
-        what: what differs; no full stop at its end.
+        what: the difference; no full stop at its end.
     """
 
     code = "other-schema"
@@ -136,7 +136,7 @@ class StillWritten(LifecycleError):
 
     Args:
         tenant: its id.
-        message: what the server answered.
+        message: the message of the server.
     """
 
     code = "still-written"
@@ -145,14 +145,15 @@ class StillWritten(LifecycleError):
         self.tenant = tenant
         super().__init__(
             f"The rows of tenant {tenant} are still in use: {message}",
-            "End the sessions that work for it and call again; what was removed stays removed",
+            "End the sessions that work for the tenant and call again; the removed rows stay removed",
         )
 
 
 def no_such_tenant(tenant: UUID | str) -> NoSuchTenant:
     """The database has no such tenant, or hides it from this session."""
     return NoSuchTenant(
-        tenant, "See 'dbschema tenant list'; a role that row security binds finds a tenant by its id only"
+        tenant,
+        "See 'dbschema tenant list'; a role bound by row-level security (RLS) finds a tenant by its id only",
     )
 
 
@@ -161,7 +162,7 @@ def tenant_exists(key: str, value: UUID | str) -> TenantExists:
     return TenantExists(
         key,
         value,
-        f"There is a tenant with the {key} {str(value)!r} already",
+        f"A tenant with the {key} {str(value)!r} exists already",
         f"Choose another {key}, or remove that tenant first",
     )
 
@@ -171,15 +172,15 @@ def tenants_hidden(role: str) -> TenantsHidden:
     return TenantsHidden(
         role,
         f"Connect as a member of {OPERATOR_ROLE.name} that acts as it (options=-c role={OPERATOR_ROLE.name}), or as a role"
-        " that bypasses row security; or name one tenant by its id",
+        " that bypasses row-level security (RLS); or name one tenant by its id",
     )
 
 
 def no_transaction() -> NoTransaction:
     """The connection commits each statement, so that a failure would leave half of a tenant."""
     return NoTransaction(
-        "The connection is in autocommit mode, and a tenant is created or not",
-        "Give a connection with transactions",
+        "The connection is in autocommit mode, and a failure would leave half of a tenant",
+        "Pass a connection with transactions",
     )
 
 
@@ -191,16 +192,16 @@ def missing_table(table: str) -> NotMigrated:
 def missing_privilege(table: str, message: str) -> MissingPrivilege:
     """PostgreSQL rejects a statement because the role lacks a privilege."""
     return MissingPrivilege(
-        f"PostgreSQL refuses it at table {table}: {message}",
-        "Connect as the owner of the tables, or have an administrator grant what is missing",
+        f"PostgreSQL rejects the statement at table {table}: {message}",
+        "Connect as the owner of the tables, or have an administrator grant the missing privilege",
         table=table,
     )
 
 
 def must_own_tables(role: str, tables: Sequence[str]) -> MissingPrivilege:
-    """The audit log would record an import by this role as if somebody had made all these rows now."""
+    """The import needs the owner of the audited tables: another role cannot turn off the audit log for the imported rows."""
     return MissingPrivilege(
-        f"Role {role!r} does not own {', '.join(tables)}, whose changes are recorded, so that the import would be too",
+        f"Role {role!r} does not own {', '.join(tables)}, and the audit log would record the import of their rows as new changes",
         "Connect as the owner of the tables",
         role=role,
     )
@@ -209,33 +210,33 @@ def must_own_tables(role: str, tables: Sequence[str]) -> MissingPrivilege:
 def bad_tenant(message: str) -> LifecycleError:
     """The database rejects the name, the slug or the status of a tenant."""
     return LifecycleError(
-        f"The tenant is refused: {message}",
-        "A slug has up to 63 lower case letters, digits and hyphens, with no hyphen at its ends",
+        f"The tenant is rejected: {message}",
+        "A slug has up to 63 lower case letters, digits and hyphens, and no hyphen at its ends",
     )
 
 
 def folder_taken(folder: Path) -> LifecycleError:
     """The folder of an export exists."""
     return LifecycleError(
-        f"{str(folder)!r} is there already, and nothing is overwritten", "Name a new folder"
+        f"The folder {str(folder)!r} exists already, and nothing is overwritten", "Name a new folder"
     )
 
 
 def rows_left(tenant: UUID, tables: Sequence[str]) -> LifecycleError:
-    """Rows would stay after a removal, because no foreign key leads from their table to the tenants."""
+    """Rows would remain after a removal, because their table has no foreign key to the tenants."""
     return LifecycleError(
         f"Rows of tenant {tenant} would stay in {', '.join(tables)}",
-        "Give these tables a foreign key to the tenants that cascades, as TenantScoped does",
+        "Add a cascading foreign key to the tenants to these tables, as TenantScoped does",
     )
 
 
 def state_of(error: BaseException) -> str:
-    """The SQLSTATE of an error of SQLAlchemy or psycopg; '' where there is none."""
+    """Return the SQLSTATE of an error of SQLAlchemy or psycopg; empty if it has no SQLSTATE."""
     return getattr(getattr(error, "orig", error), "sqlstate", None) or ""
 
 
 def message_of(error: BaseException) -> str:
-    """What PostgreSQL says, in one line, with the line of a file where it names one."""
+    """Return the message of PostgreSQL as one line, with the line of the COPY data if it names one."""
     original = getattr(error, "orig", error)
     if not isinstance(original, psycopg.Error):
         return " ".join(str(original).split())
@@ -248,7 +249,7 @@ def message_of(error: BaseException) -> str:
 
 @contextmanager
 def translating(table: str) -> Iterator[None]:
-    """Translate what PostgreSQL rejects at `table` into an error of this module; failing connections pass through."""
+    """Translate errors of PostgreSQL at `table` into errors of this module; connection errors pass through."""
     try:
         yield
     except (DBAPIError, psycopg.Error) as error:

@@ -1,6 +1,6 @@
-"""Exports a tenant: all of its rows, of one moment, into a folder of files."""
+"""Export all rows of a tenant, from one snapshot, into a folder of files."""
 
-# ruff: noqa: S608  what is put together here are names of the metadata, quoted, and a UUID
+# ruff: noqa: S608  the SQL contains only quoted names of the metadata and a UUID
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from dbschema._progress import Progress
 from dbschema.ddl.base import quote
 from dbschema.sessions.literals import exact
-from dbschema.tools.tenants.columns import columns_of, refuse_undeclared, revisions
+from dbschema.tools.tenants.columns import columns_of, reject_undeclared, revisions
 from dbschema.tools.tenants.errors import translating
 from dbschema.tools.tenants.folder import MANIFEST, Manifest, Sink, TableEntry, file_name, new_folder
 from dbschema.tools.tenants.session import become, fix_formats, scope_for, slug_and_name
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from dbschema.tools.tenants.columns import Column
     from dbschema.tools.tenants.scope import TenantTable
 
-EVERY = 10_000
-"""Rows between two reports of progress."""
+PROGRESS_ROWS = 10_000
+"""Rows between two progress reports."""
 
 
 def export_tenant(
@@ -38,26 +38,26 @@ def export_tenant(
     metadata: MetaData | None = None,
     on_progress: Listener | None = None,
 ) -> Manifest:
-    """Write all rows of a tenant into a new folder, as they are at one moment.
+    """Write all rows of a tenant into a new folder, from one snapshot of the database.
 
-    The folder holds `manifest.json` and one file a table: PostgreSQL's COPY format for text, in UTF-8, sorted by the
-    primary key, without columns that the database computes. The same rows give the same files, byte for byte. Rows
-    are streamed, so that memory does not grow with them; other sessions are neither waited for nor held up.
+    The folder contains `manifest.json` and one file for each table: text of PostgreSQL's COPY, in UTF-8, sorted by the
+    primary key, without generated columns. The same rows give the same files, byte for byte. Rows are streamed, so the use
+    of memory does not depend on their number. The export neither waits for other sessions nor blocks them.
 
     Args:
-        engine: of psycopg; a superuser, the tables' owner, or a member of the application's role that may also read the
-            table `alembic_version`.
-        tenant_id: whom to export.
-        folder: must not exist; until all is written, a folder with another name stands beside it.
-        metadata: the models; None: those of this package, and whatever was derived from its Base.
+        engine: an engine of psycopg, as a superuser, the tables' owner, or a member of the application's role that may
+            also read the table `alembic_version`.
+        tenant_id: the tenant to export.
+        folder: the target; it must not exist. The files are written to a temporary folder beside it, which is then renamed.
+        metadata: the models; None: the models of this package, and all models derived from its Base.
         on_progress: called after each table, and every 10,000 rows.
 
     Raises:
-        BadIdentity: `tenant_id` is no UUID.
-        NoSuchTenant: it is not there, or hidden from the role.
-        LifecycleError: the folder is there already.
+        BadIdentity: `tenant_id` is not a UUID.
+        NoSuchTenant: the tenant does not exist, or is hidden from the role.
+        LifecycleError: the folder exists already.
         UndeclaredTables: tenants have rows in tables that the metadata does not declare.
-        NotMigrated, MissingPrivilege: a table is missing, or may not be read.
+        NotMigrated, MissingPrivilege: a table is missing, or the role may not read it.
     """
     scope = scope_for(metadata)
     target, tenant = Path(folder), exact(tenant_id)
@@ -66,7 +66,7 @@ def export_tenant(
         become(connection, scope.root.sql, tenant)
         fix_formats(connection)
         slug, name = slug_and_name(connection, scope.root, tenant)
-        refuse_undeclared(connection, scope)
+        reject_undeclared(connection, scope)
         with new_folder(target) as partial:
             entries = []
             for number, table in enumerate(scope.tables, start=1):
@@ -84,22 +84,22 @@ def _export(
 ) -> TableEntry:
     columns = columns_of(connection, table)
     sink = Sink(path)
-    told = 0
+    reported = 0
     try:
         with translating(table.name):
             for data in _rows(connection, _query(table, tenant, columns)):
                 sink.write(data)
-                if on_progress is not None and sink.rows - told >= EVERY:
-                    told = sink.rows
-                    on_progress(Progress(table.name, told))
+                if on_progress is not None and sink.rows - reported >= PROGRESS_ROWS:
+                    reported = sink.rows
+                    on_progress(Progress(table.name, reported))
         digest = sink.close()
     except BaseException:
         sink.abandon()
         raise
     if on_progress is not None:
         on_progress(Progress(table.name, sink.rows, sink.rows))
-    described = tuple((column.name, column.type) for column in columns)
-    return TableEntry(table.name, path.name, described, sink.rows, sink.bytes, digest)
+    written = tuple((column.name, column.type) for column in columns)
+    return TableEntry(table.name, path.name, written, sink.rows, sink.bytes, digest)
 
 
 def _query(table: TenantTable, tenant: UUID, columns: Sequence[Column]) -> str:
@@ -108,7 +108,7 @@ def _query(table: TenantTable, tenant: UUID, columns: Sequence[Column]) -> str:
 
 
 def _order(table: TenantTable, columns: Sequence[Column]) -> str:
-    """By the primary key, and text by its bytes: a locale must not decide in which order rows are written."""
+    """Return the ORDER BY of a table: its primary key, text by bytes, so the order does not depend on a locale."""
     by_name = {column.name: column for column in columns}
     key = [by_name[column.name] for column in table.table.primary_key if column.name in by_name]
     if not key:
@@ -118,7 +118,7 @@ def _order(table: TenantTable, columns: Sequence[Column]) -> str:
 
 def _rows(connection: Connection, query: str) -> Iterator[bytes]:
     driver = connection.connection.driver_connection
-    assert driver is not None  # noqa: S101  of a connection that is open
+    assert driver is not None  # noqa: S101  an open connection has it
     with (
         driver.cursor() as cursor,
         cursor.copy(f"COPY ({query}) TO STDOUT WITH (FORMAT text, ENCODING 'UTF8')") as copy,

@@ -1,6 +1,7 @@
-"""What an export says about itself: `manifest.json`, read with suspicion.
+"""Write and read the folder of an export: its files and its `manifest.json`.
 
-The folder of an export on disk: written whole or not at all, and never followed to elsewhere.
+The folder is written completely or not at all. Reading validates everything and follows no links, because the files can
+come from elsewhere.
 """
 
 from __future__ import annotations
@@ -37,10 +38,10 @@ class TableEntry:
     """One table of an export.
 
     Args:
-        table: its name, with its schema where the models name one.
-        file: the file beside the manifest that holds its rows, as PostgreSQL's COPY writes text, in UTF-8.
-        columns: names and types of its columns, in the order of the file.
-        rows, bytes, sha256: what the file holds.
+        table: the name of the table, with its schema if the models name one.
+        file: the name of the file with its rows, beside the manifest: text of PostgreSQL's COPY, in UTF-8.
+        columns: the names and types of its columns, in the order of the file.
+        rows, bytes, sha256: the number of rows, the size and the hash of the file.
     """
 
     table: str
@@ -53,12 +54,12 @@ class TableEntry:
 
 @dataclass(frozen=True)
 class Manifest:
-    """An export of a tenant.
+    """The manifest of an export of a tenant.
 
     Args:
         tenant_id, slug, name: the tenant.
-        revisions: what the database was at.
-        tables: in the order of their foreign keys, the table of tenants first.
+        revisions: the revisions of the database at the time of the export.
+        tables: the tables in the order of their foreign keys, the table of tenants first.
     """
 
     tenant_id: UUID
@@ -69,11 +70,11 @@ class Manifest:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many rows each table has."""
+        """The number of rows of each table."""
         return {entry.table: entry.rows for entry in self.tables}
 
     def dump(self) -> str:
-        """The text of `manifest.json`: the same for the same content."""
+        """Return the text of `manifest.json`; it is deterministic."""
         content = {
             "format": FORMAT,
             "version": VERSION,
@@ -88,17 +89,17 @@ def parse(text: str, place: str) -> Manifest:
     """Read the text of a manifest.
 
     Raises:
-        BadExport: it is none, is of another version, or names what no export would.
+        BadExport: it is not a manifest, has another version, or contains invalid values.
     """
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise bad_export(place, "it is no JSON") from error
+        raise bad_export(place, "it is not JSON") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise bad_export(place, f"it is no manifest of a {FORMAT!r} export")
+        raise bad_export(place, f"it is not a manifest of a {FORMAT!r} export")
     if content.get("version") != VERSION:
         raise bad_export(
-            place, f"it is of version {content.get('version')!r}, and this package reads version {VERSION}"
+            place, f"it has version {content.get('version')!r}, and this package reads version {VERSION}"
         )
     try:
         tenant = content["tenant"]
@@ -106,8 +107,8 @@ def parse(text: str, place: str) -> Manifest:
             UUID(_text(tenant["id"])),
             _text(tenant["slug"]),
             _text(tenant["name"]),
-            tuple(_text(one) for one in content["revisions"]),
-            tuple(_entry(one) for one in content["tables"]),
+            tuple(_text(revision) for revision in content["revisions"]),
+            tuple(_entry(table) for table in content["tables"]),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise bad_export(place, f"it is incomplete or malformed ({type(error).__name__}: {error})") from error
@@ -119,7 +120,7 @@ def parse(text: str, place: str) -> Manifest:
 
 
 def file_name(number: int, table: str) -> str:
-    """The name of a table's file: its place in the order, and what can stand in a file name of its own."""
+    """Return the name of a table's file: its position, and the table name with other characters replaced by `_`."""
     return f"{number:03}_{re.sub(r'[^A-Za-z0-9_]', '_', table)}.copy"
 
 
@@ -136,7 +137,7 @@ def _entry(value: Mapping[str, Any]) -> TableEntry:
     if not _FILE.fullmatch(entry.file):
         raise ValueError(f"{entry.file!r} is no name of a file of an export")
     if not _HASH.fullmatch(entry.sha256):
-        raise ValueError(f"{entry.sha256!r} is no SHA-256")
+        raise ValueError(f"{entry.sha256!r} is not a SHA-256 hash")
     if not columns:
         raise ValueError(f"table {entry.table!r} has no columns")
     return entry
@@ -144,13 +145,13 @@ def _entry(value: Mapping[str, Any]) -> TableEntry:
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"{value!r} is no text")
+        raise TypeError(f"{value!r} is not a text")
     return value
 
 
 def _count(value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise ValueError(f"{value!r} is no number of things")
+        raise ValueError(f"{value!r} is not a count")
     return value
 
 
@@ -160,12 +161,12 @@ _LARGEST_MANIFEST = 64 << 20
 
 @contextmanager
 def new_folder(folder: Path) -> Iterator[Path]:
-    """A folder beside `folder` to write into, which gets its name when all is done, and goes when something fails.
+    """Create a temporary folder beside `folder`; rename it after the block, or remove it after an error.
 
-    Only its owner may read it: what a tenant has is nobody else's business.
+    Only its owner may read it, because it contains the data of a tenant.
 
     Raises:
-        LifecycleError: `folder` is there already.
+        LifecycleError: `folder` exists already.
     """
     if os.path.lexists(folder):
         raise folder_taken(folder)
@@ -176,7 +177,7 @@ def new_folder(folder: Path) -> Iterator[Path]:
         _sync(partial)
         try:
             partial.rename(folder)
-        except OSError as error:  # somebody made it meanwhile, and put something into it
+        except OSError as error:  # another process has created it meanwhile, and it is not empty
             raise folder_taken(folder) from error
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
@@ -184,7 +185,7 @@ def new_folder(folder: Path) -> Iterator[Path]:
 
 
 class Sink:
-    """A file that is being written: it counts and hashes what goes into it."""
+    """A file being written, with its rows and bytes counted and its content hashed."""
 
     def __init__(self, path: Path) -> None:
         self.bytes = 0
@@ -195,7 +196,7 @@ class Sink:
         self._waiting = 0
 
     def write(self, data: bytes) -> None:
-        """Add lines; a line is a row, because COPY escapes the line breaks within values."""
+        """Append lines; each line is a row, because COPY escapes line breaks within values."""
         self.rows += data.count(b"\n")
         self.bytes += len(data)
         self._pending.append(data)
@@ -204,14 +205,14 @@ class Sink:
             self._flush()
 
     def close(self) -> str:
-        """Write what is pending, for good; gives the SHA-256 of all."""
+        """Write the pending data, sync the file to disk, and return its SHA-256."""
         self._flush()
         os.fsync(self._file.fileno())
         self._file.close()
         return self._hash.hexdigest()
 
     def abandon(self) -> None:
-        """Close the file of an export that failed."""
+        """Close the file after a failure, without the pending data."""
         self._file.close()
 
     def _flush(self) -> None:
@@ -224,10 +225,10 @@ class Sink:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """The manifest of an export.
+    """Read the manifest of an export.
 
     Raises:
-        BadExport: there is none, or it is not what an export writes.
+        BadExport: the file is missing, or is not a manifest of an export.
     """
     place = str(folder / MANIFEST)
     with _open(folder / MANIFEST) as file:
@@ -237,14 +238,14 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         return parse(data.decode(), place)
     except UnicodeDecodeError as error:
-        raise bad_export(place, "it is no text in UTF-8") from error
+        raise bad_export(place, "it is not text in UTF-8") from error
 
 
 def verify(folder: Path, entries: Iterable[TableEntry]) -> None:
-    """See that each file has the size and the hash that the manifest says.
+    """Check each file against the manifest.
 
     Raises:
-        BadExport: one has not.
+        BadExport: see `blocks`.
     """
     for entry in entries:
         for _ in blocks(folder, entry):
@@ -252,13 +253,13 @@ def verify(folder: Path, entries: Iterable[TableEntry]) -> None:
 
 
 def blocks(folder: Path, entry: TableEntry) -> Iterator[bytes]:
-    """What a table's file holds, piece by piece; the error comes, at the latest, after the last one.
+    """Yield the file of a table in blocks; a wrong hash is raised after the last block.
 
     Raises:
-        BadExport: it is not there, is no ordinary file, or has not the size or the hash that the manifest says.
+        BadExport: the file is missing, is not a regular file, or its size or hash differs from the manifest.
     """
     path = folder / entry.file
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     with _open(path) as file:
         size = os.fstat(file.fileno()).st_size
         if size != entry.bytes:
@@ -266,21 +267,21 @@ def blocks(folder: Path, entry: TableEntry) -> Iterator[bytes]:
         left = entry.bytes
         while left and (block := file.read(min(CHUNK, left))):
             left -= len(block)
-            found.update(block)
+            digest.update(block)
             yield block
-    if left or found.hexdigest() != entry.sha256:
+    if left or digest.hexdigest() != entry.sha256:
         raise bad_export(str(path), "it is not what was exported: its SHA-256 differs from the manifest's")
 
 
 def _open(path: Path) -> IO[bytes]:
-    """An ordinary file that lies here itself: a link could lead anywhere, and a pipe would never end."""
+    """Open a regular file: a link could lead anywhere, and a pipe could have no end."""
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError as error:
         raise bad_export(str(path), f"it cannot be read ({error.strerror})") from error
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)
-        raise bad_export(str(path), "it is no ordinary file")
+        raise bad_export(str(path), "it is not a regular file")
     return os.fdopen(handle, "rb")
 
 

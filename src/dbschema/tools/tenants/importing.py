@@ -1,6 +1,6 @@
-"""Imports a tenant from the folder of an export, all or nothing."""
+"""Import a tenant from the folder of an export, in one transaction."""
 
-# ruff: noqa: S608  what is put together here are names of the metadata, quoted, and UUIDs
+# ruff: noqa: S608  the SQL contains only quoted names of the metadata and UUIDs
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 from dbschema._progress import Progress
 from dbschema.ddl.base import quote
-from dbschema.tools.tenants.columns import columns_of, refuse_undeclared, revisions
+from dbschema.tools.tenants.columns import columns_of, reject_undeclared, revisions
 from dbschema.tools.tenants.errors import (
     UNIQUE_VIOLATION,
     OtherSchema,
@@ -49,24 +49,25 @@ def import_tenant(
     metadata: MetaData | None = None,
     on_progress: Listener | None = None,
 ) -> Manifest:
-    """Read an exported tenant into this database, in one transaction.
+    """Insert an exported tenant into this database, in one transaction.
 
-    Ids, times, versions and audit rows stay what they were; what the database computes is computed again. Everything
-    is checked: the hashes before anything is written, and that each row is of the tenant that the manifest names.
+    Ids, times, versions and audit rows keep their values; generated columns are computed again. All hashes are checked
+    before the first write, and each row must belong to the tenant of the manifest.
 
     Args:
-        engine: of psycopg; a superuser, the tables' owner, or a member of the application's role that may also read the
-            table `alembic_version` (and may not where tables are `Audited`). The role makes temporary tables.
-        folder: what `export_tenant` has written.
-        metadata: the models; None: those of this package, and whatever was derived from its Base.
+        engine: an engine of psycopg, as a superuser, the tables' owner, or (if no table is `Audited`) a member of the
+            application's role that may also read the table `alembic_version`. The role creates temporary tables.
+        folder: the folder that `export_tenant` has written.
+        metadata: see `export_tenant`.
         on_progress: called after each table.
 
     Raises:
-        BadExport: the files are no export or were changed since; rows are malformed, belong to another tenant, or contradict
-            each other.
+        BadExport: the files are not an export or were changed; rows are malformed, belong to another tenant, or violate a
+            constraint.
         OtherSchema: the database has another revision, other tables or other columns.
         TenantExists: the database has a tenant with this id or slug.
-        MissingPrivilege: a table may not be written, or tables are `Audited` and the role does not own them.
+        UndeclaredTables: tenants have rows in tables that the metadata does not declare.
+        MissingPrivilege: the role may not write a table, or a table is `Audited` and the role does not own it.
         NotMigrated: a table is missing.
     """
     scope = scope_for(metadata)
@@ -76,10 +77,10 @@ def import_tenant(
     with engine.connect() as connection, connection.begin():
         become(connection, scope.root.sql, manifest.tenant_id)
         fix_formats(connection)
-        refuse_undeclared(connection, scope)
-        _refuse_other_schema(connection, scope, manifest)
-        _refuse_being_recorded(connection, scope)
-        _refuse_existing(connection, scope.root, manifest)
+        reject_undeclared(connection, scope)
+        _reject_other_schema(connection, scope, manifest)
+        _reject_audited(connection, scope)
+        _reject_existing(connection, scope.root, manifest)
         entries = {entry.table: entry for entry in manifest.tables}
         if entries[scope.root.name].rows != 1:
             raise bad_export(str(source / entries[scope.root.name].file), "it does not hold one tenant")
@@ -95,48 +96,48 @@ def import_tenant(
     return manifest
 
 
-def _refuse_other_schema(connection: Connection, scope: Scope, manifest: Manifest) -> None:
-    here = revisions(connection)
-    if here != manifest.revisions:
+def _reject_other_schema(connection: Connection, scope: Scope, manifest: Manifest) -> None:
+    current = revisions(connection)
+    if current != manifest.revisions:
         raise OtherSchema(
             f"The tenant was exported at revision {', '.join(manifest.revisions) or 'none'},"
-            f" and the database is at {', '.join(here) or 'none'}"
+            f" and the database is at {', '.join(current) or 'none'}"
         )
     exported = {entry.table for entry in manifest.tables}
     declared = {table.name for table in scope.tables}
     if exported != declared:
         raise OtherSchema(
-            f"The export and the database have not the same tables: {', '.join(sorted(exported ^ declared))}"
+            f"The export and the database do not have the same tables: {', '.join(sorted(exported ^ declared))}"
         )
     for table in scope.tables:
-        (entry,) = (one for one in manifest.tables if one.table == table.name)
-        found = [(column.name, column.type) for column in columns_of(connection, table)]
-        if found != list(entry.columns):
-            differing = sorted({name for name, _ in set(found) ^ set(entry.columns)})
+        (entry,) = (entry for entry in manifest.tables if entry.table == table.name)
+        actual = [(column.name, column.type) for column in columns_of(connection, table)]
+        if actual != list(entry.columns):
+            differing = sorted({name for name, _ in set(actual) ^ set(entry.columns)})
             raise OtherSchema(
                 f"Table {table.name} has other columns than the exported one: {', '.join(differing) or 'their order'}"
             )
 
 
-def _refuse_being_recorded(connection: Connection, scope: Scope) -> None:
-    recorded = [
+def _reject_audited(connection: Connection, scope: Scope) -> None:
+    audited = [
         table.name
         for table in scope.tables
         if table.audited and not connection.scalar(text(_OWNS), {"table": table.sql})
     ]
-    if recorded:
-        raise must_own_tables(str(connection.scalar(text("SELECT current_user"))), recorded)
+    if audited:
+        raise must_own_tables(str(connection.scalar(text("SELECT current_user"))), audited)
 
 
-def _refuse_existing(connection: Connection, root: TenantTable, manifest: Manifest) -> None:
-    for what, condition, value in (
+def _reject_existing(connection: Connection, root: TenantTable, manifest: Manifest) -> None:
+    for key, condition, value in (
         ("id", root.of(manifest.tenant_id), manifest.tenant_id),
         ("slug", "slug = :slug", manifest.slug),
     ):
         with translating(root.name):
             query = text(f"SELECT EXISTS (SELECT FROM {root.sql} WHERE {condition})")
-            if connection.scalar(query, {"slug": manifest.slug} if what == "slug" else {}):
-                raise tenant_exists(what, value)
+            if connection.scalar(query, {"slug": manifest.slug} if key == "slug" else {}):
+                raise tenant_exists(key, value)
 
 
 def _temporary(entry: TableEntry) -> str:
@@ -150,7 +151,10 @@ def _names(entry: TableEntry) -> str:
 def _stage(
     connection: Connection, table: TenantTable, entry: TableEntry, folder: Path, manifest: Manifest
 ) -> None:
-    """Read a file into a temporary table, for COPY into the table itself would pass its row security by."""
+    """Read a file into a temporary table, and check the tenant of its rows.
+
+    COPY into the table itself fails under row-level security (RLS), and without it does not check the tenant.
+    """
     temporary, names = _temporary(entry), _names(entry)
     with translating(table.name):
         run(
@@ -159,22 +163,22 @@ def _stage(
             f" AS SELECT {names} FROM {table.sql} WITH NO DATA",
         )
         driver = connection.connection.driver_connection
-        assert driver is not None  # noqa: S101  of a connection that is open
+        assert driver is not None  # noqa: S101  an open connection has it
         with driver.cursor() as cursor:
             statement = f"COPY {temporary} ({names}) FROM STDIN WITH (FORMAT text, ENCODING 'UTF8')"
             with cursor.copy(statement) as copy:
                 for block in blocks(folder, entry):
                     copy.write(block)
-            read = cursor.rowcount
-    if read != entry.rows:
+            rows = cursor.rowcount
+    if rows != entry.rows:
         raise bad_export(
-            str(folder / entry.file), f"it has {read:,} rows, and the manifest says {entry.rows:,}"
+            str(folder / entry.file), f"it has {rows:,} rows, and the manifest says {entry.rows:,}"
         )
-    strange = connection.scalar(
+    foreign = connection.scalar(
         text(f"SELECT count(*) FROM {temporary} s WHERE ({table.of(manifest.tenant_id, 's')}) IS NOT TRUE")
     )
-    if strange:
-        raise bad_rows(table.name, f"{strange:,} of them belong to another tenant than {manifest.tenant_id}")
+    if foreign:
+        raise bad_rows(table.name, f"{foreign:,} of them belong to another tenant than {manifest.tenant_id}")
 
 
 def _insert(
@@ -183,7 +187,7 @@ def _insert(
     entries: dict[str, TableEntry],
     slug: str | None,
 ) -> None:
-    """Insert a group of tables in one statement: foreign keys, also those that go in a circle, are looked at after it."""
+    """Insert the rows of a group of tables in one statement: PostgreSQL checks foreign keys, circular ones too, at its end."""
     parts = [
         f"INSERT INTO {table.sql} ({_names(entries[table.name])}) OVERRIDING SYSTEM VALUE"
         f" SELECT {_names(entries[table.name])} FROM {_temporary(entries[table.name])}"
@@ -196,7 +200,7 @@ def _insert(
         try:
             run(connection, f"WITH {named} {last}" if named else last)
         except DBAPIError as error:
-            # Row security may have hidden the tenant that has it when it was looked for.
+            # Row-level security (RLS) can have hidden the tenant with this slug from `_reject_existing`.
             if state_of(error) == UNIQUE_VIOLATION and slug is not None:
                 raise tenant_exists("slug", slug) from error
             raise

@@ -1,9 +1,4 @@
-"""Creates a tenant with what it needs from its first day on.
-
-Which tenants there are.
-
-How many rows a tenant has, table by table.
-"""
+"""Create a tenant with its reference data, list and find tenants, and count the rows of a tenant."""
 
 from __future__ import annotations
 
@@ -43,7 +38,7 @@ if TYPE_CHECKING:
     from dbschema.tools.tenants.scope import TenantTable
 
 
-_REFUSED_VALUES = ("23514", "23502", "22001", "22021")
+_REJECTED_VALUES = ("23514", "23502", "22001", "22021")
 
 
 def create_tenant(
@@ -55,28 +50,30 @@ def create_tenant(
 ) -> Tenant:
     """Create a tenant with its reference data, all or nothing.
 
-    In a transaction that the caller has begun it is a savepoint of that one, and the caller commits; a session always
-    has one. A connection without a transaction gets one of its own, which is committed.
+    In an open transaction of the caller, the call uses a savepoint and the caller commits. A session always has a
+    transaction. A connection without a transaction gets its own, which is committed.
 
-    The tenant is set for these statements and put back afterwards, so that the application's role may do it too.
+    The tenant of the session is set for these statements and restored afterwards, so the application's role can create a
+    tenant too.
 
     Args:
-        bind: of a superuser, the tables' owner, or a member of the application's role.
-        name: as people read it.
+        bind: a session or connection as a superuser, the tables' owner, or a member of the application's role.
+        name: the display name.
         slug: unique among all tenants: up to 63 lower case letters, digits and hyphens.
-        tenant_id: given, the call can be repeated: a tenant with this id and this slug is given back as it is, and what is
-            missing of its reference data is added. None: that of a session of a tenant, else a new one, UUIDv7.
+        tenant_id: the id; it makes the call idempotent: an existing tenant with this id and slug is returned unchanged, and
+            missing reference data is added. None: the id of a tenant session, else a new UUIDv7.
 
     Returns:
-        The tenant: an object of the session, or of none where a connection was given.
+        The tenant: an object of the session, or a detached object if `bind` is a connection.
 
     Raises:
         TenantExists: another tenant has the slug or the id.
-        LifecycleError: the database refuses name or slug.
-        BadIdentity: `tenant_id` is no UUID.
+        LifecycleError: the database rejects the name or the slug.
+        BadIdentity: `tenant_id` is not a UUID.
         ForeignTenant: `bind` is a session of another tenant.
-        SeedError: the reference data does not fit the rows of the tenant.
-        NoTransaction, NotMigrated, MissingPrivilege: the tenant or its reference data may not be written.
+        SeedError: the reference data conflicts with rows of the tenant.
+        NoTransaction: the connection is in autocommit mode.
+        NotMigrated, MissingPrivilege: a table is missing, or the role may not write it.
     """
     own = bind.tenant_id if isinstance(bind, TenantSession) else None
     key = (own or uuid7()) if tenant_id is None else exact(tenant_id)
@@ -98,8 +95,8 @@ def create_tenant(
 
 def _find(connection: Connection, tenant_id: UUID) -> dict[str, Any] | None:
     with translating("tenants"):
-        found = connection.execute(select(cast("Table", Tenant.__table__)).where(Tenant.id == tenant_id))
-        row = found.mappings().one_or_none()
+        rows = connection.execute(select(cast("Table", Tenant.__table__)).where(Tenant.id == tenant_id))
+        row = rows.mappings().one_or_none()
     return None if row is None else dict(row)
 
 
@@ -111,7 +108,7 @@ def _insert(connection: Connection, values: dict[str, Any]) -> dict[str, Any]:
         except DBAPIError as error:
             if state_of(error) == UNIQUE_VIOLATION:
                 raise tenant_exists("slug", values["slug"]) from error
-            if state_of(error) in _REFUSED_VALUES:
+            if state_of(error) in _REJECTED_VALUES:
                 raise bad_tenant(message_of(error)) from error
             raise
     return dict(row)
@@ -125,45 +122,45 @@ def _as_object(bind: Session | Connection, values: dict[str, Any]) -> Tenant:
     return bind.merge(tenant, load=False)
 
 
-# For the operators' role a policy holds that hides nothing.
+# The policy for the operators' role hides no rows.
 _HIDDEN = text(
     "SELECT row_security_active('tenants') AND pg_has_role(to_regrole(:operator), 'USAGE') IS NOT TRUE"
 )
 
 
 def list_tenants(engine: Engine) -> list[Tenant]:
-    """All tenants by their slugs, as objects of no session.
+    """Return all tenants, sorted by slug, as detached objects.
 
     Raises:
-        TenantsHidden: row security binds the role, which therefore sees none.
+        TenantsHidden: the role is bound by row-level security (RLS) and sees no tenants.
     """
     with Session(engine) as session, translating("tenants"):
         if session.scalar(_HIDDEN, {"operator": OPERATOR_ROLE.name}):
             raise tenants_hidden(str(session.scalar(select(func.current_user()))))
-        found = list(session.scalars(select(Tenant).order_by(Tenant.slug)))
+        tenants = list(session.scalars(select(Tenant).order_by(Tenant.slug)))
         session.expunge_all()
-        return found
+        return tenants
 
 
 def find_tenant(engine: Engine, name: str | UUID) -> Tenant:
-    """The tenant with this id or slug, as an object of no session.
+    """Return the tenant with this id or slug, as a detached object.
 
-    A role that is bound by row security finds it by its id only.
+    A role bound by row-level security (RLS) finds a tenant by its id only.
 
     Raises:
-        NoSuchTenant: it is not there, or hidden.
+        NoSuchTenant: the tenant does not exist, or is hidden from the role.
     """
     key = _as_id(name)
     with Session(engine) as session, translating("tenants"):
         take_role(session.connection(), Tenant.__tablename__)
         if key is not None:
             become(session.connection(), Tenant.__tablename__, key)
-        where = Tenant.slug == name if key is None else Tenant.id == key
-        found = session.scalars(select(Tenant).where(where)).one_or_none()
-        if found is None:
+        condition = Tenant.slug == name if key is None else Tenant.id == key
+        tenant = session.scalars(select(Tenant).where(condition)).one_or_none()
+        if tenant is None:
             raise no_such_tenant(name)
         session.expunge_all()
-        return found
+        return tenant
 
 
 def _as_id(name: str | UUID) -> UUID | None:
@@ -175,15 +172,15 @@ def _as_id(name: str | UUID) -> UUID | None:
         return None
 
 
-# ruff: noqa: S608  what is put together here are names of the metadata, quoted, and a UUID
+# ruff: noqa: S608  the SQL contains only quoted names of the metadata and a UUID
 
 
 def count_rows(engine: Engine, tenant_id: UUID | str, *, metadata: MetaData | None = None) -> dict[str, int]:
-    """How many rows of the tenant each table has, in the order of their foreign keys, the table of tenants first.
+    """Count the rows of a tenant in each table, in the order of the foreign keys, the table of tenants first.
 
     Raises:
-        NoSuchTenant: it is not there, or hidden from the role.
-        BadIdentity: `tenant_id` is no UUID.
+        NoSuchTenant: see `find_tenant`.
+        BadIdentity: `tenant_id` is not a UUID.
     """
     scope, tenant = scope_for(metadata), exact(tenant_id)
     snapshot = engine.connect().execution_options(isolation_level="REPEATABLE READ")
@@ -194,11 +191,11 @@ def count_rows(engine: Engine, tenant_id: UUID | str, *, metadata: MetaData | No
 
 
 def counts(connection: Connection, tenant: UUID, tables: Iterable[TenantTable]) -> dict[str, int]:
-    """How many rows of `tenant` each of `tables` has."""
-    found: dict[str, int] = {}
+    """Count the rows of `tenant` in each of `tables`."""
+    rows: dict[str, int] = {}
     for table in tables:
         with translating(table.name):
-            found[table.name] = int(
+            rows[table.name] = int(
                 connection.scalar(text(f"SELECT count(*) FROM {table.sql} WHERE {table.of(tenant)}")) or 0
             )
-    return found
+    return rows

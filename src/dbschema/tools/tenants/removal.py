@@ -1,6 +1,6 @@
-"""Removes a tenant entirely: its rows in batches, and with its own row what goes with nothing else."""
+"""Remove a tenant entirely: most rows in batches, the rest in one transaction with the tenant's own row."""
 
-# ruff: noqa: S608  what is put together here are names of the metadata, quoted, numbers and a UUID
+# ruff: noqa: S608  the SQL contains only quoted names of the metadata, numbers and a UUID
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dbschema._retry import Pauses, Retry
 from dbschema.ddl.base import quote
 from dbschema.models import TenantStatus
 from dbschema.sessions.literals import exact
-from dbschema.tools.tenants.columns import refuse_undeclared
+from dbschema.tools.tenants.columns import reject_undeclared
 from dbschema.tools.tenants.errors import (
     FOREIGN_KEY_VIOLATION,
     NOT_PRIVILEGED,
@@ -51,11 +51,11 @@ _LOCKED = ("55P03", "40P01", "40001")
 
 @dataclass(frozen=True)
 class Removed:
-    """What went with a tenant.
+    """The result of a removal.
 
     Args:
-        tenant_id, slug: who is no more.
-        counts: how many rows of each table this call has removed, in the order in which they went.
+        tenant_id, slug: the removed tenant.
+        counts: the number of rows that this call has removed from each table, in the order of their removal.
     """
 
     tenant_id: UUID
@@ -64,7 +64,7 @@ class Removed:
 
     @property
     def total(self) -> int:
-        """All rows."""
+        """The number of all removed rows."""
         return sum(self.counts.values())
 
 
@@ -80,29 +80,30 @@ def remove_tenant(
 ) -> Removed:
     """Remove all rows of a tenant, and the tenant.
 
-    The tenant is suspended first. Then the tables are emptied of its rows, those first that nothing points to, in
-    batches of a transaction each, which lock nothing but the rows of the batch. The rest goes in one last transaction
-    with the tenant's own row: audit rows, which the database lets go with their tenant only, what they point to
-    (users), tables that point to each other, and what was written meanwhile.
+    The tenant is suspended first. Then its rows are deleted in batches, referencing tables before referenced tables. Each
+    batch is a transaction that locks only its own rows. One last transaction deletes the tenant's own row together with
+    the rest: audit rows, which the database deletes only with their tenant, the rows that they reference (users), tables
+    that reference each other, and rows written meanwhile.
 
-    Killed at any moment, it has removed whole batches; called again, it goes on.
+    An interrupted call has removed complete batches only; the next call continues.
 
     Args:
-        engine: of a superuser, the tables' owner, or a member of the application's role.
-        tenant_id: whom to remove.
-        batch: rows a transaction, at most.
-        metadata: the models; None: those of this package, and whatever was derived from its Base.
+        engine: an engine as a superuser, the tables' owner, or a member of the application's role.
+        tenant_id: the tenant to remove.
+        batch: the maximum number of rows in a transaction.
+        metadata: see `export_tenant`.
         on_progress: called after each batch.
         lock_timeout: seconds that a statement waits for a lock.
-        patience: seconds during which a transaction that met a lock is tried again.
+        patience: seconds for which a transaction is retried after a lock conflict.
 
     Raises:
-        BadIdentity: `tenant_id` is no UUID.
-        NoSuchTenant: it is not there, or hidden from the role.
+        BadIdentity: `tenant_id` is not a UUID.
+        NoSuchTenant: the tenant does not exist, or is hidden from the role.
         UndeclaredTables: tenants have rows in tables that the metadata does not declare.
-        StillWritten: its rows are locked, or new ones come, for too long.
-        LifecycleError: rows would stay, because no foreign key leads from their table to the tenants.
-        ValueError: the batch is not a positive number.
+        StillWritten: other sessions lock its rows, or write new rows, for too long.
+        LifecycleError: rows would remain, because their table has no foreign key to the tenants.
+        MissingPrivilege: the role may not delete the rows of a table.
+        ValueError: `batch` is not positive.
     """
     if batch < 1:
         raise ValueError(f"A batch has at least one row, not {batch}")
@@ -123,10 +124,10 @@ def remove_tenant(
         try:
             for table in batched:
                 removal.empty(table)
-            removal.note(removal.attempt(removal.finish))
+            removal.record(removal.attempt(removal.finish))
             break
         except DBAPIError as error:
-            # Somebody wrote a row that points to one of the batch, into a table that was empty already.
+            # Another session wrote a row that references a row of the batch, into a table that was empty already.
             if state_of(error) != FOREIGN_KEY_VIOLATION:
                 raise
             if round_ == _ROUNDS:
@@ -135,9 +136,9 @@ def remove_tenant(
 
 
 def _with_the_tenant(scope: Scope) -> set[str]:
-    """The tables whose rows can only go together with the tenant's own row.
+    """Return the tables whose rows can only be deleted with the tenant's own row.
 
-    Append-only tables; groups of tables that point to each other; and whatever these point to.
+    These are append-only tables, groups of tables that reference each other, and all tables that these reference.
     """
     together = {scope.root.name}
     for group in reversed(scope.groups):
@@ -149,7 +150,7 @@ def _with_the_tenant(scope: Scope) -> set[str]:
 
 
 class _Removal:
-    """One removal on its way."""
+    """A removal in progress."""
 
     def __init__(
         self,
@@ -169,10 +170,11 @@ class _Removal:
         self._totals: dict[str, int] = {}
 
     def attempt(self, work: Callable[[Connection], T]) -> T:
-        """Do `work` in a transaction of its own, and again after a pause where it met a lock.
+        """Run `work` in its own transaction; after a lock conflict, pause and retry.
 
         Raises:
-            StillWritten: it met locks for as long as patience lasts.
+            StillWritten: the lock conflicts last longer than `patience`.
+            MissingPrivilege: the role lacks a privilege.
         """
         retry = Retry(_PAUSES, self._patience)
         while True:
@@ -191,10 +193,10 @@ class _Removal:
                     raise StillWritten(self._tenant, message_of(error)) from error
 
     def suspend(self, connection: Connection) -> str:
-        """Mark the tenant, so that applications serve it no longer; gives its slug."""
+        """Set the status of the tenant to suspended, so that applications stop serving it; return its slug."""
         root = self._scope.root
         slug, _ = slug_and_name(connection, root, self._tenant)
-        refuse_undeclared(connection, self._scope)
+        reject_undeclared(connection, self._scope)
         connection.execute(
             text(
                 f"UPDATE {root.sql} SET status = :status WHERE {root.of(self._tenant)} AND status <> :status"
@@ -205,51 +207,51 @@ class _Removal:
         return slug
 
     def empty(self, table: TenantTable) -> None:
-        """Remove rows of a table until a batch finds hardly any.
+        """Delete rows of a table until a batch is small.
 
-        In a table that points to itself a batch takes rows that no other points to. A long chain would be a batch a
-        row: what is left of it goes in the last transaction.
+        In a table that references itself, a batch takes only rows that no other row references. A long chain would need a
+        batch for each row; the last transaction deletes the rest of it.
         """
         statement = self._statement(table)
         while True:
-            gone = self.attempt(lambda connection: int(connection.execute(statement).rowcount))
-            self.note({table.name: gone})
-            if gone < max(1, self._batch if not _inner_keys(table) else self._batch // 100):
+            deleted = self.attempt(lambda connection: int(connection.execute(statement).rowcount))
+            self.record({table.name: deleted})
+            if deleted < max(1, self._batch if not _inner_keys(table) else self._batch // 100):
                 return
 
     def finish(self, connection: Connection) -> dict[str, int]:
-        """Remove the tenant's own row, and with it all that is left; gives how many rows of each table that was."""
+        """Delete the tenant's own row and all remaining rows; return their number for each table."""
         root = self._scope.root
-        # Whoever waits behind these locks works for this tenant. A session that inserts for it has locked a row that we
-        # need, and waits for ours: the server ends one of the two after deadlock_timeout, if we have that much time.
+        # Only sessions of this tenant wait for these locks. A session that inserts for it holds a row lock that we need, and
+        # waits for ours. The server detects this deadlock after deadlock_timeout, so lock_timeout must be longer.
         run(connection, f"SET LOCAL lock_timeout = {_milliseconds(max(self._lock_timeout, self._patience))}")
-        # No new row can point to the tenant from here on, so that what is counted is what goes.
+        # The lock prevents new references to the tenant, so the counted rows are exactly the deleted rows.
         locked = connection.scalar(
             text(f"SELECT count(*) FROM (SELECT FROM {root.sql} WHERE {root.of(self._tenant)} FOR UPDATE) t")
         )
         if not locked:
             raise no_such_tenant(self._tenant)
-        left = counts(connection, self._tenant, self._scope.tables)
+        remaining = counts(connection, self._tenant, self._scope.tables)
         run(connection, "SET LOCAL statement_timeout = 0")
         run(connection, f"DELETE FROM {root.sql} WHERE {root.of(self._tenant)}")
-        staying = [
+        undeleted = [
             name for name, count in counts(connection, self._tenant, self._scope.tables).items() if count
         ]
-        if staying:
-            raise rows_left(self._tenant, staying)
-        return left
+        if undeleted:
+            raise rows_left(self._tenant, undeleted)
+        return remaining
 
-    def note(self, gone: dict[str, int]) -> None:
-        """Count rows that are gone for good, and tell it."""
+    def record(self, deleted: dict[str, int]) -> None:
+        """Count rows whose deletion is committed, and report the progress."""
         for table in reversed(self._scope.tables):
-            if table.name in gone and (gone[table.name] or len(gone) == 1):
-                self.counts[table.name] += gone[table.name]
+            if table.name in deleted and (deleted[table.name] or len(deleted) == 1):
+                self.counts[table.name] += deleted[table.name]
                 if self._on_progress is not None:
                     done = self.counts[table.name]
                     self._on_progress(Progress(table.name, done, max(done, self._totals[table.name])))
 
     def _statement(self, table: TenantTable) -> TextClause:
-        """Remove some rows. Those that others are changing are left for later, instead of waiting for them."""
+        """Return the DELETE of one batch. It skips rows that other sessions have locked; a later batch deletes them."""
         free = "".join(
             f" AND NOT EXISTS (SELECT FROM {table.sql} c WHERE {table.of(self._tenant, 'c')} AND {condition})"
             for condition in _inner_keys(table)
@@ -262,16 +264,16 @@ class _Removal:
 
 
 def _milliseconds(seconds: float) -> int:
-    return max(1, round(seconds * 1000))  # 0 would be for ever
+    return max(1, round(seconds * 1000))  # 0 would mean no timeout
 
 
 def _inner_keys(table: TenantTable) -> list[str]:
-    """For each foreign key of a table into itself, the condition that row `c` points to row `r`, another one, as SQL."""
+    """Return for each foreign key of a table to itself the SQL condition that row `c` references another row `r`."""
     conditions = []
     for key in sorted(table.table.foreign_key_constraints, key=lambda key: sorted(key.column_keys)):
         if key.referred_table is table.table:
-            points = " AND ".join(
+            references = " AND ".join(
                 f"c.{quote(element.parent.name)} = r.{quote(element.column.name)}" for element in key.elements
             )
-            conditions.append(f"{points} AND c.ctid <> r.ctid")
+            conditions.append(f"{references} AND c.ctid <> r.ctid")
     return conditions

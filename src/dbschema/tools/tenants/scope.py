@@ -1,4 +1,4 @@
-"""Which tables hold the rows of a tenant, in the order of their foreign keys."""
+"""Find the tables with rows of tenants, in the order of their foreign keys."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class TenantTable:
-    """A table that keeps tenants apart.
+    """A table with the tenant isolation policy.
 
     Args:
-        table: as it is declared.
-        column: which of its columns names the tenant.
-        append_only: its rows go with their tenant only.
-        audited: its changes are recorded.
+        table: the declared table.
+        column: the name of the column with the tenant's id.
+        append_only: whether its rows can only be deleted with their tenant.
+        audited: whether the audit log records its changes.
     """
 
     table: Table
@@ -41,11 +41,11 @@ class TenantTable:
 
     @property
     def sql(self) -> str:
-        """Its name as SQL."""
+        """The quoted name of the table, with its schema."""
         return qualified(self.table.schema, self.table.name)
 
     def of(self, tenant: UUID, alias: str = "") -> str:
-        """The condition for the rows of a tenant, as SQL: a literal that is made from a UUID."""
+        """Return the SQL condition for the rows of a tenant; the id is a literal, made from a UUID."""
         column = f"{alias}.{quote(self.column)}" if alias else quote(self.column)
         return f"{column} = '{tenant}'::uuid"
 
@@ -55,9 +55,9 @@ class Scope:
     """All tables with rows of tenants.
 
     Args:
-        root: the table whose rows are the tenants.
-        groups: all of them, the root first, each after those that its foreign keys point to; tables that point to
-            each other are one group.
+        root: the table of tenants.
+        groups: all tables, the root first, referenced tables before referencing tables; tables that reference each other
+            form one group.
     """
 
     root: TenantTable
@@ -69,12 +69,12 @@ class Scope:
         return tuple(table for group in self.groups for table in group)
 
     def parents(self, table: TenantTable) -> tuple[TenantTable, ...]:
-        """The tables that its foreign keys point to, itself left out."""
-        return tuple(_parents(table, {one.name: one for one in self.tables}))
+        """Return the other tables that the foreign keys of `table` reference."""
+        return tuple(_parents(table, {each.name: each for each in self.tables}))
 
 
 def scope_of(metadata: MetaData) -> Scope:
-    """The tables of `metadata` that its policies keep apart, the application's own among them.
+    """Return the tables of `metadata` with the tenant isolation policy, including tables of an application.
 
     Raises:
         UndeclaredTables: the metadata has no table of tenants, or several.
@@ -94,10 +94,11 @@ def scope_of(metadata: MetaData) -> Scope:
                     audited=(key, AUDIT_FUNCTION_NAME) in calls,
                 )
             )
-    roots = [one for one in tables if one.table.info.get("distribution") == "reference"]
+    roots = [table for table in tables if table.table.info.get("distribution") == "reference"]
     if len(roots) != 1:
-        raise no_table_of_tenants([one.name for one in roots])
-    return Scope(roots[0], tuple(_groups([roots[0], *(one for one in tables if one is not roots[0])])))
+        raise no_table_of_tenants([root.name for root in roots])
+    others = (table for table in tables if table is not roots[0])
+    return Scope(roots[0], tuple(_groups([roots[0], *others])))
 
 
 def _parents(table: TenantTable, known: Mapping[str, TenantTable]) -> Iterable[TenantTable]:
@@ -108,12 +109,12 @@ def _parents(table: TenantTable, known: Mapping[str, TenantTable]) -> Iterable[T
 
 
 def _groups(tables: list[TenantTable]) -> list[tuple[TenantTable, ...]]:
-    """The strongly connected parts, each after those that it points to (Tarjan)."""
+    """Return the strongly connected components, referenced ones first (Tarjan's algorithm)."""
     known = {table.name: table for table in tables}
     number: dict[str, int] = {}
     lowest: dict[str, int] = {}
     open_: list[TenantTable] = []
-    found: list[tuple[TenantTable, ...]] = []
+    groups: list[tuple[TenantTable, ...]] = []
 
     def visit(table: TenantTable) -> None:
         number[table.name] = lowest[table.name] = len(number)
@@ -126,10 +127,10 @@ def _groups(tables: list[TenantTable]) -> list[tuple[TenantTable, ...]]:
                 lowest[table.name] = min(lowest[table.name], number[parent.name])
         if lowest[table.name] == number[table.name]:
             start = open_.index(table)
-            found.append(tuple(sorted(open_[start:], key=lambda one: number[one.name])))
+            groups.append(tuple(sorted(open_[start:], key=lambda member: number[member.name])))
             del open_[start:]
 
     for table in tables:
         if table.name not in number:
             visit(table)
-    return found
+    return groups

@@ -1,4 +1,4 @@
-"""How a session of the lifecycle is set up: role and tenant, and values written as every server reads them."""
+"""Set up a session for the work on one tenant: its role, its tenant, and value formats that every server reads."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _FORMATS = (
     "SET LOCAL TimeZone = 'UTC'",
     "SET LOCAL extra_float_digits = 3",
     "SET LOCAL bytea_output = 'hex'",
-    # Off, it would turn a filtered row into an error.
+    # With the value off, a filtered row would be an error.
     "SET LOCAL row_security = on",
 )
 
@@ -39,17 +39,17 @@ _NEEDS_ROLE = text(
 
 
 def run(connection: Connection, statement: str) -> None:
-    """Execute SQL as it stands: without parameters, the driver leaves percent signs alone."""
+    """Execute SQL without parameters, so that the driver does not interpret percent signs."""
     connection.exec_driver_sql(statement, execution_options={"no_parameters": True})
 
 
 def take_role(connection: Connection, root: str) -> None:
-    """Act as the application's role for the transaction, where the login may read no tenants and is a member of it.
+    """Set the application's role for the transaction if the current role may not read the tenants and is a member of it.
 
-    So a login that does not inherit its role can do what one can that does.
+    A login that does not inherit the privileges of the role thus gets them.
 
     Args:
-        connection: in a transaction.
+        connection: a connection in a transaction.
         root: the table of tenants, as SQL.
     """
     if connection.scalar(_NEEDS_ROLE, {"table": root, "role": quote(APP_ROLE.name)}):
@@ -58,34 +58,34 @@ def take_role(connection: Connection, root: str) -> None:
 
 @contextmanager
 def same_role(connection: Connection) -> Iterator[None]:
-    """Whatever role is taken inside, it is afterwards that from before."""
+    """Restore the current role after the block."""
     before = str(connection.scalar(text("SELECT current_setting('role')")))
     yield
     run(connection, f"SET LOCAL ROLE {'NONE' if before == 'none' else quote(before)}")
 
 
 def become(connection: Connection, root: str, tenant: UUID) -> None:
-    """Set role and tenant for the transaction; its changes leave no audit rows, where the role owns the tables."""
+    """Set role and tenant for the transaction, and turn off its audit rows if the role owns the tables."""
     take_role(connection, root)
     run(connection, tenancy.setting(tenant))
     run(connection, f"SET LOCAL {SILENCE_SETTING} = '{tenant}'")
 
 
 def fix_formats(connection: Connection) -> None:
-    """Have values written, and read, the same by every server."""
+    """Set the value formats for the transaction, so that every server writes and reads the same text."""
     for statement in _FORMATS:
         run(connection, statement)
 
 
 def slug_and_name(connection: Connection, root: TenantTable, tenant: UUID) -> tuple[str, str]:
-    """Slug and name of the tenant.
+    """Return the slug and the name of a tenant.
 
     Raises:
-        NoSuchTenant: it is not there, or hidden.
+        NoSuchTenant: the tenant does not exist, or is hidden from the role.
     """
     with translating(root.name):
         row = connection.execute(
-            text(f"SELECT slug, tenant_name FROM {root.sql} WHERE {root.of(tenant)}")  # noqa: S608  names of the metadata and a UUID
+            text(f"SELECT slug, tenant_name FROM {root.sql} WHERE {root.of(tenant)}")  # noqa: S608  quoted names of the metadata and a UUID
         ).one_or_none()
     if row is None:
         raise no_such_tenant(tenant)
@@ -93,8 +93,8 @@ def slug_and_name(connection: Connection, root: TenantTable, tenant: UUID) -> tu
 
 
 def scope_for(metadata: MetaData | None) -> Scope:
-    """The tables of `metadata`; None: those of this package's models, and of what was derived from its Base."""
-    from dbschema.models import metadata as models  # noqa: PLC0415  as above
-    from dbschema.tools.tenants.scope import scope_of  # noqa: PLC0415  beside the models, which take time
+    """Return the scope of `metadata`; None: the models of this package, and all models derived from its Base."""
+    from dbschema.models import metadata as models  # noqa: PLC0415  slow to import
+    from dbschema.tools.tenants.scope import scope_of  # noqa: PLC0415  as above
 
     return scope_of(models if metadata is None else metadata)
