@@ -1,4 +1,4 @@
-"""The private PostgreSQL that serves when no address is given."""
+"""Run a private PostgreSQL server for callers that configure no database address."""
 
 from __future__ import annotations
 
