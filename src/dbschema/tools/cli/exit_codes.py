@@ -53,7 +53,7 @@ def _message(error: Exception) -> str:
     if isinstance(error, OSError):
         return _os_error_message(error)
     text = f"An unexpected error, {type(error).__name__}{': ' if str(error) else ''}{error}"
-    advice = "Please report it with what 'dbschema --debug ...' shows"
+    advice = "Please report it with the output of 'dbschema --debug ...'"
     return f"{one_line(text).rstrip('.')}. {advice}."
 
 

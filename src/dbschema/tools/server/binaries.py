@@ -105,7 +105,8 @@ _SECONDS: Final = 10
 class Binaries:
     """The programs of one installed PostgreSQL server.
 
-    `version` is the output of ``postgres --version``; `postgis` is True if the files of the extension are installed.
+    `version` is the version in the output of ``postgres --version``. `postgis` is True if the files of the extension
+    are installed.
     """
 
     bin_dir: Path

@@ -61,8 +61,8 @@ DECIDED: Final = frozenset(
 """The settings that a caller cannot choose: most are on the server's command line, which overrides ALTER SYSTEM."""
 
 _HBA: Final = f"""\
-# Written by dbschema at each start: nobody connects without a password, or without being the user of this system
-# who owns the server; nobody connects from another machine.
+# Written by dbschema at each start. A connection needs a password, or comes over the Unix socket from an OS user
+# in pg_ident.conf. Connections from other machines are rejected.
 # TYPE  DATABASE  USER  ADDRESS       METHOD
 local   all       {USER}              peer map={USER}
 local   all       all                 scram-sha-256

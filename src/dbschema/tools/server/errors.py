@@ -65,7 +65,7 @@ class OtherMajor(ServerError):
     """The data directory belongs to a major version of PostgreSQL that is not installed.
 
     Changed: nothing.
-    Fix: install that version, or give up the data with `dbschema down --destroy`.
+    Fix: install that version, or remove the data with `dbschema down --destroy`.
 
     Args:
         data: the data directory.
@@ -81,7 +81,7 @@ class OtherMajor(ServerError):
         there = ", ".join(str(number) for number in self.installed) or "none"
         super().__init__(
             f"The data in {data} belong to PostgreSQL {major}, and the servers found here are of version {there}",
-            f"{install} to go on with the data, or give them up with 'dbschema down --destroy'",
+            f"{install} to keep the data, or remove them with 'dbschema down --destroy'",
         )
 
 
@@ -106,7 +106,7 @@ class BadHome(ServerError):
 
 def bad_home(home: Path, reason: str) -> BadHome:
     """The home cannot be used as a folder."""
-    return BadHome(home, f"The private server cannot live in {str(home)!r}: {reason}")
+    return BadHome(home, f"The private server cannot use {str(home)!r} as its home: {reason}")
 
 
 def not_writable(path: Path, reason: str) -> BadHome:
@@ -250,7 +250,7 @@ class NoConnection(ServerError):
 
     Args:
         place: its address.
-        reason: what the server answered.
+        reason: the answer of the server.
         password_file: the file with its password.
     """
 
