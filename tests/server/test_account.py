@@ -68,7 +68,7 @@ def test_a_user_without_a_name_is_refused_as_postgresql_would() -> None:
 
 def test_without_any_stand_in_root_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    monkeypatch.setattr(accounts, "STAND_INS", ("no-such-user", "nor-this-one"))
+    monkeypatch.setattr(accounts, "UNPRIVILEGED_USERS", ("no-such-user", "nor-this-one"))
 
     with pytest.raises(ServerError, match="no-such-user, nor-this-one"):
         default_os_user()
@@ -133,7 +133,7 @@ def test_removing_a_link_leaves_what_it_names(own_folder: Path) -> None:
 
 
 def test_a_program_that_does_not_end_is_told() -> None:
-    with pytest.raises(ServerError, match=r"sleep has not come to an end within 0 s"):
+    with pytest.raises(ServerError, match=r"sleep did not end within 0 s"):
         default_os_user().run(["sleep", "10"], timeout=0.1)
 
 

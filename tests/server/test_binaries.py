@@ -170,7 +170,9 @@ class TestSearch:
         self, make_fake: MakeFake, folder: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         newest, other = make_fake("pgsql-98", "98.1"), make_fake("pgsql-97", "97.1")
-        monkeypatch.setattr(binaries, "_PLACES", ((str(folder), "pgsql-*/bin"), ("/no/such/place", "*/bin")))
+        monkeypatch.setattr(
+            binaries, "_USUAL_PLACES", ((str(folder), "pgsql-*/bin"), ("/no/such/place", "*/bin"))
+        )
 
         assert {newest, other} <= set(candidate_folders())
         assert find_binaries().bin_dir == newest
@@ -191,7 +193,7 @@ class TestSetting:
             (lambda bin_dir: bin_dir.rename(bin_dir.with_name("gone")), "there is no folder"),
             (lambda bin_dir: (bin_dir / "initdb").unlink(), "'initdb'"),
             (lambda bin_dir: (bin_dir / "postgres").unlink(), "'postgres'"),
-            (lambda bin_dir: (bin_dir / "postgres").write_text("#!/bin/sh\n"), "tells no version"),
+            (lambda bin_dir: (bin_dir / "postgres").write_text("#!/bin/sh\n"), "prints no version"),
         ],
     )
     def test_a_folder_without_a_server_is_told(

@@ -24,7 +24,7 @@ EXAMPLES: dict[str, DbSchemaError] = {
     "bad_home": errors.bad_home(Path("/with\nbreak"), "it has a line break"),
     "not_ours": errors.not_ours(PLACE, "no marker"),
     "belongs_to_other": errors.belongs_to_other(PLACE, "somebody"),
-    "no_account": errors.no_account("there is none", "Make one"),
+    "no_os_user": errors.no_os_user("there is none", "Make one"),
     "ServerBusy": errors.ServerBusy(PLACE, None, 3.0),
     "bad_setting": errors.bad_setting("port", "it is decided"),
     "NotRunning": errors.NotRunning(PLACE),

@@ -40,7 +40,7 @@ def closed_home(folder: Path) -> Path:
 
 @pytest.fixture
 def made_elsewhere(elsewhere: Path) -> Callable[[Path], ClusterDirectory]:
-    """Makes the store of a home elsewhere, as `make_store` does when root calls."""
+    """Makes the store of a home elsewhere, as `make_cluster_directory` does when root calls."""
 
     def make(home: Path) -> ClusterDirectory:
         elsewhere.mkdir(exist_ok=True)
@@ -143,7 +143,7 @@ def test_when_there_is_no_place_at_all_the_reason_is_told(
 ) -> None:
     elsewhere.write_text("a file")
     account = replace(default_os_user(), switch=True)
-    monkeypatch.setattr(stores, "default_account", lambda: account)
+    monkeypatch.setattr(stores, "default_os_user", lambda: account)
     monkeypatch.setattr(OsUser, "can_enter", lambda self, folder: False)
 
     with pytest.raises(BadHome, match=r"cannot write in .*cannot enter") as caught:

@@ -23,8 +23,8 @@ HOME = Path("/srv/project/.dbschema")
         (errno.EACCES, "The private server cannot write in"),
         (errno.EPERM, "The private server cannot write in"),
         (errno.EROFS, "The private server cannot write in"),
-        (errno.ENOTDIR, "The private server cannot live in"),
-        (errno.EIO, "The private server cannot live in"),
+        (errno.ENOTDIR, "The private server cannot use"),
+        (errno.EIO, "The private server cannot use"),
     ],
 )
 def test_an_error_of_the_system_keeps_its_place_and_cause(number: int, expected: str) -> None:

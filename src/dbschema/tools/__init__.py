@@ -1,1 +1,1 @@
-"""What people run: the command line, the function in AWS Lambda, the private server, the commands for tenants."""
+"""Contain the programs: the command line, the AWS Lambda function, the private server, the commands for tenants."""

@@ -1,4 +1,4 @@
-"""What an application names for the programs of this package: its models, which hold those of this package too."""
+"""Load the models of an application, which include those of this package, and the snapshot beside its revisions."""
 
 from __future__ import annotations
 
@@ -31,15 +31,19 @@ _SOURCES: Final = ("models", "ddl", "orm", "sql.py", "_sqlalchemy.py")
 
 
 def named_models(environ: Mapping[str, str] | None = None) -> str | None:
-    """What `VARIABLE` says; None where it says nothing."""
+    """Return the value of `VARIABLE`; None if it is unset or blank."""
     return (os.environ if environ is None else environ).get(VARIABLE, "").strip() or None
 
 
 def load_models(models: str | None) -> MetaData:
-    """The MetaData that `models` names; its module is looked for in the current folder too. None: that of this package.
+    """Return the MetaData that `models` names.
+
+    Args:
+        models: a module, which can be in the current folder, with an optional name in it after a colon;
+            None: the models of this package.
 
     Raises:
-        BadSetting: there is no such module, or nothing in it that would be a MetaData.
+        BadSetting: the module cannot be imported, or it has no MetaData under the name.
     """
     if models is None:
         from dbschema.models import metadata  # noqa: PLC0415  imports SQLAlchemy
@@ -52,12 +56,12 @@ def load_models(models: str | None) -> MetaData:
         sys.path.insert(0, here)
     try:
         module = import_module(module_name)
-    except Exception as error:  # whatever the application's module raises
+    except Exception as error:  # the application's module can raise anything
         reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise BadSetting(
             VARIABLE,
             f"cannot be imported ({reason})",
-            f"Give --models or {VARIABLE} a module that Python finds from here, such as shop.models",
+            f"Set --models or {VARIABLE} to a module that Python can import from here, such as shop.models",
             subject=f"The models {models!r}",
         ) from error
     for candidate in (name,) if name else ("metadata", "Base"):
@@ -75,7 +79,7 @@ def load_models(models: str | None) -> MetaData:
 
 
 def sources() -> list[Path]:
-    """The files that decide what the models of this package want."""
+    """Return the source files that determine the expected catalog of this package's models."""
     package = Path(__file__).parents[1]
     return [
         path
@@ -85,8 +89,11 @@ def sources() -> list[Path]:
 
 
 def is_known_to_hold(connection: psycopg.Connection) -> bool:
-    """Whether a database has all that the models of this package want; False where only a comparison can tell."""
-    from dbschema.catalog import snapshot  # noqa: PLC0415  needed after an upgrade that did something
+    """Return whether a database equals the stored snapshot of this package's models.
+
+    False is no proof of a difference: the snapshot can be missing or outdated. Then only a comparison shows it.
+    """
+    from dbschema.catalog import snapshot  # noqa: PLC0415  used only after an upgrade with steps
     from dbschema.migrations import compiled  # noqa: PLC0415  as above
     from dbschema.migrations.location import script_location  # noqa: PLC0415  as above
 
@@ -98,10 +105,10 @@ def is_known_to_hold(connection: psycopg.Connection) -> bool:
 
 
 def load_snapshot(scripts: Path | None, metadata: MetaData) -> Snapshot | None:
-    """The snapshot beside the revisions, if it is that of `metadata`.
+    """Return the snapshot beside the revisions if it belongs to `metadata`, else None.
 
     Args:
-        scripts: as `dbschema.migrations.scripts.application` returns it; None: those of this package.
+        scripts: the location from `dbschema.migrations.location.application`; None: the revisions of this package.
         metadata: the models.
     """
     from dbschema.catalog import snapshot  # noqa: PLC0415  imports SQLAlchemy here

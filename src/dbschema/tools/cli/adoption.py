@@ -1,4 +1,4 @@
-"""The command that adopts a database: baseline."""
+"""Define the command that adopts a database: baseline."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,17 +24,15 @@ def baseline(
     wait: Wait = None,
     allow_foreign: Annotated[
         bool,
-        Flag(
-            "--allow-foreign", "Take no offence at tables, views, types and functions that no model declares."
-        ),
+        Flag("--allow-foreign", "Ignore tables, views, types and functions that no model declares."),
     ] = False,
     models: Models = None,
     scripts: Scripts = None,
     as_json: Json = False,
 ) -> int:
-    """Adopt a database that other means have built: compare it with the models, and record the newest revision if equal.
+    """Adopt a database that was built without revisions: record the newest revision if the database equals the models.
 
-    Nothing else is changed. Exit code 1, and no record, where something differs.
+    Nothing else is changed. If there are differences, nothing is recorded, and the exit code is 1.
 
     JSON: database, revision, recorded, differences (as of check).
     """
@@ -68,7 +66,7 @@ def baseline(
             "database": done.place,
             "revision": done.revision,
             "recorded": done.recorded,
-            "differences": [difference_data(one) for one in done.differences],
+            "differences": [difference_data(difference) for difference in done.differences],
         }
     )
     return FOUND if done.differences else 0

@@ -1,4 +1,4 @@
-"""All commands, in the order of the help; each imports its work when it is called."""
+"""List all commands in the order of the help, and run the called one; each command imports its modules when it runs."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 from dbschema.environment import Variable
 from dbschema.tools.cli import adoption, checks, compiling, data, private, revisions, tenant
-from dbschema.tools.cli.exit_codes import ended, interrupted
-from dbschema.tools.cli.parser import HELP, Flag, Group, refuse, truth
+from dbschema.tools.cli.exit_codes import interrupted, run_command
+from dbschema.tools.cli.parser import HELP, Flag, Group, reject, truth
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 DEBUG: Final = Variable(
     "DBSCHEMA_DEBUG",
-    "Show where an error came from: 1 or 0; as `--debug`.",
+    "Show the traceback of an error: 1 or 0; as `--debug`.",
     reader="command line",
     default="0",
     example="1",
@@ -28,10 +28,10 @@ ROOT = Group(
     "dbschema",
     """The schema of a multi-tenant PostgreSQL database: upgrade it, check it, seed it.
 
-    Which database: --url, else DATABASE_URL, else what AWS keeps (DB_SECRET_ARN, RDS_SECRET_ARN, DB_SSM_PREFIX), else a
-    private server of this project, started when it is needed.
+    The database: --url, else DATABASE_URL, else an address from AWS (DB_SECRET_ARN, RDS_SECRET_ARN, DB_SSM_PREFIX),
+    else a private server of this project, which starts on demand.
 
-    Exit codes: 0 done, 1 something was found (a difference, a failed check, a pending revision), 2 a wrong call or an error.
+    Exit codes: 0 done, 1 a finding (a difference, a failed check, a pending revision), 2 a wrong call or an error.
     """,
     {
         "Database": private.COMMANDS,
@@ -40,14 +40,14 @@ ROOT = Group(
         "Data": (*data.COMMANDS, *tenant.COMMANDS),
     },
     flags={
-        "debug": Flag("--debug", f"Show where an error came from; {DEBUG}."),
+        "debug": Flag("--debug", f"Show the traceback of an error; {DEBUG}."),
         "version": Flag("--version", "Show the version."),
     },
 )
 
 
 def run(words: Sequence[str]) -> int:
-    """Run the command line; the exit code, after the line for an error.
+    """Run the command line and return the exit code; an error is one line on standard error.
 
     Args:
         words: the arguments of the program, without its name.
@@ -64,7 +64,7 @@ def run(words: Sequence[str]) -> int:
         except KeyboardInterrupt:
             return interrupted()
 
-    return ended(command, debug=lambda: debug)
+    return run_command(command, debug=lambda: debug)
 
 
 def _run(words: Sequence[str], environ: Mapping[str, str], set_debug: Callable[[bool], None]) -> int:
@@ -81,7 +81,7 @@ def _run(words: Sequence[str], environ: Mapping[str, str], set_debug: Callable[[
         if not rest:
             _show_help(command, path)
             if command is not ROOT:
-                refuse(path, "Missing command")
+                reject(path, "Missing command")
             return 0
         name = rest.pop(0)
         command, path = command.find(name, path), f"{path} {name}"
@@ -96,7 +96,7 @@ def _debug_from(environ: Mapping[str, str]) -> bool:
     try:
         return bool(text) and truth(text)
     except ValueError as error:
-        refuse(ROOT.name, f"Invalid value for '{DEBUG}': {error}")
+        reject(ROOT.name, f"Invalid value for '{DEBUG}': {error}")
 
 
 def _show_help(command: Command | Group, path: str) -> int:
@@ -107,7 +107,7 @@ def _show_help(command: Command | Group, path: str) -> int:
 
 
 def _show_version() -> int:
-    from importlib.metadata import version  # noqa: PLC0415  takes time, and few need it
+    from importlib.metadata import version  # noqa: PLC0415  slow to import, and few calls need it
 
     sys.stdout.write(f"dbschema {version('dbschema')}\n")
     return 0

@@ -1,4 +1,4 @@
-"""Commands that compare a database with the models: check, verify."""
+"""Define the commands that compare a database with the models: check, verify."""
 
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def check(url: Url = None, models: Models = None, as_json: Json = False) -> int:
-    """Compare a database with the models, object by object. Exit code 1 where something differs.
+    """Compare a database with the models, object by object. Exit code 1 if there is a difference.
 
     The models are built in a throw-away schema, in a transaction that is rolled back.
 
@@ -40,14 +40,14 @@ def check(url: Url = None, models: Models = None, as_json: Json = False) -> int:
         {
             "database": settings.place,
             "clean": not differences,
-            "differences": [difference_data(one) for one in differences],
+            "differences": [difference_data(difference) for difference in differences],
         }
     )
     return FOUND if differences else 0
 
 
 def verify(url: Url = None, models: Models = None, as_json: Json = False) -> int:
-    """Check what a database holds and how it behaves, in a transaction that is rolled back. Exit code 1 where a check fails.
+    """Check the content and behaviour of a database, in a transaction that is rolled back. Exit code 1 if a check fails.
 
     JSON: database, role, total, passed, failed, untried, rate (0 to 1), checks (group, name, passed, detail, tried).
     """
@@ -61,20 +61,22 @@ def verify(url: Url = None, models: Models = None, as_json: Json = False) -> int
     settings = database(url, screen)
     group = ""
 
-    def on_check(one: "Check") -> None:
+    def on_check(check: "Check") -> None:
         nonlocal group
-        if one.group != group:
-            group = one.group
+        if check.group != group:
+            group = check.group
             screen.line(group)
-        detail = f": {one_line(one.detail)}" if one.detail else ""
-        screen.line(f"  {screen.mark(one.passed) if one.tried else one.mark} {one_line(one.name)}{detail}")
+        detail = f": {one_line(check.detail)}" if check.detail else ""
+        screen.line(
+            f"  {screen.mark(check.passed) if check.tried else check.mark} {one_line(check.name)}{detail}"
+        )
 
     with connect.translating(settings), connect.create_engine(settings).connect() as connection:
         report = verification.run(connection, metadata=metadata, snapshot=snapshot, on_check=on_check)
     screen.line()
     screen.line(f"{settings.place}: {report.passed} of {report.total} checks passed, {report.rate:.1%}.")
     if report.untried:
-        screen.line(f"Not tried: {', '.join(one.name for one in report.untried)}.")
+        screen.line(f"Not tried: {', '.join(untried.name for untried in report.untried)}.")
     screen.data({**report.as_dict(), "database": settings.place})
     return 0 if report.ok else FOUND
 

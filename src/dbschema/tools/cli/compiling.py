@@ -1,4 +1,4 @@
-"""The command compile: the SQL of the revisions and the snapshot of the models, written beside the revisions."""
+"""Define the command compile, which writes the SQL of the revisions and the snapshot of the models."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,12 +21,12 @@ def compile_(
     url: Url = None,
     as_json: Json = False,
 ) -> int:
-    """Write the SQL of the revisions, and what the models want of a database, into the folder compiled/ beside them.
+    """Write the SQL of the revisions and the snapshot of the models into the folder compiled/ beside the revisions.
 
-    A server builds the models in a throw-away schema, in a transaction that is rolled back; the role needs CREATE on the
-    database, and the extensions of the models installed or the right to create them.
+    A server builds the models in a throw-away schema, in a transaction that is rolled back. The role needs CREATE on
+    the database. The extensions of the models must be installed, or the role needs the right to create them.
 
-    JSON: location, fresh, files (names of those that changed, or are not fresh).
+    JSON: location, fresh, files (names of the files that changed, or are not fresh).
     """
     from dbschema.migrations import compilation  # noqa: PLC0415  imports SQLAlchemy and Alembic
     from dbschema.migrations.location import script_location  # noqa: PLC0415  imports SQLAlchemy and Alembic

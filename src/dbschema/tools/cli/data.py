@@ -1,4 +1,4 @@
-"""Commands that write data, or remove it: seed, reset."""
+"""Define the commands that write or remove data: seed, reset."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,24 +15,26 @@ if TYPE_CHECKING:
 
 
 def seed(
-    reference: Annotated[bool, Flag("--reference", "What every tenant needs, and nothing else.")] = False,
-    sample: Annotated[bool, Flag("--sample", "Three tenants with something to look at.")] = False,
+    reference: Annotated[
+        bool, Flag("--reference", "Write the reference data, which each tenant needs.")
+    ] = False,
+    sample: Annotated[bool, Flag("--sample", "Write the sample data: three tenants.")] = False,
     url: Url = None,
     as_json: Json = False,
 ) -> None:
-    """Write reference data and sample data; what is there already stays as it is.
+    """Write reference data and sample data; existing rows stay unchanged.
 
-    Without an option, both go into the private server. Any other database gets the reference data only, unless --sample is given.
+    Without an option, the private server gets both, and any other database only the reference data.
 
     JSON: database, rows (of 'reference' and 'sample': table, number written).
     """
     screen = Screen(as_json=as_json)
     settings = database(url, screen)
-    unsaid = not reference and not sample
-    if unsaid:
+    by_default = not reference and not sample
+    if by_default:
         reference, sample = True, settings.is_private
     rows = write_seeds(screen, settings, reference=reference, sample=sample)
-    if unsaid and not sample:
+    if by_default and not sample:
         screen.line(
             f"No sample data for {settings.place}, which is not the private server; --sample writes them."
         )
@@ -40,14 +42,15 @@ def seed(
 
 
 def reset(
-    yes: Annotated[bool, Flag("--yes", "All data shall go.")] = False,
+    yes: Annotated[bool, Flag("--yes", "Confirm that all data are removed.")] = False,
     with_sample_data: Annotated[bool, Flag("--with-sample-data", "Write sample data too.")] = False,
     url: Url = None,
     as_json: Json = False,
 ) -> None:
-    """Empty a database, make it anew and write the reference data. All data in it is lost.
+    """Empty a database, build it again and write the reference data. All its data are lost.
 
-    The private server's database is dropped and created. Any other one must be named with --url; its revisions are taken back and applied again.
+    The private server's database is dropped and created. Any other database requires --url; its revisions are
+    reverted and applied again.
 
     JSON: database, before, after, steps and left (id, doc), unknown (ids), rows (as of seed).
     """
@@ -63,7 +66,7 @@ def reset(
             f"Give its address with --url, or unset {settings.source} to reset the private server",
         )
     before, run = (
-        _recreate(screen, settings) if settings.is_private else _take_back_and_apply(screen, settings)
+        _recreate(screen, settings) if settings.is_private else _downgrade_and_upgrade(screen, settings)
     )
     show_run(screen, run)
     rows = write_seeds(screen, settings, reference=True, sample=with_sample_data)
@@ -73,15 +76,15 @@ def reset(
 def write_seeds(
     screen: Screen, settings: "Settings", *, reference: bool, sample: bool
 ) -> dict[str, dict[str, int]]:
-    """Write the data in one transaction; how many rows of each table were written, by the kind of data."""
+    """Write the data in one transaction; return the number of written rows by kind of data and table."""
     from dbschema import connect, seeds  # noqa: PLC0415  imports SQLAlchemy
 
-    # Sample data brings tenants, and reference data serves the tenants that are there.
-    wanted = [("sample", seeds.sample.apply, sample), ("reference", seeds.reference.apply, reference)]
+    # Sample data first: it creates tenants, and reference data is written for each existing tenant.
+    kinds = [("sample", seeds.sample.apply, sample), ("reference", seeds.reference.apply, reference)]
     rows: dict[str, dict[str, int]] = {}
     with connect.translating(settings), connect.create_engine(settings).begin() as connection:
-        for name, apply, asked in wanted:
-            if asked:
+        for name, apply, selected in kinds:
+            if selected:
                 with screen.step(f"Write {name} data"):
                     rows[name] = dict(apply(connection))
     for name, written in rows.items():
@@ -93,14 +96,14 @@ def write_seeds(
 
 
 def _recreate(screen: Screen, settings: "Settings") -> tuple[str | None, "RunResult"]:
-    """Drop the private database and create it: whatever was done to it by hand goes too, and no revision can fail."""
+    """Drop and create the private database, so that manual changes disappear and no downgrade can fail."""
     from dbschema import connect  # noqa: PLC0415  imports psycopg
     from dbschema.ddl.base import quote  # noqa: PLC0415  imports SQLAlchemy
     from dbschema.migrations import runner  # noqa: PLC0415  as connect
 
     current = runner.status(settings, location=chosen_scripts(None)).current
     name = quote(settings.database)
-    # Opened as everything else: PG* variables must not lead this one connection to another server.
+    # Opened with the settings: PG* variables must not direct this connection to another server.
     with (
         screen.step(f"Drop and create {settings.place}"),
         connect.translating(settings),
@@ -115,7 +118,7 @@ def _recreate(screen: Screen, settings: "Settings") -> tuple[str | None, "RunRes
     return current[0] if current else None, run
 
 
-def _take_back_and_apply(screen: Screen, settings: "Settings") -> tuple[str | None, Any]:
+def _downgrade_and_upgrade(screen: Screen, settings: "Settings") -> tuple[str | None, Any]:
     from dbschema.migrations import runner  # noqa: PLC0415  imports Alembic
 
     with Progress(screen) as progress:

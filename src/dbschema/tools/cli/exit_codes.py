@@ -1,4 +1,4 @@
-"""How every command ends: one line for an error, and the exit codes."""
+"""Define the exit codes, and end each command with one and at most one line for an error."""
 
 from __future__ import annotations
 
@@ -15,49 +15,49 @@ if TYPE_CHECKING:
 FOUND = 1
 WRONG = 2
 INTERRUPTED = 130
-BROKEN_PIPE = 141  # what a shell reports of a program that SIGPIPE ends
+BROKEN_PIPE = 141  # the exit code that a shell reports after SIGPIPE
 
 
-def ended(command: Callable[[], int], *, debug: Callable[[], bool]) -> int:
-    """Run a command; the exit code, after the line that tells its error.
+def run_command(command: Callable[[], int], *, debug: Callable[[], bool]) -> int:
+    """Run a command and return its exit code; an error is reported as one line on standard error.
 
     Args:
-        command: gives the exit code.
-        debug: whether the traceback of an error is shown before its line; asked when there is one. A wrong call has none.
+        command: the command; it returns the exit code.
+        debug: returns whether to show a traceback; called after an error only. A wrong call has no traceback.
     """
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            # A sign that the terminal's encoding lacks is shown as an escape, and is no error.
+            # Escape a character that the encoding of the terminal lacks, instead of an error.
             stream.reconfigure(errors="backslashreplace")
     try:
         code = command()
         sys.stdout.flush()
     except (BrokenPipeError, SystemExit):
-        # Rich answers a broken pipe with an exit of its own, the only one that is made here.
+        # Rich raises SystemExit on a broken pipe; nothing else raises it here.
         return _no_reader()
-    except Exception as error:  # whatever it is, a user gets one line
+    except Exception as error:  # the user gets one line for any error
         traced = debug() and not isinstance(error, CallRefused)
-        return _failed(_told(error), error if traced else None)
+        return _report(_message(error), error if traced else None)
     return code
 
 
 def interrupted() -> int:
-    """Tell that the user has stopped the command; the exit code."""
+    """Report that the user has stopped the command, and return the exit code."""
     sys.stderr.write("\nInterrupted; the step that was under way is undone.\n")
     return INTERRUPTED
 
 
-def _told(error: Exception) -> str:
+def _message(error: Exception) -> str:
     if isinstance(error, DbSchemaError):
         return f"{error} [{error.code}]"
     if isinstance(error, OSError):
-        return _system(error)
+        return _os_error_message(error)
     text = f"An unexpected error, {type(error).__name__}{': ' if str(error) else ''}{error}"
-    advice = "Please report it with what 'dbschema --debug ...' shows"
+    advice = "Please report it with the output of 'dbschema --debug ...'"
     return f"{one_line(text).rstrip('.')}. {advice}."
 
 
-def _failed(text: str, traced: Exception | None) -> int:
+def _report(text: str, traced: Exception | None) -> int:
     if traced is not None:
         import traceback  # noqa: PLC0415  for a developer
 
@@ -75,24 +75,24 @@ def _failed(text: str, traced: Exception | None) -> int:
     except BrokenPipeError:
         return _no_reader()
     except OSError:
-        _drop_unwritable()  # there is nowhere left to tell it
+        _drop_unwritable()  # there is no stream left to report it on
     return WRONG
 
 
-def _system(error: OSError) -> str:
-    """What the operating system refuses; without the name of a file, it is mostly our own output that it means."""
+def _os_error_message(error: OSError) -> str:
+    """Return the message of the operating system; without a file name, its cause is usually our own output."""
     place = f" ({error.filename})" if error.filename else " (while writing the output, or reading a file)"
     return f"{error.strerror or error}{place}. See where with 'dbschema --debug ...'."
 
 
 def _no_reader() -> int:
-    """Whoever read our output has gone, as `head` does: be quiet."""
+    """End without a message, because the reader of the output has ended, as `head` does."""
     _drop_unwritable()
     return BROKEN_PIPE
 
 
 def _drop_unwritable() -> None:
-    """Forget what cannot be written: the interpreter would try again at its end, and end with a code of its own."""
+    """Discard unwritable output; else the interpreter would retry at its exit and replace the exit code."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.__stdout__, sys.__stderr__):
         if stream is not None:

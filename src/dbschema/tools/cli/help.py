@@ -1,4 +1,4 @@
-"""Show the help of a command; imported only when help is shown, since Rich takes time to import."""
+"""Format the help of a command; imported on demand, because Rich is slow to import."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ WIDE, WIDEST = 90, 110
 
 
 class Formatter(ParagraphRichHelpFormatter):
-    """Paragraphs stay apart; options, environment variables and quoted words are coloured."""
+    """A formatter that keeps paragraphs, and colours options, environment variables and quoted words."""
 
     group_name_formatter = str.capitalize
     help_markup = False
@@ -34,12 +34,12 @@ class Formatter(ParagraphRichHelpFormatter):
 
     def __init__(self, prog: str, **options: Any) -> None:
         width = min(shutil.get_terminal_size().columns - 2, WIDEST)
-        # On a wide terminal the longest option has its help beside it.
+        # On a wide terminal, the longest option and its help are on one line.
         super().__init__(prog, max_help_position=28 if width < WIDE else 32, width=width, **options)
 
 
 def text(command: Command | Group, path: str) -> str:
-    """The help of a command, coloured if standard output is a terminal."""
+    """Return the help of a command, coloured if standard output is a terminal."""
     parser = ArgumentParser(
         prog=path, usage=f"%(prog)s {command.usage}", description=_paragraphs(command.help),
         formatter_class=Formatter, add_help=False,
@@ -48,8 +48,8 @@ def text(command: Command | Group, path: str) -> str:
     if isinstance(command, Group):
         for title, commands in command.panels.items():
             panel = parser.add_argument_group(title)
-            for one in commands:
-                panel.add_argument(one.name, help=_summary(one.help))
+            for member in commands:
+                panel.add_argument(member.name, help=_summary(member.help))
     else:
         arguments = parser.add_argument_group("Arguments")
     add_parameters(command, path, arguments, parser.add_argument_group("Options"))
@@ -61,5 +61,5 @@ def _paragraphs(written: str) -> str:
 
 
 def _summary(written: str) -> str:
-    """The first sentence."""
+    """Return the first sentence."""
     return _paragraphs(written).partition("\n")[0].partition(". ")[0].rstrip(".") + "."

@@ -1,4 +1,4 @@
-"""Options that several commands have; a command annotates its parameters with them."""
+"""Define the options that several commands share; a command annotates its parameters with them."""
 
 from pathlib import Path
 from typing import Annotated
@@ -20,7 +20,7 @@ Url = Annotated[
     Option(
         "--url",
         "ADDRESS",
-        f"The database, as postgresql://user@host:5432/database. Beats the environment ({URL} and others), which beats the private server.",
+        f"The database, as postgresql://user@host:5432/database. Overrides the environment ({URL} and others), which overrides the private server.",
     ),
 ]
 Wait = Annotated[
@@ -37,7 +37,7 @@ LockTimeout = Annotated[
     Option(
         "--lock-timeout",
         "SECONDS",
-        _limit("lock", "How long a statement waits for a lock, and others behind it"),
+        _limit("lock", "How long a statement, and those queued behind it, wait for a lock"),
         parse=number(),
     ),
 ]
@@ -46,7 +46,7 @@ LockRetry = Annotated[
     Option(
         "--lock-retry",
         "SECONDS",
-        _limit("retry", "How long a revision is tried again that met a lock"),
+        _limit("retry", "How long to retry a revision that is blocked by a lock"),
         parse=number(),
     ),
 ]
@@ -55,7 +55,7 @@ StatementTimeout = Annotated[
     Option(
         "--statement-timeout",
         "SECONDS",
-        _limit("statement", "How long a statement may take, 0 for ever"),
+        _limit("statement", "How long a statement may take, 0: no limit"),
         parse=number(),
     ),
 ]
@@ -64,7 +64,7 @@ Within = Annotated[
     Option(
         "--within",
         "SECONDS",
-        "Begin no further revision after that time; exit code 1 where some are left.",
+        "Start no further revision after that time; exit code 1 if revisions are left.",
         parse=number(0),
     ),
 ]

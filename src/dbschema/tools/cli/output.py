@@ -1,9 +1,6 @@
-"""What a command shows: text for people, or JSON for programs; colour and spinners on a terminal only.
+"""Write the output of a command: text for people or JSON for programs, with colour and spinners on a terminal only.
 
-With JSON, standard output holds one value and nothing else; what happens meanwhile is told on standard error, on a
-terminal only.
-
-How differences between a database and the models are shown, to people and to programs.
+With JSON, standard output contains exactly one value. Progress then goes to standard error, and only on a terminal.
 """
 
 from __future__ import annotations
@@ -35,17 +32,17 @@ NO_COLOR: Final = Variable(
 
 
 def one_line(text: str) -> str:
-    """`text` without line breaks and without signs that steer a terminal."""
+    """Return `text` without line breaks and without control characters."""
     return "".join(sign if sign.isprintable() else " " for sign in " ".join(text.split()))
 
 
 def is_terminal(stream: TextIO) -> bool:
-    """Whether a person sees what is written to `stream`, on something that can move its cursor."""
+    """Return whether `stream` is a terminal that can move its cursor."""
     return stream.isatty() and os.environ.get(TERMINAL) != "dumb"
 
 
 def coloured(stream: TextIO) -> bool:
-    """Whether `stream` may be coloured: a terminal, and nobody has set NO_COLOR."""
+    """Return whether `stream` is a terminal and NO_COLOR is not set."""
     return is_terminal(stream) and not os.environ.get(NO_COLOR)
 
 
@@ -56,37 +53,37 @@ def ask(question: str, stream: TextIO) -> str:
     return sys.stdin.readline().strip()
 
 
-def plural(number: int, one: str, many: str | None = None) -> str:
-    """'1 row', '2 rows'."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
+def plural(number: int, noun: str) -> str:
+    """Return a number with its noun: '1 row', '2 rows'."""
+    return f"{number:,} {noun if number == 1 else noun + 's'}"
 
 
 class Screen:
-    """Where a command writes.
+    """The output of a command.
 
     Args:
-        as_json: standard output is kept for one JSON value.
+        as_json: write one JSON value to standard output, and no text.
     """
 
     def __init__(self, *, as_json: bool = False) -> None:
         self.as_json = as_json
 
     def line(self, text: str = "") -> None:
-        """A line for people."""
+        """Write a line of text, unless the output is JSON."""
         if not self.as_json:
-            print(text, flush=True)  # noqa: T201  this is where the command line prints
+            print(text, flush=True)  # noqa: T201  the output of the command line
 
     def note(self, text: str) -> None:
-        """A line beside the result, on standard error."""
+        """Write a line to standard error."""
         print(one_line(text), file=sys.stderr, flush=True)  # noqa: T201  as above
 
     def data(self, value: Mapping[str, Any]) -> None:
-        """The result for programs."""
+        """Write the result as JSON, if the output is JSON."""
         if self.as_json:
             print(json.dumps(value, indent=2), flush=True)  # noqa: T201  as above
 
     def mark(self, passed: bool) -> str:
-        """✓ or ✗, or words where standard output cannot write them; coloured on a terminal."""
+        """Return ✓ or ✗, coloured on a terminal; words if standard output cannot encode these signs."""
         sign = "✓" if passed else "✗"
         try:
             sign.encode(sys.stdout.encoding or "ascii")
@@ -98,12 +95,12 @@ class Screen:
 
     @contextmanager
     def step(self, text: str) -> Iterator[None]:
-        """Tell of a step that takes time: a spinner while it lasts and a line after it, or, elsewhere, a line before."""
+        """Show a slow step: on a terminal, a spinner during it and a line after it; elsewhere, a line before it."""
         if not is_terminal(sys.stderr):
             self.line(f"{text} ...")
             yield
             return
-        from rich.console import Console  # noqa: PLC0415  needed on a terminal only
+        from rich.console import Console  # noqa: PLC0415  for a terminal only
         from rich.text import Text  # noqa: PLC0415  as above
 
         began = time.monotonic()
@@ -112,12 +109,12 @@ class Screen:
         self.line(f"{self.mark(True)} {text} ({time.monotonic() - began:.1f} s)")
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-        """Columns under their titles; numbers to the right."""
+        """Write a table with titles; numbers are right-aligned."""
         if self.as_json:
             return
         listed = [list(row) for row in rows]
         if is_terminal(sys.stdout):
-            from rich.console import Console  # noqa: PLC0415  needed on a terminal only
+            from rich.console import Console  # noqa: PLC0415  for a terminal only
             from rich.table import Table  # noqa: PLC0415  as above
             from rich.text import Text  # noqa: PLC0415  as above
 
@@ -144,7 +141,7 @@ def _cell(value: object) -> str:
 
 
 def show_differences(screen: Screen, differences: Sequence[Difference]) -> None:
-    """Each difference, with what was wanted and what was found."""
+    """Write each difference with its expected and its actual value."""
     for difference in differences:
         _show_difference(screen, difference)
 
@@ -152,14 +149,14 @@ def show_differences(screen: Screen, differences: Sequence[Difference]) -> None:
 def _show_difference(screen: Screen, difference: Difference) -> None:
     attribute = "" if difference.attribute is None else f": {difference.attribute}"
     screen.line(f"{difference.change} {difference.kind} {one_line(difference.name)}{attribute}")
-    # What is missing or extra may have no value that tells most about it: then that it is there is all.
+    # A missing or extra object can have no characteristic value: show only that it exists.
     whole = "present" if difference.change != "changed" else None
     _show_value(screen, "wanted", difference.wanted, None if difference.change == "extra" else whole)
     _show_value(screen, "found", difference.found, None if difference.change == "missing" else whole)
 
 
 def _show_value(screen: Screen, title: str, value: object, otherwise: str | None) -> None:
-    """A value beside its title; what has several lines, such as the body of a function, below it."""
+    """Write a value beside its title, or below it if it has several lines, as the body of a function."""
     if value is None or value == "":
         text = otherwise or "nothing"
     elif isinstance(value, bool):
@@ -176,7 +173,7 @@ def _show_value(screen: Screen, title: str, value: object, otherwise: str | None
 
 
 def difference_data(difference: Difference) -> dict[str, Any]:
-    """A difference for programs."""
+    """Return a difference as JSON data."""
     identity = difference.identity
     return {
         "kind": identity.kind,

@@ -1,7 +1,7 @@
-"""Declare commands and their options, and read a call by these declarations; `argparse` does the parsing.
+"""Declare commands and their options, and parse a call with `argparse` according to these declarations.
 
 A command is a function. Its parameters are annotated with an `Argument`, an `Option` or a `Flag`; its docstring is the
-help. The function is called with the parameters that the call has, so defaults are those of the function:
+help. The function gets only the parameters of the call, so the defaults are those of the function:
 
     def check(url: Url = None, as_json: Json = False) -> int | None:
         '''Compare a database with the models.'''
@@ -25,7 +25,7 @@ class Argument:
     Args:
         metavar: its name in the usage.
         help: its meaning.
-        optional: the call may omit it; the function then has a default.
+        optional: the call can omit it; the function must have a default.
     """
 
     metavar: str
@@ -35,7 +35,7 @@ class Argument:
 
 @dataclass(frozen=True)
 class Rest:
-    """All words from the first that is no option of the command; they are passed on unread."""
+    """All words from the first that is not an option of the command; the command gets them unparsed."""
 
     metavar: str
     help: str
@@ -49,8 +49,8 @@ class Option:
         name: with its dashes.
         metavar: the name of the value.
         help: its meaning.
-        parse: makes the value from its text; raises ValueError with what is wrong.
-        variable: the environment variable that is read if the call does not have the option; blank counts as unset.
+        parse: converts the text to the value; raises ValueError with the reason.
+        variable: the environment variable to read if the call does not contain the option; blank is unset.
     """
 
     name: str
@@ -80,12 +80,12 @@ HELP = "help"
 
 
 class Command:
-    """A function as a command.
+    """A command that calls a function.
 
     Args:
-        run: the function; returns the exit code, or None for 0.
-        name: the name of the command; None: that of the function.
-        short_help: `-h` shows the help, as `--help` does.
+        run: the function; it returns the exit code, or None for 0.
+        name: the name of the command; None: the name of the function.
+        short_help: `-h` shows the help, in addition to `--help`.
     """
 
     def __init__(
@@ -98,27 +98,27 @@ class Command:
 
     @property
     def parameters(self) -> dict[str, Parameter]:
-        """The declarations, by the names of the function's parameters."""
+        """Return the declarations, by the names of the function's parameters."""
         annotations: Mapping[str, Any] = self.run.__annotations__
         return {name: hint.__metadata__[0] for name, hint in annotations.items() if name != "return"}
 
     @property
     def usage(self) -> str:
-        """What follows the name of the command in a call."""
+        """Return the usage line without the name of the command."""
         words = ["[OPTIONS]"]
-        for one in self.parameters.values():
-            if isinstance(one, Rest):
-                words.append(f"[{one.metavar}]...")
-            elif isinstance(one, Argument):
-                words.append(f"[{one.metavar}]" if one.optional else one.metavar)
+        for parameter in self.parameters.values():
+            if isinstance(parameter, Rest):
+                words.append(f"[{parameter.metavar}]...")
+            elif isinstance(parameter, Argument):
+                words.append(f"[{parameter.metavar}]" if parameter.optional else parameter.metavar)
         return " ".join(words)
 
     def call(self, words: Sequence[str], path: str, environ: Mapping[str, str]) -> dict[str, Any] | None:
-        """The arguments of the function in a call; None if the call asks for the help.
+        """Parse a call and return the arguments of the function; None if the call asks for the help.
 
         Args:
             words: the words after the name of the command.
-            path: the name of the command, with the program's.
+            path: the name of the program and of the command.
             environ: the environment variables.
 
         Raises:
@@ -127,24 +127,28 @@ class Command:
         found = read(self, path, words, self.parameters, short_help=self.short_help)
         if found.pop(HELP, False):
             return None
-        for name, one in self.parameters.items():
+        for name, parameter in self.parameters.items():
             if name in found:
                 continue
-            if isinstance(one, Argument) and not one.optional:
-                refuse(path, f"Missing argument '{one.metavar}'")
-            if isinstance(one, Option) and one.variable and (text := environ.get(one.variable, "").strip()):
-                found[name] = _converter(path, one.variable, one.parse)(text)
+            if isinstance(parameter, Argument) and not parameter.optional:
+                reject(path, f"Missing argument '{parameter.metavar}'")
+            if (
+                isinstance(parameter, Option)
+                and parameter.variable
+                and (text := environ.get(parameter.variable, "").strip())
+            ):
+                found[name] = _converter(path, parameter.variable, parameter.parse)(text)
         return found
 
 
 class Group:
-    """Commands under a common name, in panels of the help.
+    """A group of commands under a common name, in panels of the help.
 
     Args:
-        name: the name of the group, the program's for all commands.
-        help: what the commands have in common.
+        name: the name of the group; the root group has the name of the program.
+        help: the help of the group.
         panels: the commands, by the titles of the panels.
-        flags: the options before the name of a command, by the names under which `leading` returns them.
+        flags: the options before the name of a command, by their names in the result of `leading`.
     """
 
     def __init__(
@@ -163,20 +167,28 @@ class Group:
         self.short_help = True
 
     def __iter__(self) -> Iterator["Command | Group"]:
-        return (one for commands in self.panels.values() for one in commands)
+        return (command for commands in self.panels.values() for command in commands)
 
     def leading(self, words: Sequence[str], path: str) -> tuple[dict[str, Any], list[str]]:
-        """The options before the name of a command, and the words from that name on."""
+        """Return the options before the name of a command, and the words from that name on.
+
+        Raises:
+            CallRefused: an option is wrong.
+        """
         own = list(takewhile(lambda word: word.startswith("-") and word != "--", words))
         rest = list(words[len(own) :])
         found = read(self, path, own, self.parameters, short_help=True) if own else {}
         return found, rest[1:] if rest[:1] == ["--"] else rest
 
     def find(self, name: str, path: str) -> "Command | Group":
-        """The command with this name."""
-        names = {one.name: one for one in self}
+        """Return the command with this name.
+
+        Raises:
+            CallRefused: there is no such command.
+        """
+        names = {command.name: command for command in self}
         if name not in names:
-            refuse(path, f"No such command '{name}'", _similar(name, names))
+            reject(path, f"No such command '{name}'", _similar(name, names))
         return names[name]
 
 
@@ -188,30 +200,30 @@ def read(
     *,
     short_help: bool,
 ) -> dict[str, Any]:
-    """The values that `words` give to `parameters`, by name.
+    """Parse `words` and return the values of `parameters`, by name.
 
     Raises:
         CallRefused: a value is missing or wrong, or a word belongs to no parameter.
     """
     parser = plain_parser(command, path)
     options = _option_strings(parameters, short_help=short_help)
-    rest = next((name for name, one in parameters.items() if isinstance(one, Rest)), None)
+    rest = next((name for name, parameter in parameters.items() if isinstance(parameter, Rest)), None)
     own, passed = _split(words, options) if rest else (list(words), [])
     try:
         namespace, unknown = parser.parse_known_args(own)
     except ArgumentError as error:
-        # Values are converted by functions that raise CallRefused: all that is left is a value too few or too many.
+        # The conversion of a value raises CallRefused, so argparse only reports a missing or a superfluous value.
         takes_value = isinstance(options.get(error.argument_name or ""), Option)
         wrong = "requires an argument" if takes_value else "does not take a value"
-        refuse(path, f"Option '{error.argument_name}' {wrong}")
+        reject(path, f"Option '{error.argument_name}' {wrong}")
     found = vars(namespace)
     if not found.get(HELP):
-        _refuse_unknown(path, unknown, options, after_dashes="--" in own)
+        _reject_unknown(path, unknown, options, after_dashes="--" in own)
     return {**found, rest: passed} if rest else found
 
 
 def plain_parser(command: Command | Group, path: str) -> ArgumentParser:
-    """The parser of one command, without its help; of a group, for the options before the command."""
+    """Return the parser of a command without its help, or of the options before the command of a group."""
     parser = ArgumentParser(
         prog=path, usage=f"{path} {command.usage}", add_help=False, allow_abbrev=False, exit_on_error=False
     )
@@ -220,35 +232,44 @@ def plain_parser(command: Command | Group, path: str) -> ArgumentParser:
 
 
 def add_parameters(command: Command | Group, path: str, arguments: Any, options: Any) -> None:
-    """Add the parameters of a command to a parser, or to two groups of it."""
-    for name, one in command.parameters.items():
-        if isinstance(one, Flag):
-            action = BooleanOptionalAction if one.negatable else "store_true"
-            options.add_argument(one.name, dest=name, action=action, default=SUPPRESS, help=one.help)
-        elif isinstance(one, Option):
-            convert = _converter(path, one.name, one.parse)
+    """Add the parameters of a command to a parser or to two of its groups."""
+    for name, parameter in command.parameters.items():
+        if isinstance(parameter, Flag):
+            action = BooleanOptionalAction if parameter.negatable else "store_true"
             options.add_argument(
-                one.name, dest=name, metavar=one.metavar, type=convert, default=SUPPRESS, help=one.help
+                parameter.name, dest=name, action=action, default=SUPPRESS, help=parameter.help
             )
-        elif isinstance(one, Rest):
-            arguments.add_argument(name, metavar=one.metavar, nargs="*", default=SUPPRESS, help=one.help)
+        elif isinstance(parameter, Option):
+            convert = _converter(path, parameter.name, parameter.parse)
+            options.add_argument(
+                parameter.name,
+                dest=name,
+                metavar=parameter.metavar,
+                type=convert,
+                default=SUPPRESS,
+                help=parameter.help,
+            )
+        elif isinstance(parameter, Rest):
+            arguments.add_argument(
+                name, metavar=parameter.metavar, nargs="*", default=SUPPRESS, help=parameter.help
+            )
         else:
             added = arguments.add_argument(
                 name,
-                metavar=one.metavar,
-                nargs="?" if one.optional else None,
+                metavar=parameter.metavar,
+                nargs="?" if parameter.optional else None,
                 default=SUPPRESS,
-                help=one.help,
+                help=parameter.help,
             )
-            added.required = False  # a wrong option is reported before a missing argument
+            added.required = False  # report a wrong option before a missing argument
     options.add_argument(
         *(("-h", "--help") if command.short_help else ("--help",)),
         dest=HELP, action="store_true", default=SUPPRESS, help="Show this message and exit.",
     )  # fmt: skip
 
 
-def refuse(path: str, what: str, hint: str = "") -> NoReturn:
-    """Reject a call, with the place of its description.
+def reject(path: str, what: str, hint: str = "") -> NoReturn:
+    """Reject a call with a reference to the help of the command.
 
     Raises:
         CallRefused: always.
@@ -257,10 +278,10 @@ def refuse(path: str, what: str, hint: str = "") -> NoReturn:
 
 
 def truth(text: str) -> bool:
-    """A yes or a no.
+    """Parse a yes or a no.
 
     Raises:
-        ValueError: it is neither.
+        ValueError: the text is neither.
     """
     if (word := text.lower()) in {"1", "true", "t", "yes", "y", "on"}:
         return True
@@ -270,12 +291,12 @@ def truth(text: str) -> bool:
 
 
 def number(minimum: float | None = None) -> Callable[[str], float]:
-    """A parser of numbers from `minimum` on."""
+    """Return a parser of numbers greater than or equal to `minimum`."""
     return lambda text: _bounded(float, "a number", text, minimum)
 
 
 def whole_number(minimum: int | None = None) -> Callable[[str], int]:
-    """A parser of whole numbers from `minimum` on."""
+    """Return a parser of whole numbers greater than or equal to `minimum`."""
     return lambda text: int(_bounded(int, "a whole number", text, minimum))
 
 
@@ -284,7 +305,7 @@ def _bounded(convert: Callable[[str], float], kind: str, text: str, minimum: flo
         value = convert(text)
     except ValueError:
         raise ValueError(f"{text!r} is not {kind}") from None
-    if minimum is not None and not value >= minimum:  # also what compares with nothing, such as nan
+    if minimum is not None and not value >= minimum:  # "not >=" also rejects nan
         raise ValueError(f"{text!r} is not greater than or equal to {minimum}")
     return value
 
@@ -294,7 +315,7 @@ def _converter(path: str, name: str, parse: Callable[[str], object]) -> Callable
         try:
             return parse(text)
         except ValueError as error:
-            refuse(path, f"Invalid value for '{name}': {error}")
+            reject(path, f"Invalid value for '{name}': {error}")
 
     return convert
 
@@ -303,16 +324,16 @@ def _option_strings(parameters: Mapping[str, Parameter], *, short_help: bool) ->
     found: dict[str, Parameter | None] = {"--help": None}
     if short_help:
         found["-h"] = None
-    for one in parameters.values():
-        if isinstance(one, Option | Flag):
-            found[one.name] = one
-            if isinstance(one, Flag) and one.negatable:
-                found[f"--no-{one.name.removeprefix('--')}"] = one
+    for parameter in parameters.values():
+        if isinstance(parameter, Option | Flag):
+            found[parameter.name] = parameter
+            if isinstance(parameter, Flag) and parameter.negatable:
+                found[f"--no-{parameter.name.removeprefix('--')}"] = parameter
     return found
 
 
 def _split(words: Sequence[str], options: Mapping[str, Parameter | None]) -> tuple[list[str], list[str]]:
-    """The options of the command at the beginning of `words`, and the words to pass on."""
+    """Split `words` into the leading options of the command and the words to pass on."""
     number = 0
     while number < len(words):
         name, equals, _ = words[number].partition("=")
@@ -324,7 +345,7 @@ def _split(words: Sequence[str], options: Mapping[str, Parameter | None]) -> tup
     return list(words[:number]), list(words[number:])
 
 
-def _refuse_unknown(
+def _reject_unknown(
     path: str, words: Sequence[str], options: Mapping[str, Parameter | None], *, after_dashes: bool
 ) -> None:
     words = [word for word in words if word != "--"]
@@ -332,13 +353,13 @@ def _refuse_unknown(
         return
     if not after_dashes and (wrong := [word for word in words if word.startswith("-")]):
         name = wrong[0].partition("=")[0]
-        refuse(path, f"No such option: {name}", _similar(name, options))
-    refuse(path, f"Got unexpected extra argument(s) ({' '.join(words)})")
+        reject(path, f"No such option: {name}", _similar(name, options))
+    reject(path, f"Got unexpected extra argument(s) ({' '.join(words)})")
 
 
 def _similar(name: str, names: Mapping[str, object]) -> str:
     from difflib import get_close_matches  # noqa: PLC0415  for wrong calls only
 
-    likely = [one for one in names if one.startswith(name) and len(name) > len("--")]
-    found = likely or get_close_matches(name, names, n=3)
-    return f"Did you mean {' or '.join(repr(one) for one in found)}? " if found else ""
+    likely = [candidate for candidate in names if candidate.startswith(name) and len(name) > len("--")]
+    matches = likely or get_close_matches(name, names, n=3)
+    return f"Did you mean {' or '.join(repr(match) for match in matches)}? " if matches else ""

@@ -1,4 +1,4 @@
-"""Commands about the private server, and the way to a database: up, down, url, psql."""
+"""Define the commands for the private server and for connections: up, down, url, psql."""
 
 import os
 import shutil
@@ -15,7 +15,7 @@ from dbschema.tools.cli.place import database, start_private
 if TYPE_CHECKING:
     from dbschema.connect import Settings
 
-# Variables that would lead psql away from the private server, or let it ask for what that server has not.
+# Variables that direct psql to another server or require a feature that the private server does not have.
 _MISLEADING = (
     "PGHOSTADDR",
     "PGSERVICE",
@@ -32,13 +32,13 @@ def up(
 ) -> None:
     """Start the private server, upgrade its database, write reference and sample data, and show it.
 
-    It is always the private server, whatever the environment says.
+    The command ignores the address in the environment.
 
     JSON: database, before, after, steps and left (id, doc), unknown (ids), rows (as of seed), tables (name, number of rows).
     """
     from dbschema import connect  # noqa: PLC0415  imports SQLAlchemy
     from dbschema.migrations import runner  # noqa: PLC0415  imports Alembic
-    from dbschema.tools.cli.data import write_seeds  # noqa: PLC0415  beside the others
+    from dbschema.tools.cli.data import write_seeds  # noqa: PLC0415  as above
     from dbschema.tools.cli.runs import Progress, chosen_scripts, run_data, show_run  # noqa: PLC0415  as above
 
     screen = Screen(as_json=as_json)
@@ -67,14 +67,14 @@ def up(
 
 def down(
     destroy: Annotated[bool, Flag("--destroy", "Remove its data too.")] = False,
-    yes: Annotated[bool, Flag("--yes", "Do not ask; on a terminal --destroy does.")] = False,
+    yes: Annotated[bool, Flag("--yes", "Do not ask; on a terminal, --destroy asks.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Stop the private server. Its data stay, unless --destroy is given.
+    """Stop the private server. Its data stay, except with --destroy.
 
     JSON: home, stopped, destroyed.
     """
-    from dbschema.tools.server import PrivateServer  # noqa: PLC0415  costs time
+    from dbschema.tools.server import PrivateServer  # noqa: PLC0415  slow to import
 
     screen = Screen(as_json=as_json)
     server = PrivateServer()
@@ -88,7 +88,7 @@ def down(
         running = server.status().running
         with screen.step(f"Remove the private server in {server.home}"):
             destroyed = server.destroy()
-        screen.line("Its data are gone." if destroyed else "There was none.")
+        screen.line("Its data are removed." if destroyed else "There was no private server.")
         screen.data({"home": str(server.home), "stopped": running, "destroyed": destroyed})
         return
     stopped = server.stop()
@@ -101,19 +101,19 @@ def down(
 
 
 def url(url: Url = None, as_json: Json = False) -> None:
-    """Print the address of the database, with its password, as psql and other clients read it.
+    """Print the address of the database with its password, in the form of psql and other libpq clients.
 
     JSON: url, source.
     """
     screen = Screen(as_json=as_json)
-    # Nothing but the address may stand on standard output.
+    # Standard output must contain the address only.
     settings = database(url, Screen(as_json=True))
     screen.line(settings.libpq_url())
     screen.data({"url": settings.libpq_url(), "source": settings.source})
 
 
 def psql(
-    arguments: Annotated[list[str], Rest("ARGUMENTS", "What psql gets, such as -c '\\dt'.")],
+    arguments: Annotated[list[str], Rest("ARGUMENTS", "The arguments of psql, such as -c '\\dt'.")],
     url: Url = None,
 ) -> None:
     """Open psql on the database; all arguments after --url go to psql."""
@@ -127,16 +127,16 @@ def psql(
             environment.pop(name, None)
         environment["PGSSLMODE"] = "disable"
     if (password := connect.password(settings)) is not None:
-        # Not as an argument, which every user of this machine could read.
+        # Not as an argument: every user of this machine can read the arguments of a process.
         environment["PGPASSWORD"] = password
     sys.stdout.flush()
-    os.execve(  # noqa: S606  no shell reads the arguments
+    os.execve(  # noqa: S606  the arguments are a list, without a shell
         program, [str(program), "-d", settings.libpq_url(password=False), *arguments], environment
     )
 
 
 def _find_psql(settings: "Settings") -> Path:
-    from dbschema.tools.server import PrivateServer  # noqa: PLC0415  costs time
+    from dbschema.tools.server import PrivateServer  # noqa: PLC0415  slow to import
     from dbschema.tools.server.binaries import candidate_folders  # noqa: PLC0415  as above
 
     folders = []
@@ -165,5 +165,5 @@ COMMANDS = (
     Command(up),
     Command(down),
     Command(url),
-    Command(psql, short_help=False),  # psql has an option -h of its own
+    Command(psql, short_help=False),  # psql has its own option -h
 )

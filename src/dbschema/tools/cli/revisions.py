@@ -1,4 +1,4 @@
-"""Commands about revisions: upgrade, downgrade, status, sql."""
+"""Define the commands for revisions: upgrade, downgrade, status, sql."""
 
 import sys
 from typing import TYPE_CHECKING, Annotated
@@ -27,9 +27,7 @@ if TYPE_CHECKING:
 def upgrade(
     revision: Annotated[
         str,
-        Argument(
-            "REV", "A revision, the beginning of one, '+1', or 'head', which is the default.", optional=True
-        ),
+        Argument("REV", "A revision id or its beginning, '+1', or 'head' (the default).", optional=True),
     ] = "head",
     *,
     url: Url = None,
@@ -42,21 +40,21 @@ def upgrade(
         bool,
         Flag(
             "--compare",
-            "Compare the database with the models after the run, which is the default.",
+            "Compare the database with the models after the run (the default).",
             negatable=True,
         ),
     ] = True,
     tolerate_newer: Annotated[
         bool,
-        Flag("--tolerate-newer", "Leave a database alone that a newer version has upgraded."),
+        Flag("--tolerate-newer", "Do nothing if a newer version has upgraded the database."),
     ] = False,
     scripts: Scripts = None,
     models: Models = None,
     as_json: Json = False,
 ) -> int:
-    """Bring a database to a revision: the newest one, or REV.
+    """Upgrade a database to the newest revision, or to REV.
 
-    A revision that fails leaves nothing behind; those before it stay. Exit code 1 where revisions are left, or the
+    A failed revision changes nothing; the revisions before it stay. Exit code 1 if revisions are left, or if the
     database differs from the models.
 
     JSON: database, before, after, steps (id, doc), left (id, doc), unknown (ids), differences (as of check).
@@ -75,7 +73,7 @@ def upgrade(
 
 
 def downgrade(
-    revision: Annotated[str, Argument("REV", "A revision, the beginning of one, 'base' or '-1'.")],
+    revision: Annotated[str, Argument("REV", "A revision id or its beginning, 'base' or '-1'.")],
     *,
     url: Url = None,
     wait: Wait = None,
@@ -86,9 +84,9 @@ def downgrade(
     scripts: Scripts = None,
     as_json: Json = False,
 ) -> int:
-    """Take back the revisions above REV, with the data that they hold.
+    """Revert the revisions above REV. The data of their tables and columns are lost.
 
-    '-1' is the one before the present one, 'base' an empty database. Exit code 1 where revisions are left.
+    '-1' is the revision before the current one, 'base' an empty database. Exit code 1 if revisions are left.
 
     JSON: database, before, after, steps (id, doc), left (id, doc), unknown (ids).
     """
@@ -96,7 +94,7 @@ def downgrade(
 
     screen = Screen(as_json=as_json)
     location = chosen_scripts(scripts)
-    runner.check_target("downgrade", revision, location=location)  # before a server is started for nothing
+    runner.check_target("downgrade", revision, location=location)  # a wrong target must not start a server
     limits = timeouts(wait=wait, lock=lock_timeout, retry=lock_retry, statement=statement_timeout)
     settings = database(url, screen)
     with Progress(screen) as progress:
@@ -115,7 +113,7 @@ def downgrade(
 
 
 def status(*, url: Url = None, scripts: Scripts = None, as_json: Json = False) -> int:
-    """Show at which revision a database stands, and which are pending. Exit code 1 where it is not the newest one.
+    """Show the revision of a database and its pending revisions. Exit code 1 if it is not at the newest revision.
 
     JSON: database, source, server_version, postgis_version, in_recovery, current (ids), head, pending (id, doc), unknown (ids), up_to_date.
     """
@@ -133,7 +131,7 @@ def status(*, url: Url = None, scripts: Scripts = None, as_json: Json = False) -
             "in_recovery": found.in_recovery,
             "current": list(found.current),
             "head": found.head,
-            "pending": [{"id": one.id, "doc": one.doc} for one in found.pending],
+            "pending": [{"id": revision.id, "doc": revision.doc} for revision in found.pending],
             "unknown": list(found.unknown),
             "up_to_date": found.up_to_date,
         }
@@ -144,12 +142,12 @@ def status(*, url: Url = None, scripts: Scripts = None, as_json: Json = False) -
 def sql(
     span: Annotated[
         str | None,
-        Argument("FROM:TO", "From which revision to which; without it, base:head.", optional=True),
+        Argument("FROM:TO", "The first and the last revision; the default is base:head.", optional=True),
     ] = None,
     *,
     scripts: Scripts = None,
 ) -> None:
-    """Print the SQL of an upgrade, or of a downgrade where TO lies below FROM, and execute none of it."""
+    """Print the SQL of an upgrade, or of a downgrade if TO is before FROM, without executing it."""
     from dbschema.migrations import runner  # noqa: PLC0415  imports Alembic
 
     sys.stdout.write(runner.sql(span, location=chosen_scripts(scripts)))
@@ -168,8 +166,8 @@ def _show_status(screen: Screen, found: "Status") -> None:
         screen.line("Pending   none")
     else:
         screen.line(f"Pending   {plural(len(found.pending), 'revision')}; 'dbschema upgrade' applies them:")
-        for one in found.pending:
-            screen.line(f"          {one.id}  {one.doc}")
+        for revision in found.pending:
+            screen.line(f"          {revision.id}  {revision.doc}")
 
 
 COMMANDS = (Command(upgrade), Command(downgrade), Command(status), Command(sql))

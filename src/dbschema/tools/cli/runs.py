@@ -1,4 +1,4 @@
-"""A run of the command line: an upgrade, its progress, and what is said of it."""
+"""Run an upgrade from the command line, and show the progress and the result of a run."""
 
 from __future__ import annotations
 
@@ -35,16 +35,20 @@ def run_upgrade(
     scripts: Path | None = None,
     models: str | None = None,
 ) -> int:
-    """The command `upgrade`; its exit code. Arguments as there, `limits` by the names of `Timeouts`."""
+    """Run the command `upgrade` and return its exit code.
+
+    Args:
+        limits: values by the names of the fields of `Timeouts`; None: the variable or the default.
+    """
     from dbschema.migrations import runner  # noqa: PLC0415  imports psycopg
 
     location = chosen_scripts(scripts)
-    runner.check_target("upgrade", revision, location=location)  # before a server is started for nothing
+    runner.check_target("upgrade", revision, location=location)  # a wrong target must not start a server
     chosen = timeouts(**(limits or {}))
     named = models or named_models()
     target = database_or_data_api(url, screen)
-    uncompared = _why_uncompared(target, location, named)
-    compare_with = partial(_compare, named) if compare and uncompared is None else None
+    no_comparison = _no_comparison_reason(target, location, named)
+    compare_with = partial(_compare, named) if compare and no_comparison is None else None
     with Progress(screen) as progress:
         run = runner.upgrade(
             target,
@@ -59,33 +63,35 @@ def run_upgrade(
             known=is_known_to_hold if named is None else None,
         )
     show_run(screen, run)
-    if compare and uncompared is not None and run.steps:
-        screen.line(f"It was not compared with the models, {uncompared}.")
+    if compare and no_comparison is not None and run.steps:
+        screen.line(f"It was not compared with the models, {no_comparison}.")
     show_differences(screen, run.differences)
-    screen.data({**run_data(run), "differences": [difference_data(one) for one in run.differences]})
+    screen.data(
+        {**run_data(run), "differences": [difference_data(difference) for difference in run.differences]}
+    )
     return FOUND if run.left or run.differences else 0
 
 
-def timeouts(**given: float | None) -> Timeouts:
-    """Options before variables before the defaults."""
+def timeouts(**limits: float | None) -> Timeouts:
+    """Return the limits: an option overrides its variable, which overrides the default."""
     from dbschema.migrations.timeouts import Timeouts  # noqa: PLC0415  imports psycopg
 
-    return Timeouts.from_environment().changed(**given)
+    return Timeouts.from_environment().changed(**limits)
 
 
 def chosen_scripts(scripts: Path | None) -> Path | None:
-    """An application's revisions, by the option before the variable; None: those of this package.
+    """Return the location of an application's revisions, from the option or else the variable; None: those of dbschema.
 
     Raises:
-        BrokenScripts: that is no place of revisions.
+        BrokenScripts: the location contains no revisions.
     """
     from dbschema.migrations.location import application, from_environment  # noqa: PLC0415  imports psycopg
 
     return from_environment() if scripts is None else application(scripts)
 
 
-def _why_uncompared(target: object, location: Path | None, models: str | None) -> str | None:
-    if not hasattr(target, "address"):  # it builds the models in a session of its own
+def _no_comparison_reason(target: object, location: Path | None, models: str | None) -> str | None:
+    if not hasattr(target, "address"):  # the comparison builds the models in one session
         return "which the RDS Data API does not allow"
     if location is not None and models is None:
         return f"because those of the application are not named (--models or {MODELS})"
@@ -99,7 +105,7 @@ def _compare(models: str | None, connection: Connection) -> Sequence[Difference]
 
 
 class Progress:
-    """Tells of each revision of a run while it lasts."""
+    """Show each revision of a run during the run."""
 
     def __init__(self, screen: Screen) -> None:
         self._screen = screen
@@ -112,26 +118,26 @@ class Progress:
         self._current.__exit__(*error)
 
     def on_step(self, step: Step) -> None:
-        """A revision is about to begin, or is done."""
+        """Show the start or the end of a revision."""
         if step.done:
             self._current.close()
             return
-        verb = "Apply" if step.direction == "upgrade" else "Take back"
+        verb = "Apply" if step.direction == "upgrade" else "Revert"
         text = f"{verb} {step.number}/{step.total}: {step.revision.id} {step.revision.doc}"
         self._current.enter_context(self._screen.step(text))
 
     def on_wait(self, holder: str) -> None:
-        """Another run has to end before this one begins."""
+        """Show that this run waits for the end of another one."""
         self._screen.line(f"Wait for another run on this database: {holder} ...")
 
 
 def show_run(screen: Screen, run: RunResult) -> None:
-    """One line: what was done, what is left, and where the database stands now."""
+    """Write one line: the steps that were run, the revisions that are left, and the current revision."""
     at = "base (no revision)" if run.after is None else f"revision {run.after}"
     if run.unknown:
         screen.line(f"Nothing done: {run.place} is at {at}, which a newer version of dbschema made.")
     elif run.left:
-        left = ", ".join(one.id for one in run.left)
+        left = ", ".join(revision.id for revision in run.left)
         screen.line(
             f"Time is over: {run.place} is at {at}, after {plural(len(run.steps), 'step')}; left: {left}."
         )
@@ -142,7 +148,7 @@ def show_run(screen: Screen, run: RunResult) -> None:
 
 
 def run_data(run: RunResult) -> dict[str, Any]:
-    """A run for programs."""
+    """Return a run as JSON data."""
     return {
         "database": run.place,
         "before": run.before,

@@ -1,4 +1,4 @@
-"""The commands of a tenant's life: tenant create, list, export, import, remove."""
+"""Define the commands for tenants: tenant create, list, export, import, remove."""
 
 import sys
 from contextlib import contextmanager
@@ -32,13 +32,11 @@ def _uuid(text: str) -> UUID:
 
 
 def create(
-    name: Annotated[str, Argument("NAME", "As people read it.")],
+    name: Annotated[str, Argument("NAME", "Its display name.")],
     slug: Annotated[str, Argument("SLUG", "Lower case letters, digits and hyphens; unique.")],
     key: Annotated[
         UUID | None,
-        Option(
-            "--id", "UUID", "Its id; with it, the call can be repeated. Otherwise a new one.", parse=_uuid
-        ),
+        Option("--id", "UUID", "Its id, so that the call can be repeated. Default: a new id.", parse=_uuid),
     ] = None,
     url: Url = None,
     as_json: Json = False,
@@ -57,7 +55,7 @@ def create(
 
 
 def list_(url: Url = None, as_json: Json = False) -> None:
-    """Show all tenants. The role must not be bound by row security.
+    """Show all tenants. Row-level security must not apply to the role.
 
     JSON: database, tenants (id, slug, name, status, created_at).
     """
@@ -70,13 +68,19 @@ def list_(url: Url = None, as_json: Json = False) -> None:
         screen.table(
             ("slug", "id", "status", "created", "name"),
             [
-                (one.slug, str(one.id), one.status, f"{one.created_at:%Y-%m-%d}", one.tenant_name)
-                for one in found
+                (
+                    tenant.slug,
+                    str(tenant.id),
+                    tenant.status,
+                    f"{tenant.created_at:%Y-%m-%d}",
+                    tenant.tenant_name,
+                )
+                for tenant in found
             ],
         )
     else:
         screen.line(f"{place} has no tenants.")
-    screen.data({"database": place, "tenants": [_data(one) for one in found]})
+    screen.data({"database": place, "tenants": [_data(tenant) for tenant in found]})
 
 
 def export(
@@ -86,7 +90,7 @@ def export(
     url: Url = None,
     as_json: Json = False,
 ) -> None:
-    """Write all rows of a tenant, of one moment, into a new folder.
+    """Write all rows of a tenant, from one snapshot, into a new folder.
 
     JSON: database, tenant, slug, folder, rows (table, number).
     """
@@ -96,8 +100,10 @@ def export(
     metadata = load_models(models)
     with _engine(url, screen) as (place, engine):
         found = tenants.find_tenant(engine, name)
-        with progress_bar() as tell:
-            manifest = tenants.export_tenant(engine, found.id, folder, metadata=metadata, on_progress=tell)
+        with progress_bar() as on_progress:
+            manifest = tenants.export_tenant(
+                engine, found.id, folder, metadata=metadata, on_progress=on_progress
+            )
     _show_counts(screen, manifest.counts)
     screen.line(
         f"Tenant {found.slug} is exported to {folder}: {plural(sum(manifest.counts.values()), 'row')}."
@@ -114,12 +120,12 @@ def export(
 
 
 def import_(
-    folder: Annotated[Path, Argument("FOLDER", "What 'tenant export' has written.")],
+    folder: Annotated[Path, Argument("FOLDER", "A folder that 'tenant export' has written.")],
     models: Models = None,
     url: Url = None,
     as_json: Json = False,
 ) -> None:
-    """Read an exported tenant into a database that does not have it, all or nothing.
+    """Load an exported tenant into a database that does not contain it, completely or not at all.
 
     JSON: database, tenant, slug, folder, rows (table, number).
     """
@@ -127,8 +133,8 @@ def import_(
 
     screen = Screen(as_json=as_json)
     metadata = load_models(models)
-    with _engine(url, screen) as (place, engine), progress_bar() as tell:
-        manifest = tenants.import_tenant(engine, folder, metadata=metadata, on_progress=tell)
+    with _engine(url, screen) as (place, engine), progress_bar() as on_progress:
+        manifest = tenants.import_tenant(engine, folder, metadata=metadata, on_progress=on_progress)
     _show_counts(screen, manifest.counts)
     screen.line(f"Tenant {manifest.slug} is imported: {plural(sum(manifest.counts.values()), 'row')}.")
     screen.data(
@@ -148,15 +154,15 @@ def remove(
     yes: Annotated[bool, Flag("--yes", "Do not ask.")] = False,
     dry_run: Annotated[bool, Flag("--dry-run", "Count its rows and remove nothing.")] = False,
     batch: Annotated[
-        int, Option("--batch", "ROWS", "Rows a transaction; 5000 by default.", parse=whole_number(1))
+        int, Option("--batch", "ROWS", "Rows per transaction; 5000 by default.", parse=whole_number(1))
     ] = 5_000,
     models: Models = None,
     url: Url = None,
     as_json: Json = False,
 ) -> None:
-    """Remove a tenant and all of its rows, for good. Interrupted, it goes on when it is called again.
+    """Remove a tenant and all its rows permanently. After an interruption, a second call continues.
 
-    Without --yes it asks for the slug to be typed.
+    Without --yes, the command asks for the slug.
 
     JSON: database, tenant, slug, removed (true or false), rows (table, number).
     """
@@ -171,9 +177,9 @@ def remove(
         else:
             if not yes:
                 _ask(found, place)
-            with progress_bar() as tell:
+            with progress_bar() as on_progress:
                 counts = tenants.remove_tenant(
-                    engine, found.id, batch=batch, metadata=metadata, on_progress=tell
+                    engine, found.id, batch=batch, metadata=metadata, on_progress=on_progress
                 ).counts
     _show_counts(screen, counts)
     total = plural(sum(counts.values()), "row")
@@ -194,7 +200,11 @@ def remove(
 
 
 def _ask(found: "Tenant", place: str) -> None:
-    """Have the slug typed: a yes is given too easily, and to the wrong question."""
+    """Ask for the slug, because a plain yes is easy to give by mistake.
+
+    Raises:
+        CallRefused: there is no terminal to ask on, or the answer is not the slug.
+    """
     if not sys.stdin.isatty():
         raise CallRefused(
             f"This removes tenant {found.slug} ({found.tenant_name}) from {place} for good",
@@ -221,13 +231,13 @@ def _show_counts(screen: Screen, counts: dict[str, int]) -> None:
     screen.table(("table", "rows"), [(name, count) for name, count in counts.items() if count])
 
 
-def _data(one: "Tenant") -> dict[str, Any]:
+def _data(tenant: "Tenant") -> dict[str, Any]:
     return {
-        "id": str(one.id),
-        "slug": one.slug,
-        "name": one.tenant_name,
-        "status": str(one.status),
-        "created_at": one.created_at.isoformat(),
+        "id": str(tenant.id),
+        "slug": tenant.slug,
+        "name": tenant.tenant_name,
+        "status": str(tenant.status),
+        "created_at": tenant.created_at.isoformat(),
     }
 
 

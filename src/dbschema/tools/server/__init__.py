@@ -1,4 +1,4 @@
-"""The private PostgreSQL that serves when no address is given."""
+"""Run a private PostgreSQL server for callers that configure no database address."""
 
 from __future__ import annotations
 
@@ -11,5 +11,8 @@ __all__ = ["Address", "Binaries", "PrivateServer", "Status", "default_home", "fi
 
 
 def start() -> str:
-    """Start the private server if it does not run; the URL of its database. Alembic's environment finds it as entry point."""
+    """Start the private server if it does not run, and return the URL of its database.
+
+    It is an entry point of the group `dbschema.servers`, which Alembic's environment reads.
+    """
     return PrivateServer().start().url(driver="psycopg")

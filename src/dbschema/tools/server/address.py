@@ -1,9 +1,8 @@
-"""Where a private server is reached, and how it stands.
+"""Describe the address and the status of a private server, and choose its port.
 
-A loopback port of the private server's own.
-
-The ports lie below the range from which systems take the outgoing ends of connections, so that a stopped server finds
-its port free again; the first choice follows from the home, so that two projects seldom meet.
+The port belongs to the loopback interface. The preferred ports are below the ephemeral port range of the system, so an
+outgoing connection does not occupy the port of a stopped server. The first choice depends on a hash of the home, so two
+projects seldom choose the same port.
 """
 
 from __future__ import annotations
@@ -20,20 +19,20 @@ if TYPE_CHECKING:
 
 
 HOST = "127.0.0.1"
-"""The only address that the private server listens on."""
+"""The only TCP address on which the private server listens."""
 
 USER = "dbschema"
 """The superuser of the cluster."""
 
 DATABASE = "dbschema"
-"""The database that is there from the start."""
+"""The database that each start creates if it is absent."""
 
 
 @dataclass(frozen=True)
 class Address:
-    """Where a running private server is reached.
+    """The address of a running private server.
 
-    Its `repr` hides the password; `url()` does not, because that is what a URL is for: do not log it.
+    The `repr` hides the password. `url()` contains it: do not log the result.
     """
 
     host: str
@@ -44,11 +43,11 @@ class Address:
     socket_dir: Path
 
     def url(self, database: str | None = None, *, driver: str = "") -> str:
-        """The address as one URL, over loopback TCP, so that it serves every client on this machine.
+        """Return the address as a URL over loopback TCP, which every client on this machine can use.
 
         Args:
-            database: another database of the same server; None: the one of this address.
-            driver: the driver in SQLAlchemy's spelling, as in ``postgresql+psycopg://``; empty: what libpq reads.
+            database: another database of the same server; None: the database of this address.
+            driver: the driver in SQLAlchemy's spelling, as in ``postgresql+psycopg://``; empty: a URL for libpq.
         """
         scheme = f"postgresql+{driver}" if driver else "postgresql"
         user, password = quote(self.user, safe=""), quote(self.password, safe="")
@@ -58,10 +57,10 @@ class Address:
 
 @dataclass(frozen=True)
 class Status:
-    """How a private server stands; everything but `running` and `home` can be unknown.
+    """The status of a private server; each field except `running` and `home` is None if it is unknown.
 
-    `version` and `bin_dir` tell which PostgreSQL serves, or served last. `address` is None where the server does not
-    run, and where its password is gone (the next start repairs that).
+    `version` and `bin_dir` identify the PostgreSQL that runs, or that ran last. `address` is None if the server does not
+    run or is not ready, or if its password file is missing (the next start sets a new password).
     """
 
     running: bool
@@ -79,12 +78,12 @@ _TRIES: Final = 50
 
 
 def is_free(port: int) -> bool:
-    """Whether a server could listen on `port` of the loopback address now.
+    """Return whether a server can listen on `port` of the loopback address now.
 
-    It listens, as PostgreSQL will: a mere bind succeeds beside another program's bound port. Connections of an
-    earlier run that still fade away do not count.
+    The probe calls listen() as PostgreSQL does: bind() alone succeeds on a port that another program has bound. Closed
+    connections of an earlier run (TIME_WAIT) do not make the port unavailable.
     """
-    import socket  # noqa: PLC0415  it takes time to load, and only a start needs it
+    import socket  # noqa: PLC0415  slow to import, and only a start uses it
 
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -97,11 +96,12 @@ def is_free(port: int) -> bool:
 
 
 def choose_port(home: Path, stored: int | None = None, avoid: Container[int] = ()) -> int:
-    """A free port for the server of `home`: the stored one where possible.
+    """Return a free port for the server of `home`: the stored port if it is free.
 
     Args:
+        home: the home of the server.
         stored: the port of the last run.
-        avoid: ports on which the server has just failed.
+        avoid: ports on which the server has just failed to start.
     """
     if stored is not None and stored not in avoid and is_free(stored):
         return stored

@@ -1,7 +1,4 @@
-"""What to install, said in the words of the system at hand.
-
-Which PostgreSQL serves: the newest on this machine that has PostGIS.
-"""
+"""Find the newest PostgreSQL with PostGIS on this machine, and name the packages to install otherwise."""
 
 from __future__ import annotations
 
@@ -55,11 +52,11 @@ def this_system() -> System:
 
 
 def how_to_install(major: int | None = None, system: System | None = None) -> str:
-    """One sentence, without full stop, that names the packages of PostgreSQL with PostGIS.
+    """Return the command that installs PostgreSQL with PostGIS, as one sentence without full stop.
 
     Args:
-        major: the version that is wanted; None: the distribution's own.
-        system: None: this one. "other" gets the sentences of all of them.
+        major: the major version to install; None: the default version of the distribution.
+        system: the family of the operating system; None: that of this machine; "other": the commands of all families.
     """
     if major is None:
         debian = "apt-get install postgresql postgresql-postgis"
@@ -81,7 +78,7 @@ def how_to_install(major: int | None = None, system: System | None = None) -> st
 
 
 OLDEST: Final = 15
-"""The oldest major version that the schema is made for."""
+"""The oldest major version of PostgreSQL that the schema supports."""
 
 SETTING: Final = Variable(
     "DBSCHEMA_PG_BIN",
@@ -91,7 +88,7 @@ SETTING: Final = Variable(
     example="/usr/lib/postgresql/17/bin",
 )
 
-_PLACES: Final = (
+_USUAL_PLACES: Final = (
     ("/usr/lib/postgresql", "*/bin"),  # Debian, Ubuntu
     ("/usr", "pgsql-*/bin"),  # packages of yum.postgresql.org
     ("/usr/local/pgsql", "bin"),  # built from source
@@ -106,7 +103,11 @@ _SECONDS: Final = 10
 
 @dataclass(frozen=True)
 class Binaries:
-    """A folder with a PostgreSQL server, its version as it names itself, and whether PostGIS stands beside it."""
+    """The programs of one installed PostgreSQL server.
+
+    `version` is the version in the output of ``postgres --version``. `postgis` is True if the files of the extension
+    are installed.
+    """
 
     bin_dir: Path
     version: str
@@ -116,15 +117,15 @@ class Binaries:
 
 
 def find_binaries(*, major: int | None = None, data: Path | None = None) -> Binaries:
-    """The PostgreSQL that serves: `DBSCHEMA_PG_BIN` where it is set, else the newest one that has PostGIS.
+    """Return the server in `DBSCHEMA_PG_BIN` if it is set, else the newest installed server that has PostGIS.
 
     Args:
-        major: only this version will do, because `data` were written by it; None: any from `OLDEST` on.
-        data: the folder of those data, for the message.
+        major: the required version, because it wrote the data directory; None: any version from `OLDEST` on.
+        data: the data directory, for the message.
 
     Raises:
-        PostgresMissing: with what to install; or `DBSCHEMA_PG_BIN` names no server.
-        OtherMajor: the version of the data is not installed.
+        PostgresMissing: no server fits (the message names the packages to install), or `DBSCHEMA_PG_BIN` contains none.
+        OtherMajor: the version of the data directory is not installed.
     """
     named = os.environ.get(SETTING, "")
     if named:
@@ -136,7 +137,10 @@ def find_binaries(*, major: int | None = None, data: Path | None = None) -> Bina
 
 
 def choose(found: Iterable[Binaries], *, major: int | None = None, data: Path | None = None) -> Binaries:
-    """The best of `found`: the version that is asked for, with PostGIS, the newest; the first of equals."""
+    """Return the newest of `found` with PostGIS, of version `major` if it is set; of equal versions, the first.
+
+    See `find_binaries`.
+    """
     newest_first = sorted(found, key=lambda binaries: (-binaries.major, -binaries.minor))
     if not newest_first:
         raise postgres_missing(how_to_install(major))
@@ -158,18 +162,18 @@ def choose(found: Iterable[Binaries], *, major: int | None = None, data: Path | 
 
 
 def candidate_folders() -> list[Path]:
-    """Every folder that may hold a server's programs, each once: pg_config, PATH, then the usual places."""
+    """Return each folder that can contain a server, once: from pg_config, from PATH, then the usual places."""
     folders: dict[Path, None] = {}
-    for folder in (*_from_pg_config(), *_from_path(), *_from_places()):
+    for folder in (*_from_pg_config(), *_from_path(), *_from_usual_places()):
         folders.setdefault(folder, None)
     return list(folders)
 
 
 def inspect(bin_dir: Path) -> Binaries | None:
-    """What stands in `bin_dir`; None where it holds no server, as with a client-only installation."""
+    """Return the server in `bin_dir`; None if there is no server, as in a client-only installation."""
     if not all(os.access(bin_dir / program, os.X_OK) for program in ("initdb", "postgres")):
         return None
-    match = _VERSION.search(_ask(bin_dir / "postgres", "--version"))
+    match = _VERSION.search(_output_of(bin_dir / "postgres", "--version"))
     if match is None:
         return None
     major, minor = int(match[1]), int(match[2] or 0)
@@ -185,7 +189,7 @@ def _inspect_named(folder: Path) -> Binaries:
     for program in ("initdb", "postgres"):
         if not os.access(folder / program, os.X_OK):
             raise bad_binaries(folder, f"no program {program!r} can be run")
-    raise bad_binaries(folder, "'postgres --version' tells no version")
+    raise bad_binaries(folder, "'postgres --version' prints no version")
 
 
 def _has_postgis(bin_dir: Path, major: int) -> bool:
@@ -193,10 +197,10 @@ def _has_postgis(bin_dir: Path, major: int) -> bool:
 
 
 def _share_folders(bin_dir: Path, major: int) -> Iterator[Path]:
-    """Where the extensions of the server in `bin_dir` may stand: what its pg_config says, else the known layouts."""
-    told = _ask(bin_dir / "pg_config", "--sharedir").strip()
-    if told:
-        yield Path(told)
+    """Yield the possible share folders of the server in `bin_dir`: from its pg_config, else the known layouts."""
+    reported = _output_of(bin_dir / "pg_config", "--sharedir").strip()
+    if reported:
+        yield Path(reported)
         return
     prefix = bin_dir.parent
     yield prefix / "share"  # yum.postgresql.org
@@ -207,8 +211,8 @@ def _share_folders(bin_dir: Path, major: int) -> Iterator[Path]:
 
 def _from_pg_config() -> Iterator[Path]:
     program = shutil.which("pg_config")
-    if program is not None and (told := _ask(Path(program), "--bindir").strip()):
-        yield Path(told)
+    if program is not None and (reported := _output_of(Path(program), "--bindir").strip()):
+        yield Path(reported)
 
 
 def _from_path() -> Iterator[Path]:
@@ -218,8 +222,8 @@ def _from_path() -> Iterator[Path]:
             yield program.resolve().parent
 
 
-def _from_places() -> Iterator[Path]:
-    for root, pattern in _PLACES:
+def _from_usual_places() -> Iterator[Path]:
+    for root, pattern in _USUAL_PLACES:
         try:
             yield from sorted(Path(root).glob(pattern))
         except PermissionError:
@@ -227,14 +231,14 @@ def _from_places() -> Iterator[Path]:
 
 
 def _is_file(path: Path) -> bool:
-    """Whether a file is there that we can see: a search path may name folders of other users, closed to us."""
-    return os.path.isfile(path)  # noqa: PTH113  Path.is_file raises where a folder above is closed
+    """Return whether `path` is a visible file; PATH can contain folders that this user may not read."""
+    return os.path.isfile(path)  # noqa: PTH113  Path.is_file raises if a parent is not accessible
 
 
-def _ask(program: Path, option: str) -> str:
-    """What a program prints for an option; nothing where it is missing, fails or hangs: then it is no candidate."""
+def _output_of(program: Path, option: str) -> str:
+    """Return the output of a program for an option; empty if the program is missing, fails or times out."""
     try:
-        result = subprocess.run(  # noqa: S603  a program that the user's own search path or setting names
+        result = subprocess.run(  # noqa: S603  a program from the user's own search path or setting
             [program, option],
             stdin=subprocess.DEVNULL,
             capture_output=True,

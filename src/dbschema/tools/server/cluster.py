@@ -1,4 +1,4 @@
-"""The cluster: its data folder made by initdb, and the files that say who may connect and how it runs."""
+"""Create the data directory of a cluster with initdb, and write its configuration and authentication files."""
 
 from __future__ import annotations
 
@@ -19,31 +19,31 @@ if TYPE_CHECKING:
     from dbschema.tools.server.directory import ClusterDirectory
 
 NEEDED_BYTES: Final = 128 * 1024 * 1024
-"""Free space below which no cluster is made: a new one takes half of it."""
+"""The free space that a new cluster requires, in bytes; the cluster uses about half of it."""
 
 CONFIG: Final = "dbschema.conf"
 _UNFINISHED: Final = "initdb-"
 
 SETTINGS: Final[Mapping[str, str]] = {
-    # What a developer's machine spares; durability stays as PostgreSQL ships it.
+    # Sized for a developer's machine; durability settings keep the defaults of PostgreSQL.
     "max_connections": "100",
     "shared_buffers": "128MB",
     "min_wal_size": "32MB",
     "max_wal_size": "512MB",
-    "max_locks_per_transaction": "256",  # a whole schema is built in one transaction when catalogs are compared
+    "max_locks_per_transaction": "256",  # a comparison of catalogs builds a whole schema in one transaction
     "cluster_name": "dbschema",
-    # The same answers on every machine.
+    # The same results on every machine.
     "timezone": "UTC",
     "log_timezone": "UTC",
     "lc_messages": "C",
     "password_encryption": "scram-sha-256",
-    # Everything goes to the log file in the home, which the server is started with.
+    # The server logs to standard error, which the start redirects to the log file in the home.
     "logging_collector": "off",
     "log_destination": "stderr",
     "log_line_prefix": "%m [%p] %q%u@%d ",
     "log_checkpoints": "off",
 }
-"""What the private server runs with, unless the caller or ALTER SYSTEM says otherwise."""
+"""The default settings of the private server; the caller's options and ALTER SYSTEM override them."""
 
 DECIDED: Final = frozenset(
     {
@@ -58,11 +58,11 @@ DECIDED: Final = frozenset(
         "unix_socket_permissions",
     }
 )
-"""What nobody else decides: these stand on the server's command line, where not even ALTER SYSTEM reaches them."""
+"""The settings that a caller cannot choose: most are on the server's command line, which overrides ALTER SYSTEM."""
 
 _HBA: Final = f"""\
-# Written by dbschema at each start: nobody connects without a password, or without being the user of this system
-# who owns the server; nobody connects from another machine.
+# Written by dbschema at each start. A connection needs a password, or comes over the Unix socket from an OS user
+# in pg_ident.conf. Connections from other machines are rejected.
 # TYPE  DATABASE  USER  ADDRESS       METHOD
 local   all       {USER}              peer map={USER}
 local   all       all                 scram-sha-256
@@ -72,56 +72,64 @@ _SETTING_NAME: Final = re.compile(r"[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)?", re.I
 
 
 def check_options(options: Mapping[str, str]) -> dict[str, str]:
-    """Give back a copy of the caller's settings, or raise `BadSetting` for one that is not the caller's to give."""
+    """Return a copy of the caller's settings.
+
+    Raises:
+        BadSetting: a name is not valid, or the private server decides the setting.
+    """
     for name in options:
         if _SETTING_NAME.fullmatch(name) is None:
-            raise bad_setting(name, "it is no name of a setting")
+            raise bad_setting(name, "it is not a valid name of a setting")
         if name.lower() in DECIDED:
             raise bad_setting(name, "the private server decides it")
     return dict(options)
 
 
-def initialise(store: ClusterDirectory, binaries: Binaries, password: str, *, sync: bool = True) -> Path:
-    """Make the data folder of a new cluster in `store` and return it.
+def initialise(directory: ClusterDirectory, binaries: Binaries, password: str, *, sync: bool = True) -> Path:
+    """Create the data directory of a new cluster in `directory` and return its path.
 
-    initdb works under a temporary name and the finished folder is renamed, so a folder under the final name is
-    always whole, however initdb ended.
+    initdb writes to a temporary name, and the finished folder is renamed. So a folder under the final name is always
+    complete, even if initdb was interrupted.
 
     Args:
-        password: of the superuser.
-        sync: False where the caller gave up durability anyway, for tests.
+        directory: the cluster directory.
+        binaries: the server whose initdb runs.
+        password: the password of the superuser.
+        sync: False skips the flush to disk, for callers that run the server without fsync.
     """
-    account = store.account
-    data = store.folder / str(binaries.major)
+    os_user = directory.os_user
+    data = directory.folder / str(binaries.major)
     if os.path.lexists(data):
-        raise init_failed(store.folder, f"{data} exists and holds no data that can be read; move it away")
-    remove_unfinished(store)
-    _check_room(store.folder)
-    unfinished = store.folder / f"{_UNFINISHED}{os.urandom(4).hex()}"
+        raise init_failed(directory.folder, f"{data} exists and holds no data that can be read; move it away")
+    remove_unfinished(directory)
+    _check_room(directory.folder)
+    unfinished = directory.folder / f"{_UNFINISHED}{os.urandom(4).hex()}"
     password_file = unfinished.with_name(unfinished.name + ".password")
     try:
-        account.write(password_file, password + "\n")
-        _run_initdb(store, binaries, unfinished, password_file, sync=sync)
+        os_user.write(password_file, password + "\n")
+        _run_initdb(directory, binaries, unfinished, password_file, sync=sync)
         config = (unfinished / "postgresql.conf").read_text(encoding="utf-8")
-        account.write(unfinished / "postgresql.conf", f"{config}\ninclude_if_exists = '{CONFIG}'\n")
-        account.rename(unfinished, data)
+        os_user.write(unfinished / "postgresql.conf", f"{config}\ninclude_if_exists = '{CONFIG}'\n")
+        os_user.rename(unfinished, data)
     finally:
-        account.remove_tree(password_file)
-        account.remove_tree(unfinished)
+        os_user.remove_tree(password_file)
+        os_user.remove_tree(unfinished)
     return data
 
 
-def remove_unfinished(store: ClusterDirectory) -> None:
-    """Remove what an initdb that was killed left behind."""
-    for folder in store.folder.glob(f"{_UNFINISHED}*"):
-        store.account.remove_tree(folder)
+def remove_unfinished(directory: ClusterDirectory) -> None:
+    """Remove the unfinished files of an interrupted initdb."""
+    for folder in directory.folder.glob(f"{_UNFINISHED}*"):
+        directory.os_user.remove_tree(folder)
 
 
-def configure(store: ClusterDirectory, data: Path, system_users: Sequence[str]) -> None:
-    """Write the settings and who may connect, where they are not written so already.
+def configure(directory: ClusterDirectory, data: Path, system_users: Sequence[str]) -> None:
+    """Write the files for settings and authentication if their content differs.
 
     Args:
-        system_users: the users of this machine who are the superuser on the Unix socket without a password.
+        directory: the cluster directory.
+        data: the data directory.
+        system_users: the OS users who connect as the superuser over the Unix socket without a password.
     """
     settings = "".join(f"{name} = '{_quoted(value)}'\n" for name, value in SETTINGS.items())
     names = "".join(f'{USER} "{name}" {USER}\n' for name in dict.fromkeys(system_users))
@@ -136,19 +144,19 @@ def configure(store: ClusterDirectory, data: Path, system_users: Sequence[str]) 
         with os_errors(data):
             same = path.is_file() and path.read_bytes() == text.encode()
         if not same:
-            store.account.write(path, text)
+            directory.os_user.write(path, text)
 
 
 def command(
     binaries: Binaries, data: Path, port: int, socket_dir: Path, options: Mapping[str, str]
 ) -> list[str | Path]:
-    """The server's command line, with what nobody else decides and the caller's settings."""
+    """Return the command line of the server, with the caller's settings and those that only this package decides."""
     quoted = str(socket_dir).replace('"', '""')
     decided = {
         "listen_addresses": "127.0.0.1",
         "port": str(port),
         "unix_socket_directories": f'"{quoted}"',
-        "unix_socket_permissions": "0777",  # the folder around the socket keeps others out
+        "unix_socket_permissions": "0777",  # the mode of its folder keeps other users out
         "hba_file": str(data / "pg_hba.conf"),
         "ident_file": str(data / "pg_ident.conf"),
     }
@@ -157,7 +165,7 @@ def command(
 
 
 def _run_initdb(
-    store: ClusterDirectory, binaries: Binaries, folder: Path, password_file: Path, *, sync: bool
+    directory: ClusterDirectory, binaries: Binaries, folder: Path, password_file: Path, *, sync: bool
 ) -> None:
     common: list[str | Path] = [
         binaries.bin_dir / "initdb",
@@ -175,21 +183,21 @@ def _run_initdb(
     ]
     output = ""
     for locale in _locales(binaries.major):
-        result = store.account.run([*common, *locale])
+        result = directory.os_user.run([*common, *locale])
         if result.returncode == 0:
             return
         output = os.fsdecode(result.stderr)
         if "locale" not in output:
             break
-        store.account.remove_tree(folder)
-    raise cause_in(output, store.folder) or init_failed(store.folder, last_complaint(output))
+        directory.os_user.remove_tree(folder)
+    raise cause_in(output, directory.folder) or init_failed(directory.folder, last_complaint(output))
 
 
 def _locales(major: int) -> list[list[str]]:
-    """How texts are ordered, the best first: by code point everywhere, so that no machine sorts otherwise.
+    """Return initdb's options for the locale, the best first; all sort by code point, so every machine sorts equally.
 
-    PostgreSQL 17 brings C.UTF-8 along; before, most Linux systems have it; the last is everywhere, and knows
-    upper and lower case of ASCII only.
+    PostgreSQL 17 has a built-in C.UTF-8. Older versions use that of the system, which most Linux systems have. The
+    locale C exists everywhere, but converts upper and lower case of ASCII only.
     """
     builtin = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
     libc = [["--locale-provider=libc", "--locale=C.UTF-8"], ["--locale-provider=libc", "--locale=C"]]

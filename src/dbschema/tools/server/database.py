@@ -1,4 +1,4 @@
-"""The database of a private server: there after each start; also the repair of a password that was lost."""
+"""Create the database of a private server after its start, and replace a lost password."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MAINTENANCE = "postgres"
 _SECONDS = 10
 _RECOVERY_SECONDS = 60.0
 _PAUSES = Pauses(0.05, least=1)
-# What the server says, in English as we start it, while it repairs itself after one of its processes was killed.
+# Messages of a server that recovers after the kill of one of its processes; English, because lc_messages is C.
 _NOT_READY = (
     "starting up",
     "in recovery mode",
@@ -30,10 +30,10 @@ _NOT_READY = (
 
 
 def ensure_database(address: Address, password_file: Path) -> None:
-    """Create the database if it is absent; this is also the proof that the address works for its clients.
+    """Create the database if it is absent. The connection also proves that clients can use the address.
 
     Raises:
-        NoConnection: the server refuses us, or has not recovered from a crash within a minute.
+        NoConnection: the server rejects the connection, or does not recover from a crash within a minute.
     """
     retry = Retry(_PAUSES, _RECOVERY_SECONDS)
     while True:
@@ -47,7 +47,7 @@ def ensure_database(address: Address, password_file: Path) -> None:
 
 
 def _ensure(address: Address, password_file: Path) -> None:
-    import psycopg  # noqa: PLC0415  not everything that starts the server needs a driver, and it takes time to load
+    import psycopg  # noqa: PLC0415  slow to import, and most commands do not need it
 
     try:
         with _connect(address.host, address.host, address.port, address.password) as connection:
@@ -56,22 +56,28 @@ def _ensure(address: Address, password_file: Path) -> None:
                 try:
                     connection.execute(f'CREATE DATABASE "{DATABASE}" TEMPLATE template0')
                 except (psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
-                    return  # another caller was quicker
+                    return  # another caller has created it
     except psycopg.Error as error:
         place = f"{address.host}:{address.port}"
         raise NoConnection(place, " ".join(str(error).split()), password_file) from error
 
 
 def set_password(socket_dir: Path, port: int, password: str, password_file: Path) -> None:
-    """Give the superuser a new password, as the system's user who owns the server: its socket asks for none."""
+    """Set a new password of the superuser, over the Unix socket.
+
+    The socket authenticates the OS user, so the old password is not necessary.
+
+    Raises:
+        NoConnection: the server rejects the connection or the statement.
+    """
     import psycopg  # noqa: PLC0415  as above
     from psycopg import sql  # noqa: PLC0415  as above
 
     try:
         with _connect(str(socket_dir), "", port, None) as connection:
-            # Whatever the settings: a password must not be lost in a crash after its file was written.
+            # Override the settings: the caller writes the password file next, and a crash must not lose the password.
             connection.execute("SET synchronous_commit TO on")
-            # Only its SCRAM verifier travels, so the password itself can never stand in the server's log.
+            # Send only the SCRAM verifier, so that the password cannot appear in the server's log.
             verifier = connection.pgconn.encrypt_password(password.encode(), USER.encode(), b"scram-sha-256")
             statement = sql.SQL("ALTER ROLE {} PASSWORD {}").format(
                 sql.Identifier(USER), sql.Literal(verifier.decode())
@@ -84,7 +90,7 @@ def set_password(socket_dir: Path, port: int, password: str, password_file: Path
 def _connect(
     host: str, hostaddr: str, port: int, password: str | None
 ) -> psycopg.Connection[tuple[object, ...]]:
-    """Connect with nothing taken from the caller's PG* variables that could send us elsewhere or refuse the server."""
+    """Connect, and override the PG* variables that select another server or forbid this connection."""
     import psycopg  # noqa: PLC0415  as above
 
     return psycopg.connect(

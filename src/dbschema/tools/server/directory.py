@@ -1,8 +1,8 @@
-"""The store: the folder that holds the data and belongs to the server's user.
+"""Find, create and remove the cluster directory, which contains the data and belongs to the server's OS user.
 
-It stands in the home. Where root calls and the server's user cannot enter the home (a project below /root), it stands
-elsewhere, and the home remembers where. A marker inside tells that this package made it, and for which home; a folder
-without one is never written, nor removed.
+The cluster directory is a folder of the home. If root calls and the server's OS user cannot enter the home (a project
+below /root), the directory is in another place, and the home stores its path. A marker file in the directory names
+the home for which this package created it. A folder without the marker is never written and never removed.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ ELSEWHERE: tuple[Path, ...] = (Path("/var/lib/dbschema"), Path("/var/tmp/dbschem
 
 @dataclass(frozen=True)
 class ClusterDirectory:
-    """A store that is there, and the account to which it belongs."""
+    """An existing cluster directory and the OS user who owns it."""
 
     folder: Path
-    account: OsUser
+    os_user: OsUser
 
     def data_folders(self) -> dict[int, Path]:
-        """The finished data folders, by the major version that wrote them."""
+        """Return the complete data directories, by the major version that wrote them."""
         found: dict[int, Path] = {}
         for folder in self.folder.iterdir():
             if folder.name.isdigit():
@@ -48,12 +48,12 @@ class ClusterDirectory:
         return found
 
     def remove(self) -> None:
-        """Remove the store with everything in it, and the folder for stores elsewhere when this was the last."""
+        """Remove the directory with its content, and its parent outside of the home if that is empty then."""
         for entry in self.folder.iterdir():
-            # The marker goes last: a removal that is broken off can be repeated.
+            # Remove the marker last, so that an interrupted removal can be repeated.
             if entry.name != MARKER:
-                self.account.remove_tree(entry)
-        self.account.remove_tree(self.folder / MARKER)
+                self.os_user.remove_tree(entry)
+        self.os_user.remove_tree(self.folder / MARKER)
         with os_errors(self.folder):
             self.folder.rmdir()
         if self.folder.parent in ELSEWHERE:
@@ -64,71 +64,82 @@ class ClusterDirectory:
 
 
 def find_cluster_directory(home: Path, remembered: str | None) -> ClusterDirectory | None:
-    """The store of `home`; None where there is none yet.
+    """Return the cluster directory of `home`; None if it does not exist yet.
+
+    Args:
+        home: the home.
+        remembered: the path that the home stores; None if it stores none.
 
     Raises:
-        NotOurs: something stands in its place that this package did not make for this home.
-        NotOurs: it is another user's.
+        NotOurs: another file or folder is in its place, or the directory belongs to another user.
     """
     inside = home / INSIDE
     if os.path.lexists(inside):
         if _marked_home(inside) is None:
             raise not_ours(inside, f"it has no file {MARKER}")
-        return _taken(inside)
+        return _open(inside)
     for folder in _elsewhere(home, remembered):
         if not os.path.lexists(folder):
             continue
         marked = _marked_home(folder)
         if marked == home:
-            return _taken(folder)
+            return _open(folder)
         if marked is not None and str(folder) == remembered and not marked.exists():
-            # The project was moved: the store follows it.
-            store = _taken(folder)
-            store.account.write(folder / MARKER, os.fsencode(home) + b"\n")
-            return store
+            # The project was moved: update the marker.
+            directory = _open(folder)
+            directory.os_user.write(folder / MARKER, os.fsencode(home) + b"\n")
+            return directory
     return None
 
 
 def make_cluster_directory(home: Path) -> ClusterDirectory:
-    """Make an empty store for `home`, in it where the server's user can enter it, else elsewhere."""
-    account = default_os_user()
-    if not account.switch or account.can_enter(home):
+    """Create an empty cluster directory in `home`, or in `ELSEWHERE` if the server's OS user cannot enter the home.
+
+    Raises:
+        BadHome: the OS user can enter none of these places.
+    """
+    os_user = default_os_user()
+    if not os_user.switch or os_user.can_enter(home):
         with os_errors(home):
-            return _make(home / INSIDE, home, account)
+            return _make(home / INSIDE, home, os_user)
     name = _name_elsewhere(home)
     for base in ELSEWHERE:
         try:
             _make_base(base)
-            if account.can_enter(base):
-                return _make(base / name, home, account)
+            if os_user.can_enter(base):
+                return _make(base / name, home, os_user)
         except OSError:
             continue
     raise not_writable(
-        home, f"the user {account.name!r}, as whom PostgreSQL runs, cannot enter it, nor {ELSEWHERE[0]}"
+        home, f"the user {os_user.name!r}, as whom PostgreSQL runs, cannot enter it, nor {ELSEWHERE[0]}"
     )
 
 
-def _make(folder: Path, home: Path, account: OsUser) -> ClusterDirectory:
-    """Make a store under a temporary name and rename it, so that one without its marker is never left behind."""
+def _make(folder: Path, home: Path, os_user: OsUser) -> ClusterDirectory:
+    """Create the directory under a temporary name and rename it, so that it never exists without its marker."""
     new = folder.with_name(f".{folder.name}-{os.urandom(4).hex()}")
     new.mkdir(mode=0o700)
     try:
-        if account.switch:
-            os.chown(new, account.uid, account.gid, follow_symlinks=False)
-        account.write(new / MARKER, os.fsencode(home) + b"\n")
+        if os_user.switch:
+            os.chown(new, os_user.uid, os_user.gid, follow_symlinks=False)
+        os_user.write(new / MARKER, os.fsencode(home) + b"\n")
         new.rename(folder)
     except BaseException:
-        account.remove_tree(new / MARKER)
+        os_user.remove_tree(new / MARKER)
         new.rmdir()
         raise
-    return ClusterDirectory(folder, account)
+    return ClusterDirectory(folder, os_user)
 
 
 def _make_base(base: Path) -> None:
-    """Make the folder for stores elsewhere, or see that it is root's own: others could exchange what is in it."""
+    """Create a parent for cluster directories outside of the home.
+
+    Raises:
+        PermissionError: it exists, and another user owns it or can write in it, so its content can be replaced.
+    """
     try:
         base.mkdir(mode=0o755)
-        base.chmod(0o755)  # whatever the umask says, the server's user passes through
+        base.chmod(0o755)  # independent of the umask: the server's OS user has to enter it
     except FileExistsError:
         facts = base.lstat()
         if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != 0 or facts.st_mode & 0o022:
@@ -149,7 +160,7 @@ def _name_elsewhere(home: Path) -> str:
 
 
 def _marked_home(folder: Path) -> Path | None:
-    """The home for which `folder` was made; None where it is no store."""
+    """Return the home in the marker of `folder`; None if `folder` is not a cluster directory."""
     facts = folder.lstat()
     if not stat.S_ISDIR(facts.st_mode):
         return None
@@ -161,7 +172,7 @@ def _marked_home(folder: Path) -> Path | None:
         return None
 
 
-def _taken(folder: Path) -> ClusterDirectory:
+def _open(folder: Path) -> ClusterDirectory:
     uid = folder.lstat().st_uid
     if uid == 0:
         raise not_ours(folder, "it belongs to root, as after a copy, and PostgreSQL does not run as root")

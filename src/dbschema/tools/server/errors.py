@@ -1,4 +1,4 @@
-"""Errors of the private server: the classes that callers tell apart, and functions for the texts of the rest."""
+"""Define the errors of the private server: classes that callers distinguish, and functions for their variants."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class PostgresMissing(ServerError):
 def postgres_missing(install: str) -> PostgresMissing:
     """No folder with a PostgreSQL server was found."""
     return PostgresMissing(
-        "No PostgreSQL server was found (asked: pg_config, PATH, the usual folders of the distributions)",
+        "No PostgreSQL server was found (searched: pg_config, PATH, the usual folders of the distributions)",
         f"{install}; if one is installed elsewhere, set DBSCHEMA_PG_BIN to the folder that holds 'initdb'",
     )
 
@@ -41,7 +41,7 @@ def postgres_missing(install: str) -> PostgresMissing:
 def postgres_too_old(version: str, bin_dir: Path, oldest: int, install: str) -> PostgresMissing:
     """The newest installed server is older than the oldest supported version."""
     return PostgresMissing(
-        f"PostgreSQL {version} in {bin_dir} is older than {oldest}, the oldest served",
+        f"PostgreSQL {version} in {bin_dir} is older than {oldest}, the oldest supported version",
         install,
         bin_dir=bin_dir,
     )
@@ -56,7 +56,7 @@ def bad_binaries(bin_dir: Path, reason: str) -> PostgresMissing:
     """DBSCHEMA_PG_BIN names a folder without a PostgreSQL server."""
     return PostgresMissing(
         f"DBSCHEMA_PG_BIN names {bin_dir}, where {reason}",
-        "Set it to the folder that holds 'initdb' and 'postgres', or unset it to have one found",
+        "Set it to the folder that holds 'initdb' and 'postgres', or unset it to search for a server",
         bin_dir=bin_dir,
     )
 
@@ -65,7 +65,7 @@ class OtherMajor(ServerError):
     """The data directory belongs to a major version of PostgreSQL that is not installed.
 
     Changed: nothing.
-    Fix: install that version, or give up the data with `dbschema down --destroy`.
+    Fix: install that version, or remove the data with `dbschema down --destroy`.
 
     Args:
         data: the data directory.
@@ -81,7 +81,7 @@ class OtherMajor(ServerError):
         there = ", ".join(str(number) for number in self.installed) or "none"
         super().__init__(
             f"The data in {data} belong to PostgreSQL {major}, and the servers found here are of version {there}",
-            f"{install} to go on with the data, or give them up with 'dbschema down --destroy'",
+            f"{install} to keep the data, or remove them with 'dbschema down --destroy'",
         )
 
 
@@ -106,7 +106,7 @@ class BadHome(ServerError):
 
 def bad_home(home: Path, reason: str) -> BadHome:
     """The home cannot be used as a folder."""
-    return BadHome(home, f"The private server cannot live in {str(home)!r}: {reason}")
+    return BadHome(home, f"The private server cannot use {str(home)!r} as its home: {reason}")
 
 
 def not_writable(path: Path, reason: str) -> BadHome:
@@ -148,7 +148,7 @@ class NotOurs(ServerError):
 
 
 def not_ours(path: Path, reason: str) -> NotOurs:
-    """Something else occupies the place of the data."""
+    """Another file or folder is in the place of the cluster directory."""
     return NotOurs(
         path,
         f"{path} was not made by dbschema for this home ({reason}), so it is left alone",
@@ -157,7 +157,7 @@ def not_ours(path: Path, reason: str) -> NotOurs:
 
 
 def belongs_to_other(path: Path, owner: str) -> NotOurs:
-    """The private server of this home is another user's."""
+    """The private server of this home belongs to another user."""
     return NotOurs(
         path,
         f"The private server with {path} belongs to the user {owner!r}",
@@ -250,7 +250,7 @@ class NoConnection(ServerError):
 
     Args:
         place: its address.
-        reason: what the server answered.
+        reason: the answer of the server.
         password_file: the file with its password.
     """
 
@@ -259,13 +259,13 @@ class NoConnection(ServerError):
     def __init__(self, place: str, reason: str, password_file: Path) -> None:
         self.place, self.reason, self.password_file = place, reason, password_file
         super().__init__(
-            f"The private server at {place} runs but refuses the connection: {reason}",
+            f"The private server at {place} runs but rejects the connection: {reason}",
             f"If its password was changed, remove {password_file}: the next start sets a new one",
         )
 
 
-def no_account(reason: str, next_step: str) -> ServerError:
-    """There is no user to run PostgreSQL as."""
+def no_os_user(reason: str, next_step: str) -> ServerError:
+    """There is no OS user to run PostgreSQL as."""
     return ServerError(f"There is no user to run PostgreSQL as: {reason}", next_step)
 
 
@@ -282,13 +282,13 @@ def bad_setting(name: str, reason: str) -> BadSetting:
 def stop_failed(pid: int, log: Path, waited: float) -> ServerError:
     """PostgreSQL did not end before the deadline of a stop."""
     return ServerError(
-        f"PostgreSQL (process {pid}) is still there {waited:.0f} s after it was told to stop",
+        f"PostgreSQL (process {pid}) is still there {waited:.0f} s after the signal to stop",
         f"Read {log}, or stop it at once with stop(mode='immediate')",
     )
 
 
 def password_lost(password_file: Path) -> ServerError:
-    """The server runs, and the file with its password is gone."""
+    """The server runs, and the file with its password is missing."""
     return ServerError(
         f"The password of the private server is not in {password_file} any more",
         "Call 'dbschema up': it sets a new one",

@@ -1,7 +1,4 @@
-"""The home of a private server: the folder of the project in which everything about it is kept or noted.
-
-One caller at a time: a lock on a file, with a deadline and the holder's process id.
-"""
+"""Manage the home of a private server: its files in a folder of the project, and the lock that admits one caller."""
 
 from __future__ import annotations
 
@@ -34,14 +31,17 @@ _MARK: Final = (
     "# Made by dbschema for its private server: nothing here belongs into the project's history.\n*\n"
 )
 _LOG_BYTES: Final = 10_000_000
-"""A log longer than this is put aside at the next start; one older log is kept."""
+"""The next start renames a log that is longer than this many bytes; one old log is kept."""
 
 
 def default_home() -> Path:
-    """The home that is meant when none is named; no folder is made.
+    """Return the default home; the folder need not exist.
 
-    `DBSCHEMA_HOME`, else ``.dbschema`` in the project: in the nearest folder from the current one upwards that holds
-    alembic.ini, pyproject.toml or .git; else in the current folder itself.
+    It is `DBSCHEMA_HOME`, else ``.dbschema`` in the project. The project is the nearest folder, from the current one
+    upwards, that contains alembic.ini, pyproject.toml or .git; without such a folder, it is the current one.
+
+    Raises:
+        BadHome: the current folder does not exist any more.
     """
     named = os.environ.get(SETTING, "")
     if named:
@@ -58,7 +58,10 @@ def default_home() -> Path:
 
 @dataclass(frozen=True)
 class State:
-    """What is remembered between two runs. None of it is trusted: each is checked before it is used."""
+    """The stored facts of the last run; each is checked before it is used.
+
+    `store` is the path of the cluster directory.
+    """
 
     port: int | None = None
     store: str | None = None
@@ -68,7 +71,11 @@ class State:
 
 @dataclass(frozen=True)
 class Home:
-    """The files of a home; all belong to the caller, and the server's user needs to read none of them."""
+    """The files of a home. The caller owns all of them, and the server's OS user does not read them.
+
+    Raises:
+        BadHome: the path contains a line break.
+    """
 
     path: Path
 
@@ -78,26 +85,26 @@ class Home:
 
     @property
     def lock(self) -> Path:
-        """The file whose lock is held by whoever starts, stops or removes the server."""
+        """The lock file; a caller that starts, stops or removes the server holds its lock."""
         return self.path / "server.lock"
 
     @property
     def log(self) -> Path:
-        """What the server writes."""
+        """The log of the server."""
         return self.path / "server.log"
 
     @property
     def password_file(self) -> Path:
-        """The superuser's password, for nobody but the caller (mode 0600)."""
+        """The file with the superuser's password, readable by the caller only (mode 0600)."""
         return self.path / "server.password"
 
     @property
     def state_file(self) -> Path:
-        """`State` as JSON."""
+        """The file with `State` as JSON."""
         return self.path / "server.json"
 
     def make(self) -> None:
-        """Make the folder, with a .gitignore that keeps all of it out of the project's history."""
+        """Create the folder with a .gitignore that excludes its content from the project's history."""
         with os_errors(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
             ignore = self.path / ".gitignore"
@@ -105,14 +112,14 @@ class Home:
                 ignore.write_text(_MARK, encoding="ascii")
 
     def is_ours(self) -> bool:
-        """Whether this package made the folder, or made it its own before anything else was in its way."""
+        """Return whether the folder has the .gitignore of this package."""
         try:
             return (self.path / ".gitignore").read_text(encoding="utf-8") == _MARK
         except (OSError, UnicodeDecodeError):
             return False
 
     def read_state(self) -> State:
-        """What is remembered; nothing where the file is missing or damaged."""
+        """Read the stored state; an empty state if the file is missing or damaged."""
         try:
             raw = json.loads(self.state_file.read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -120,7 +127,7 @@ class Home:
         if not isinstance(raw, dict):
             return State()
         port = raw.get("port")
-        # type(), because JSON's true is an int to Python
+        # type() and not isinstance(): JSON's true is an int in Python
         known = port if type(port) is int and 0 < port < 65536 else None
         texts = {
             key: value for key in ("store", "bin_dir", "version") if isinstance(value := raw.get(key), str)
@@ -128,15 +135,15 @@ class Home:
         return State(known, **texts)
 
     def write_state(self, state: State) -> None:
-        """Remember `state`."""
+        """Store `state`."""
         with os_errors(self.path):
             _replace(self.state_file, json.dumps(asdict(state), indent=2) + "\n", 0o644)
 
     def read_password(self) -> str | None:
-        """The password; None where there is no file with one.
+        """Read the password; None if there is no file with a password.
 
         Raises:
-            NotOurs: the file is another user's.
+            NotOurs: the file belongs to another user.
         """
         try:
             text = self.password_file.read_text(encoding="ascii").strip()
@@ -147,12 +154,12 @@ class Home:
         return text or None
 
     def write_password(self, password: str) -> None:
-        """Keep the password, once the server has it."""
+        """Store the password; call this after the server has accepted it."""
         with os_errors(self.path):
             _replace(self.password_file, password + "\n", 0o600)
 
     def open_log(self) -> int:
-        """A descriptor that appends to the log; a log that has grown long is put aside first."""
+        """Open the log for appending and return the descriptor; rename a log that is too long first."""
         with os_errors(self.path):
             if self.log.exists() and self.log.stat().st_size > _LOG_BYTES:
                 self.log.replace(self.log.with_suffix(".log.1"))
@@ -162,7 +169,7 @@ class Home:
             return descriptor
 
     def remove(self) -> None:
-        """Remove our own files, and the folder if nothing else is in it; the lock goes last."""
+        """Remove the files of this package, then the folder if it is empty."""
         ours = [self.state_file, self.password_file, self.log, self.log.with_suffix(".log.1"), self.lock]
         if self.is_ours():
             ours.append(self.path / ".gitignore")
@@ -174,22 +181,22 @@ class Home:
 
 
 def new_password() -> str:
-    """A password of 192 random bits, in characters that need no escape in a URL."""
-    import secrets  # noqa: PLC0415  its imports cost more than all of this package's
+    """Return a password of 192 random bits, in characters that need no escape in a URL."""
+    import secrets  # noqa: PLC0415  slower to import than the rest of this package
 
     return secrets.token_urlsafe(24)
 
 
 def path_hash(path: Path) -> str:
-    """Twelve hexadecimal digits that tell one path from another, for names that must be short and foreseeable."""
-    import hashlib  # noqa: PLC0415  it takes time to load, and only a start needs it
+    """Return twelve hexadecimal digits of a hash of `path`, for names that must be short and reproducible."""
+    import hashlib  # noqa: PLC0415  slow to import, and few commands need it
 
     return hashlib.sha256(os.fsencode(path)).hexdigest()[:12]
 
 
 def owner_name(path: Path) -> str:
-    """The name of the user to whom `path` belongs, for a message."""
-    import pwd  # noqa: PLC0415  needed for a message only
+    """Return the name of the owner of `path`, for a message."""
+    import pwd  # noqa: PLC0415  for a message only
 
     try:
         uid = path.lstat().st_uid
@@ -202,7 +209,7 @@ def owner_name(path: Path) -> str:
 
 
 def _replace(path: Path, text: str, mode: int) -> None:
-    """Write a file so that every reader sees the old text or the new one, and never with wider rights than `mode`."""
+    """Replace a file atomically; at no time has it more permissions than `mode`."""
     new = path.with_name(f".{path.name}.{os.getpid()}")
     new.unlink(missing_ok=True)
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
@@ -217,51 +224,52 @@ def _replace(path: Path, text: str, mode: int) -> None:
 
 
 def _give_to_owner(descriptor: int, folder: Path) -> None:
-    """Give a file that root has just made in a user's home to that user, who could not read it otherwise."""
+    """Change the owner of a file that root has created in a user's home, so that the user can read it."""
     if os.geteuid() == 0:
         owner, facts = folder.stat(), os.fstat(descriptor)
-        # A second name would mean that the file is not ours, but linked here from elsewhere.
+        # With a second name, the file can be a hard link to a file outside of the home.
         if facts.st_uid == 0 and owner.st_uid != 0 and facts.st_nlink == 1:
             os.fchown(descriptor, owner.st_uid, owner.st_gid)
 
 
 LOCK_SECONDS = 180.0
-"""How long a caller waits for another one: longer than any start or stop may take."""
+"""The default deadline of a wait for the lock, in seconds: longer than a start or a stop may take."""
 
 _POLL_SECONDS: Final = 0.05
 
 
 @contextmanager
 def exclusive(path: Path, *, seconds: float | None = None) -> Iterator[None]:
-    """Hold the lock file `path` alone, across processes and threads of this machine.
+    """Hold the exclusive lock of the file `path`, across processes and threads of this machine.
 
-    The kernel releases the lock when its holder dies. The holder may remove the file: a caller that waited for the
-    removed file locks the new one. On a read-only file system there is no lock: no server can start or be made there.
+    The kernel releases the lock when its holder dies. The holder may remove the file: a caller that waits for the
+    removed file locks the new one. On a read-only file system, no lock is taken: a server can neither start nor be
+    created there.
 
     Args:
         path: the file; its folder exists.
-        seconds: how long to wait; None: `LOCK_SECONDS`.
+        seconds: the deadline of the wait; None: `LOCK_SECONDS`.
 
     Raises:
-        ServerBusy: another caller held it all that time.
+        ServerBusy: another caller holds the lock until the deadline.
         OSError: the file cannot be opened.
     """
-    from filelock import FileLock, Timeout  # noqa: PLC0415  10 ms, and a server that runs needs no lock
+    from filelock import FileLock, Timeout  # noqa: PLC0415  10 ms, and a running server needs no lock
 
-    patience = LOCK_SECONDS if seconds is None else seconds
+    deadline = LOCK_SECONDS if seconds is None else seconds
     lock = FileLock(
         path,
-        timeout=patience,
+        timeout=deadline,
         mode=0o644,
         poll_interval=_POLL_SECONDS,
         fallback_to_soft=False,
         preserve_lock_file=True,
-        on_acquired=_sign,
+        on_acquired=_write_pid,
     )
     try:
         lock.acquire()
     except Timeout as error:
-        raise ServerBusy(path, _holder(path), patience) from error
+        raise ServerBusy(path, _holder(path), deadline) from error
     except OSError as error:
         if error.errno != errno.EROFS:
             raise
@@ -271,8 +279,8 @@ def exclusive(path: Path, *, seconds: float | None = None) -> Iterator[None]:
         lock.release()
 
 
-def _sign(descriptor: int) -> None:
-    """Write our process id into the file, for the error of a caller that waits."""
+def _write_pid(descriptor: int) -> None:
+    """Write the process id into the file, for the error of a caller that waits."""
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
 

@@ -1,7 +1,7 @@
-"""The server's main process: whether it is there, whether it is ours, and how it ends.
+"""Find the main process of a server, check that it belongs to the data directory, and stop it.
 
-A process id alone proves nothing: after a crash or a reboot the number in postmaster.pid may be any program's. A
-process counts as ours when it works in our data folder, which a postmaster does from its start to its end.
+A process id alone is no proof: after a crash or a reboot, the id in `postmaster.pid` can be that of any program. A
+process belongs to the server if its working directory is the data directory, which is so from its start to its end.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _PROC: Final = Path("/proc")
 
 @dataclass(frozen=True)
 class PidFile:
-    """What postmaster.pid says: a server that starts writes it bit by bit, so all but the process id may be missing."""
+    """The content of `postmaster.pid`; a starting server writes it line by line, so only the process id is certain."""
 
     pid: int
     port: int | None
@@ -40,7 +40,7 @@ class PidFile:
 
 
 def read_pid_file(data: Path) -> PidFile | None:
-    """Read postmaster.pid; None where there is none, or one that makes no sense (a crash in a full disk leaves that)."""
+    """Read `postmaster.pid`; None if it is missing, or damaged as after a crash on a full disk."""
     try:
         lines = (data / PID_FILE).read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     except (FileNotFoundError, NotADirectoryError):
@@ -54,16 +54,16 @@ def read_pid_file(data: Path) -> PidFile | None:
     return PidFile(abs(pid), port, Path(lines[4]) if lines[4] else None, lines[7].strip())
 
 
-def running(data: Path, account: OsUser) -> PidFile | None:
-    """The pid file of the server of `data` if that server lives, in whatever state; else None."""
-    noted = read_pid_file(data)
-    if noted is None or not works_in(noted.pid, data, account):
+def running(data: Path, os_user: OsUser) -> PidFile | None:
+    """Return the pid file of the server of `data` if its process is alive, in any state; else None."""
+    pid_file = read_pid_file(data)
+    if pid_file is None or not works_in(pid_file.pid, data, os_user):
         return None
-    return noted
+    return pid_file
 
 
 def is_alive(pid: int) -> bool:
-    """Whether a process with that id exists; a dead one that nobody has buried yet does not count."""
+    """Return whether a process with that id is alive; a zombie is not."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -71,7 +71,7 @@ def is_alive(pid: int) -> bool:
     except PermissionError:
         pass
     try:
-        # The state follows the program's name, which may itself hold brackets.
+        # The state follows the name of the program, which can contain brackets.
         return (_PROC / str(pid) / "stat").read_text(errors="replace").rpartition(")")[2].split()[
             0
         ] not in "ZX"
@@ -79,94 +79,97 @@ def is_alive(pid: int) -> bool:
         return True
 
 
-def works_in(pid: int, folder: Path, account: OsUser) -> bool:
-    """Whether the process `pid` lives and has `folder` as its working folder."""
+def works_in(pid: int, folder: Path, os_user: OsUser) -> bool:
+    """Return whether the process `pid` is alive and `folder` is its working directory."""
     if not is_alive(pid):
         return False
     if not _PROC.joinpath("self").exists():
-        return _is_postmaster_of(pid, folder)
+        return _runs_with_data(pid, folder)
     try:
-        return os.path.samestat(os.stat(_PROC / str(pid) / "cwd"), folder.stat())  # noqa: PTH116  follows proc's link
+        return os.path.samestat(os.stat(_PROC / str(pid) / "cwd"), folder.stat())  # noqa: PTH116  follows the link in /proc
     except PermissionError:
-        # Root in a container without the right to look at other users' processes: look as that user.
-        test = account.run(["/bin/sh", "-c", '[ "$1" -ef "$2" ]', "sh", _PROC / str(pid) / "cwd", folder])
+        # Root in a container without the right to inspect processes of other users: test as that user.
+        test = os_user.run(["/bin/sh", "-c", '[ "$1" -ef "$2" ]', "sh", _PROC / str(pid) / "cwd", folder])
         return test.returncode == 0
     except OSError:
         return False
 
 
-def left_behind(data: Path, account: OsUser) -> list[int]:
-    """The processes of a server of `data`; those that outlived a postmaster that was killed, if none runs.
+def left_behind(data: Path, os_user: OsUser) -> list[int]:
+    """Return the processes of a server of `data`: all if it runs, else those that outlived a killed main process.
 
-    Empty on systems without /proc: there PostgreSQL itself refuses to start beside them.
+    Empty on systems without /proc: there PostgreSQL itself does not start beside them.
     """
     found = []
     if _PROC.joinpath("self").exists():
         for entry in _PROC.iterdir():
             if entry.name.isdigit() and _name_of(entry) in ("postgres", "postmaster"):
                 pid = int(entry.name)
-                if works_in(pid, data, account):
+                if works_in(pid, data, os_user):
                     found.append(pid)
     return found
 
 
-def end_left_behind(data: Path, account: OsUser) -> None:
-    """End what a killed postmaster left behind; call only when no postmaster of `data` runs.
+def end_left_behind(data: Path, os_user: OsUser) -> None:
+    """End the processes that outlived a killed main process; call this only if no server of `data` runs.
 
-    Most of it ends by itself at once; a backend in a long computation does not notice, and a new server refuses to
-    start, since the two would write the same files. What it did is not lost or kept by this: its transaction died
-    with the postmaster.
+    Most of them end at once. A backend in a long computation does not notice, and a new server does not start beside
+    it, because both would write the same files. No data depend on it: its transaction ended with the main process.
     """
-    for sent, seconds in (
+    for number, seconds in (
         (None, _GRACE_SECONDS),
         (signal.SIGTERM, _END_SECONDS),
         (signal.SIGKILL, _END_SECONDS),
     ):
-        rest = left_behind(data, account)
-        if sent is not None:
-            for pid in rest:
-                _signal(pid, sent, data)
-        if not rest or wait_until(lambda: _nothing_left(data, account), _PAUSES, seconds):
+        remaining = left_behind(data, os_user)
+        if number is not None:
+            for pid in remaining:
+                _signal(pid, number, data)
+        if not remaining or wait_until(lambda: _none_left(data, os_user), _PAUSES, seconds):
             return
 
 
 def stop(
     data: Path,
-    account: OsUser,
+    os_user: OsUser,
     log: Path,
     mode: Literal["fast", "immediate"],
     *,
     seconds: float = STOP_SECONDS,
 ) -> bool:
-    """End the server of `data` and wait until it is gone.
+    """Stop the server of `data` and wait until it has ended.
 
     Args:
-        mode: "fast" ends sessions and writes everything; "immediate" is a crash on purpose, repaired at the next start.
+        data: the data directory.
+        os_user: the OS user of the server.
+        log: the log of the server, for the message.
+        mode: "fast" ends sessions and writes everything; "immediate" is a deliberate crash; the next start recovers.
+        seconds: the deadline.
 
     Returns:
-        False where it was not running.
+        False if it was not running.
 
     Raises:
-        ServerError: it is still there after `seconds`.
-        NotOurs: we may not send it a signal.
+        ServerError: it still runs at the deadline.
+        NotOurs: this process may not send it a signal.
     """
-    noted = running(data, account)
-    if noted is None:
+    pid_file = running(data, os_user)
+    if pid_file is None:
         return False
-    _signal(noted.pid, _SIGNALS[mode], data)
-    if not wait_until(lambda: not works_in(noted.pid, data, account), _PAUSES, seconds):
-        raise stop_failed(noted.pid, log, seconds)
+    _signal(pid_file.pid, _SIGNALS[mode], data)
+    if not wait_until(lambda: not works_in(pid_file.pid, data, os_user), _PAUSES, seconds):
+        raise stop_failed(pid_file.pid, log, seconds)
     return True
 
 
 def wait_for_state(data: Path, pid: int, *, seconds: float) -> Literal["ready", "gone", "late"]:
-    """Wait until the server that runs as `pid` accepts connections, ends, or the time is over."""
+    """Wait until the server with the process id `pid` is ready or gone; "late": neither before the deadline."""
     retry = Retry(_PAUSES, seconds)
     while True:
-        # Read after the question: a server that is gone by now has told its last state before.
+        # Read the file after this check: if the server is gone now, the file has its last state.
         alive = is_alive(pid)
-        noted = read_pid_file(data)
-        if noted is not None and noted.pid == pid and noted.state == "ready":
+        pid_file = read_pid_file(data)
+        if pid_file is not None and pid_file.pid == pid and pid_file.state == "ready":
             if alive:
                 return "ready"
         elif not alive:
@@ -181,14 +184,14 @@ def _signal(pid: int, number: signal.Signals, data: Path) -> None:
     except ProcessLookupError:
         return
     except PermissionError as error:
-        from dbschema.tools.server.home import owner_name  # noqa: PLC0415  needed for a message only
+        from dbschema.tools.server.home import owner_name  # noqa: PLC0415  for a message only
 
         raise belongs_to_other(data, owner_name(data)) from error
 
 
-def _nothing_left(data: Path, account: OsUser) -> bool:
-    """Whether nothing is left behind, or all of it turns out to be a server that has just come up."""
-    return running(data, account) is not None or not left_behind(data, account)
+def _none_left(data: Path, os_user: OsUser) -> bool:
+    """Return whether no process remains, or a server has started to which the processes belong."""
+    return running(data, os_user) is not None or not left_behind(data, os_user)
 
 
 def _name_of(process: Path) -> str:
@@ -198,8 +201,8 @@ def _name_of(process: Path) -> str:
         return ""
 
 
-def _is_postmaster_of(pid: int, data: Path) -> bool:
-    """The same question where there is no /proc (macOS): we start every postmaster with its data folder's path."""
+def _runs_with_data(pid: int, data: Path) -> bool:
+    """As `works_in`, without /proc (macOS): the command line of each server contains the path of its data directory."""
     shown = subprocess.run(  # noqa: S603  a constant program with a number
         ["/bin/ps", "-ww", "-o", "args=", "-p", str(pid)],
         stdin=subprocess.DEVNULL,

@@ -1,6 +1,6 @@
-"""Low-level failures of files and programs, made into errors of our own in one place.
+"""Translate failures of files and programs into errors of this package.
 
-The programs run in the C locale, so the operating system's reasons stand in their output in fixed words.
+The programs run in the C locale, so their output contains the fixed English messages of the operating system.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from dbschema.errors import ServerError
 
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
-_REFUSED: Final = (errno.EACCES, errno.EPERM, errno.EROFS)
+_DENIED: Final = (errno.EACCES, errno.EPERM, errno.EROFS)
 _PREFIX: Final = re.compile(r"^.*?\b(?:FATAL|PANIC|ERROR|LOG|initdb: error|initdb: hint):\s+")
 
 
@@ -30,29 +30,29 @@ def os_errors(home: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        # A step on an open file names a number, if anything.
+        # The error of an operation on a descriptor has no path.
         path = Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else home
         reason = error.strerror or str(error)
         if error.errno in _FULL:
             raise disk_full(path, reason) from error
-        if error.errno in _REFUSED:
+        if error.errno in _DENIED:
             raise not_writable(path, reason) from error
         raise bad_home(home, f"{path}: {reason}") from error
 
 
 def cause_in(output: str, path: Path) -> ServerError | None:
-    """What the output of a program tells of a full disk or a refused write at `path`; None: neither."""
+    """Return the error for a full disk or a denied write at `path` in the output of a program, else None."""
     for number in _FULL:
         if os.strerror(number) in output:
             return disk_full(path, os.strerror(number))
-    for number in _REFUSED:
+    for number in _DENIED:
         if os.strerror(number) in output:
             return not_writable(path, last_complaint(output))
     return None
 
 
 def last_complaint(output: str) -> str:
-    """The one line of a server's log, or of initdb's output, that says why it ended; without time and level."""
+    """Return the line of a server's log, or of initdb's output, with the reason of its end, without time and level."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     if not lines:
         return "it left no message"
@@ -60,7 +60,7 @@ def last_complaint(output: str) -> str:
     for at, line in enumerate(lines):
         if "FATAL:" in line or "PANIC:" in line or "initdb: error:" in line:
             chosen = line
-            # A bad configuration file is reported last; the line above it names the setting.
+            # The last line reports the configuration file; the line above it names the setting.
             if "contains errors" in line and at > 0:
                 chosen = lines[at - 1]
     return _PREFIX.sub("", chosen).rstrip(".")
