@@ -1,4 +1,4 @@
-"""Sessions for applications: of one tenant, which they cannot forget, and of operators, across tenants and on record."""
+"""Sessions for applications: of one tenant, which each statement includes, and of operators, across tenants and logged."""
 
 from __future__ import annotations
 
