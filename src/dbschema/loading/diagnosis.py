@@ -167,7 +167,7 @@ class RowDiagnosis:
             f" AND EXISTS (SELECT FROM {self.writing.target.sql} AS t WHERE {same}){of_input}"
         )
         named = ", ".join(columns)
-        return [Problem(row, None, f"has the same ({named}) as a row that is there already") for row in rows]
+        return [Problem(row, None, f"has the same ({named}) as an existing row") for row in rows]
 
     def _missing_references(self, constraint: Any) -> list[Problem]:
         pairs = list(zip(constraint.columns, constraint.others, strict=True))
@@ -180,7 +180,7 @@ class RowDiagnosis:
             f"SELECT {self._row} FROM source WHERE {self._not_written} AND {present} AND {missing}"
         )
         columns = [name for name in constraint.columns if name != "tenant_id"] or constraint.columns
-        reason = f"refers to a row of {constraint.referred} that is not there"
+        reason = f"refers to a row of {constraint.referred} that does not exist"
         return [Problem(row, ", ".join(columns), reason) for row in rows]
 
     def _rows(self, query: str) -> list[int]:

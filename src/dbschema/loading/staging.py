@@ -104,8 +104,8 @@ class Staging:
         return psycopg.Pipeline.is_supported()
 
     def latest(self, first: int, last: int) -> str:
-        """Return a condition on the location of the rows `first` to `last`, the last ones sent; empty if none can be given."""
-        # COPY appends to a table that was created in the same transaction. PostgreSQL does not guarantee it: count.
+        """Return a condition on the location of rows `first` to `last`, the last ones sent; empty if they are scattered."""
+        # COPY appends to a table of the same transaction, but PostgreSQL does not guarantee it: count the rows.
         after = f"ctid OPERATOR(pg_catalog.>) '{self._end}'"
         scan = f"SELECT pg_catalog.count(*), pg_catalog.max(ctid) FROM {self.sql} WHERE {after}"  # noqa: S608  no values
         count, end = self._connection.execute(executable(scan)).one()

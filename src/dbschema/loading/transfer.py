@@ -1,7 +1,7 @@
-"""Move rows from the input through the staging table into the table: small loads in one statement, large ones in portions.
+"""Move rows from the input through the staging table into the table, in one statement or in portions.
 
-While the server writes a portion, the client reads and encodes the next one. All portions belong to one transaction and
-one savepoint, and are rolled back if a portion fails.
+Large loads are written in portions. While the server writes a portion, the client reads and encodes the next one. All
+portions belong to one transaction and one savepoint, and are rolled back if a portion fails.
 """
 
 from __future__ import annotations

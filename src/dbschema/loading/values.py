@@ -41,7 +41,7 @@ class InvalidValue(ValueError):
 def wrong_type(expected: str, value: Any) -> InvalidValue:
     """Return the error for a value that is not of the expected kind."""
     if isinstance(value, ClauseElement) or hasattr(value, "__clause_element__"):
-        return InvalidValue("is an SQL expression, and rows bring data")
+        return InvalidValue("is an SQL expression, not a value")
     return InvalidValue(f"is no {expected} but of type {type(value).__name__}")
 
 
@@ -242,11 +242,11 @@ def inet(value: Any) -> bytes:
     if not isinstance(value, str) and not hasattr(
         value, "version"
     ):  # Python would read an integer as an address
-        raise wrong_type("address of the Internet", value)
+        raise wrong_type("IP address", value)
     try:
         interface = ipaddress.ip_interface(value)
     except ValueError:
-        raise InvalidValue("is no address of the Internet") from None
+        raise InvalidValue("is no IP address") from None
     if "%" in str(value):
         raise InvalidValue("names a zone, which PostgreSQL does not keep")
     return _address(interface.ip, interface.network.prefixlen, is_network=False)

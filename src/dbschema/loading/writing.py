@@ -152,8 +152,8 @@ class Writing:
         arbiter = f" ({', '.join(map(quote, self.key))})" if self.key else ""
         if self.on_conflict == "ignore":
             return f" ON CONFLICT{arbiter} DO NOTHING"
-        # Only values of `excluded`: now() would differ between the replicas of a distributed table. Triggers set updated_at
-        # and version.
+        # Only values of `excluded`: now() would differ between the replicas of a distributed table. Triggers set
+        # updated_at and version.
         changed = ", ".join(f"{quote(name)} = excluded.{quote(name)}" for name in self.changed)
         return f" ON CONFLICT{arbiter} DO UPDATE SET {changed}"
 

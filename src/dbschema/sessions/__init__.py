@@ -1,4 +1,4 @@
-"""Sessions for applications: of one tenant, which each statement includes, and of operators, across tenants and logged."""
+"""Sessions for applications: tenant sessions, restricted to one tenant, and operator sessions, which are logged."""
 
 from __future__ import annotations
 

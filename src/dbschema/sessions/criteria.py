@@ -68,7 +68,7 @@ class _Models:
 
 
 def tenant_keys() -> frozenset[Key]:
-    """Return the keys of SQLAlchemy's global criteria for all mapped models that are `TenantScoped` or a `TenantRoot`."""
+    """Return the keys of SQLAlchemy's global criteria for all mapped `TenantScoped` and `TenantRoot` models."""
     mapped, (cached_at, keys) = _Models.mapped, _Models.cached
     if cached_at != mapped:
         keys = frozenset(
@@ -147,7 +147,7 @@ class TenantOption(ParameterCacheKey, CriteriaOption):
                 attributes.setdefault(key, []).append(self._criterion)
 
     def single_table_condition(self, statement: Any) -> ColumnElement[bool] | None:
-        """Return the condition for an UPDATE or DELETE that reads only the table it writes; None if it may read another.
+        """Return the condition for an UPDATE or DELETE that reads only its own table; None if it may read another.
 
         Such a statement does not need the option, which SQLAlchemy would call several times.
         """

@@ -1,4 +1,4 @@
-"""Strict parsers for ids and addresses: their text is a literal in `SET LOCAL`, so only digits and separators may remain."""
+"""Strict parsers for ids and addresses, whose text is a literal in `SET LOCAL`: only digits and separators remain."""
 
 from __future__ import annotations
 

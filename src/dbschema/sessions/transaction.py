@@ -199,7 +199,7 @@ def _execute(session: Session, connection: Connection, statements: str) -> None:
                 connection.exec_driver_sql(statement)
     except psycopg.OperationalError:
         if getattr(driver, "closed", False):
-            # Repeat it through SQLAlchemy, which detects the lost connection, empties the pool and raises its own error.
+            # Repeat it through SQLAlchemy, which detects the lost connection, empties the pool and raises its error.
             connection.exec_driver_sql(statements)
         raise
 
