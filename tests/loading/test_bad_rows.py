@@ -56,8 +56,8 @@ def found(error: BadRows) -> list[tuple[int, str | None]]:
         ("severity", True, "is no whole number but of type bool"),
         ("severity", 1.5, "is no whole number but of type float"),
         ("severity", SECRET, "is no whole number"),
-        ("status", SECRET, "is none of open, in_progress, resolved, closed"),
-        ("status", [], "is none of open"),
+        ("status", SECRET, "is not one of open, in_progress, resolved, closed"),
+        ("status", [], "is not one of open"),
         ("location", (200.0, 0.0), "is no place"),
         ("location", (0.0, math.nan), "is no place"),
         ("location", (1.0, 2.0, 3.0), "is no place"),
@@ -157,7 +157,7 @@ def test_an_instance_that_holds_others_is_refused(session: Session) -> None:
     [
         ({"severity": 9}, "severity", "violates the check ck_incidents_severity", "23514"),
         ({"domain_id": None, "title": SECRET}, "domain_id", "is missing or NULL", "23502"),
-        ({"created_by": uuid4()}, "created_by", "refers to a row of users that is not there", "23503"),
+        ({"created_by": uuid4()}, "created_by", "refers to a row of users that does not exist", "23503"),
         ({"structured_data": [1]}, "structured_data", "violates the check ck_incidents_structured_data", "23514"),
         ({"structured_data": None}, "structured_data", "violates the check ck_incidents_structured_data", "23514"),
     ],
@@ -205,7 +205,7 @@ def test_rows_that_are_there_already_are_named(session: Session) -> None:
         bulk_load(session, Order, [order(n) for n in ("a", SECRET)])
 
     assert [str(problem) for problem in raised.value.problems] == [
-        "row 2: has the same (tenant_id, order_number) as a row that is there already"
+        "row 2: has the same (tenant_id, order_number) as an existing row"
     ]
     assert SECRET not in str(raised.value)
 

@@ -119,9 +119,7 @@ def test_an_upsert_that_means_a_row_twice_is_refused(session: Session) -> None:
 def test_another_constraint_than_the_key_is_still_a_failure(session: Session) -> None:
     bulk_load(session, User, [{"username": "ann", "email": "a@b.c"}])
 
-    with pytest.raises(
-        BadRows, match=r"row 1: has the same \(tenant_id, email\) as a row that is there already"
-    ):
+    with pytest.raises(BadRows, match=r"row 1: has the same \(tenant_id, email\) as an existing row"):
         bulk_load(
             session,
             User,
@@ -145,9 +143,9 @@ def test_the_rows_of_an_upsert_bring_the_same_columns(session: Session, block: i
     ("options", "reason"),
     [
         ({"on_conflict": "replace"}, "on_conflict='replace' is unknown"),
-        ({"on_conflict": "update"}, "needs to know which row is meant"),
-        ({"key": ["agent_id"]}, "on_conflict='error' does not ask"),
-        ({"on_conflict": "update", "key": "agent_id"}, "'key' is a text"),
+        ({"on_conflict": "update"}, "needs a key to identify the row to update"),
+        ({"key": ["agent_id"]}, "on_conflict='error' does not look for them"),
+        ({"on_conflict": "update", "key": "agent_id"}, "'key' is a string"),
         ({"on_conflict": "update", "key": ["nothing"]}, "has no column 'nothing'"),
         (
             {"on_conflict": "update", "key": ["agent_name"]},
@@ -166,7 +164,7 @@ def test_a_key_that_is_none_is_refused(session: Session, options: Any, reason: s
 
 
 def test_an_upsert_of_nothing_but_the_key_is_refused(session: Session) -> None:
-    with pytest.raises(WrongCall, match="nothing but their key"):
+    with pytest.raises(WrongCall, match="set only their key"):
         bulk_load(session, Incident, [{"id": uuid4()}], on_conflict="update", key=["id"])
 
 

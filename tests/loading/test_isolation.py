@@ -78,7 +78,7 @@ def test_without_a_tenant_nothing_is_loaded(
     acting(None)
 
     with pytest.raises(
-        BadRows, match=r"row 1: tenant_id is not given, and the session has set no app\.tenant_id"
+        BadRows, match=r"row 1: tenant_id is missing, and the session has not set app\.tenant_id"
     ):
         bulk_load(session, Incident, [{"domain_id": "d"}])
     with pytest.raises(BadRows, match="row-level security"):
@@ -101,7 +101,7 @@ def test_who_bypasses_row_security_names_the_tenant_in_each_row(
 def test_a_setting_that_is_no_uuid_is_told(session: Session, connection: Connection) -> None:
     connection.execute(text("SET LOCAL app.tenant_id = 'x'' OR true --'"))
 
-    with pytest.raises(LoadError, match=r"setting app\.tenant_id of this session is no UUID"):
+    with pytest.raises(LoadError, match=r"setting app\.tenant_id of this session is not a UUID"):
         bulk_load(session, Incident, [{"domain_id": "d"}])
 
 

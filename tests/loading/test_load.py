@@ -279,10 +279,10 @@ def test_a_bar_is_shown_on_a_terminal_that_asks_for_it(
 @pytest.mark.parametrize(
     ("rows", "options", "reason"),
     [
-        ({"domain_id": "d"}, {}, "as an iterable, not as dict"),
-        ("text", {}, "as an iterable, not as str"),
-        (5, {}, "as an iterable, not as int"),
-        ([{}], {"block": 0}, "count from 1"),
+        ({"domain_id": "d"}, {}, "must be an iterable of rows, not dict"),
+        ("text", {}, "must be an iterable of rows, not str"),
+        (5, {}, "must be an iterable of rows, not int"),
+        ([{}], {"block": 0}, "must be at least 1"),
         ([("d",)], {"columns": ["nothing"]}, "has no column 'nothing'"),
         ([("d", "d")], {"columns": ["domain_id", "domain_id"]}, "has no column 'domain_id'"),
         ([("d",)], {"columns": ["creator"]}, "has no column 'creator'"),
@@ -296,7 +296,7 @@ def test_a_wrong_call_is_told(session: Session, rows: Any, options: dict[str, An
 
 
 def test_a_model_of_no_table_is_refused(session: Session) -> None:
-    with pytest.raises(WrongCall, match="int is no model"):
+    with pytest.raises(WrongCall, match="int is not a model"):
         bulk_load(session, int, [{}])
 
 

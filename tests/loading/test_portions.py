@@ -179,7 +179,7 @@ def test_a_key_that_the_table_had_before_is_named_as_such(session: Session) -> N
         bulk_load(session, Order, orders("a", "b", "c", "d", "e", "old", "a"), block=1)
 
     assert sorted(map(str, raised.value.problems)) == [
-        "row 6: has the same (tenant_id, order_number) as a row that is there already",
+        "row 6: has the same (tenant_id, order_number) as an existing row",
         "row 7: has the same (tenant_id, order_number) as row 1 of the input",
     ]
     assert session.scalar(select(func.count()).select_from(Order)) == 1

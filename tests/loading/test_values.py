@@ -440,5 +440,5 @@ class Child(Parent):
 
 
 def test_a_model_of_two_tables_is_refused(own: Session) -> None:
-    with pytest.raises(WrongCall, match="Child is no model with one table"):
+    with pytest.raises(WrongCall, match="Child is not a model of exactly one table"):
         bulk_load(own, Child, [{"id": 1}])

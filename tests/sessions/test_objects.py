@@ -393,7 +393,7 @@ def test_what_is_no_uuid_is_no_tenant(engine: Engine, given: Any) -> None:
     with pytest.raises(BadIdentity, match="is not the id of a tenant") as caught:
         tenant_session(engine, given)
 
-    assert caught.value.given == given
+    assert caught.value.value == given
     assert len(str(caught.value)) < 250
 
 

@@ -1,4 +1,4 @@
-"""Bulk loading under row security: rows over COPY into a temporary table, and from there through the policies."""
+"""Bulk loading under row-level security: COPY into a temporary table, then INSERT through the policies."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""Which rows the database will not have: asked by the constraint that it names, else by trying halves of the rows.
+"""Find the rows that violate a constraint: by a query for it, or by bisection.
 
-All of it happens behind a savepoint and under the session's own row security: nobody learns of another tenant's rows
-what the failure itself has not told.
+The search runs in savepoints and under the session's row-level security, so that it reveals no more about another
+tenant's rows than the failure itself.
 """
 
-# ruff: noqa: S608  names are quoted, and numbers are numbers
+# ruff: noqa: S608  names are quoted, and the other values are integers
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from dbschema.ddl.base import quote
 from dbschema.ddl.registry import executable
 from dbschema.loading.errors import BadRows, Problem, may_not_write
-from dbschema.loading.staging import of_data, reason_of
+from dbschema.loading.staging import is_data_error, reason_of
 
 if TYPE_CHECKING:
     import psycopg
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 NOT_NULL, FOREIGN_KEY, UNIQUE, CHECK = "23502", "23503", "23505", "23514"
 INSUFFICIENT_PRIVILEGE = "42501"
-TWICE = "21000"
+CARDINALITY_VIOLATION = "21000"
 _ATTEMPTS = 200
 _CONSTRAINT = text(
     """
@@ -49,11 +49,11 @@ class RowDiagnosis:
     """A search for the rows that made a load fail.
 
     Args:
-        connection: the connection, back at a savepoint from before the failure.
-        writing: what failed.
-        first: the number of the first row that may be at fault; those before it are in the table.
-        count: the number of the last one.
-        limit: how many are told.
+        connection: the connection, rolled back to a savepoint before the failure.
+        writing: the statement that failed.
+        first: the number of the first row to examine; the rows before it are in the table.
+        count: the number of the last row.
+        limit: the maximum number of problems in the error.
     """
 
     connection: Connection
@@ -64,15 +64,15 @@ class RowDiagnosis:
     attempts: int = 0
 
     def explain(self, error: DBAPIError) -> Exception:
-        """The error to raise in place of `error`: that itself, where it is no fault of the rows."""
-        if not may_be_of_rows(error):
+        """Return the error to raise for `error`: a `BadRows`, or `error` itself if no row caused it."""
+        if not may_be_caused_by_row(error):
             return error
         state = _state(error)
-        # Without rows only the statement itself can fail.
-        if (without := self._attempt(0, 0)) is not None:
-            if _state(without) == INSUFFICIENT_PRIVILEGE:
-                return may_not_write(self.writing.target.name, str(_orig(without).diag.message_primary))
-            return without
+        # If the statement fails without any row, the rows are not the cause.
+        if (without_rows := self._attempt(0, 0)) is not None:
+            if _state(without_rows) == INSUFFICIENT_PRIVILEGE:
+                return may_not_write(self.writing.target.name, str(_orig(without_rows).diag.message_primary))
+            return without_rows
         problems = self._find(error)
         problems.sort(key=lambda problem: problem.row)
         return BadRows(
@@ -81,48 +81,53 @@ class RowDiagnosis:
             more=len(problems) > self.limit or self.attempts >= _ATTEMPTS or not problems,
             sqlstate=state,
             constraint=_orig(error).diag.constraint_name,
-            unfound=reason_of(_orig(error)),
+            cause=reason_of(_orig(error)),
         )
 
     def _find(self, error: DBAPIError) -> list[Problem]:
-        """The rows; none where the search was stopped, as by a statement timeout."""
+        """Find the rows; an empty list if the search was stopped, as by a statement timeout."""
         try:
             self.writing.staging.index()
-            if _state(error) == TWICE:
-                problems = self._twice(list(self.writing.key or ()))
+            if _state(error) == CARDINALITY_VIOLATION:
+                problems = self._duplicates_in_input(list(self.writing.key or ()))
             else:
                 problems = self._by_constraint(_orig(error))
-            return problems or self._by_halves(error)
+            return problems or self._by_bisection(error)
         except DBAPIError as stopped:
             if stopped.connection_invalidated:
                 raise
             return []
 
     def _by_constraint(self, error: psycopg.Error) -> list[Problem]:
-        """The rows that violate what the error names; none where it cannot be asked."""
+        """Find the rows that violate the constraint of the error; an empty list if no query can find them."""
         diagnosis, target = error.diag, self.writing.target
         if (diagnosis.schema_name, diagnosis.table_name) != (target.schema, target.name):
-            return []  # a trigger wrote somewhere else
+            return []  # a trigger wrote to another table
         if error.sqlstate == NOT_NULL and diagnosis.column_name:
-            return self._empty(diagnosis.column_name)
+            return self._nulls(diagnosis.column_name)
         name = diagnosis.constraint_name
         constraint = self.connection.execute(_CONSTRAINT, {"oid": target.oid, "name": name}).one_or_none()
         problems: list[Problem] = []
         if constraint is not None and error.sqlstate == CHECK and constraint.condition:
-            problems = self._violating(constraint, str(name))
+            problems = self._check_violations(constraint, str(name))
         elif constraint is not None and error.sqlstate == UNIQUE:
-            problems = self._twice(constraint.columns) + self._there(constraint.columns)
+            problems = [
+                *self._duplicates_in_input(constraint.columns),
+                *self._duplicates_in_table(constraint.columns),
+            ]
         elif constraint is not None and error.sqlstate == FOREIGN_KEY and constraint.referred_sql:
-            problems = self._pointing_nowhere(constraint)
+            problems = self._missing_references(constraint)
         return problems
 
-    def _empty(self, column: str) -> list[Problem]:
-        rows = self._rows(f"SELECT {self._row} FROM source WHERE {self._late} AND {quote(column)} IS NULL")
+    def _nulls(self, column: str) -> list[Problem]:
+        rows = self._rows(
+            f"SELECT {self._row} FROM source WHERE {self._not_written} AND {quote(column)} IS NULL"
+        )
         return [Problem(row, column, "is missing or NULL") for row in rows]
 
-    def _violating(self, constraint: Any, name: str) -> list[Problem]:
+    def _check_violations(self, constraint: Any, name: str) -> list[Problem]:
         rows = self._rows(
-            f"SELECT {self._row} FROM source WHERE {self._late} AND NOT ({constraint.condition})"
+            f"SELECT {self._row} FROM source WHERE {self._not_written} AND NOT ({constraint.condition})"
         )
         column = constraint.columns[0] if len(constraint.columns) == 1 else None
         return [Problem(row, column, f"violates the check {name}") for row in rows]
@@ -132,60 +137,64 @@ class RowDiagnosis:
         return self.writing.staging.row
 
     @property
-    def _late(self) -> str:
-        """That a row is none of those that are in the table."""
+    def _not_written(self) -> str:
+        """The condition that a row is not yet in the table."""
         return f"source.{self._row} >= {self.first}"
 
-    def _twice(self, columns: list[str]) -> list[Problem]:
-        """Rows whose key an earlier row of the input has."""
+    def _duplicates_in_input(self, columns: list[str]) -> list[Problem]:
+        """Find rows whose key an earlier row of the input has."""
         keys = ", ".join(map(quote, columns))
-        there = " AND ".join(f"{quote(column)} IS NOT NULL" for column in columns)
-        found = self._ask(
+        present = " AND ".join(f"{quote(column)} IS NOT NULL" for column in columns)
+        pairs = self._query(
             f"SELECT * FROM (SELECT {self._row} AS row, min({self._row}) OVER (PARTITION BY {keys}) AS first"
-            f" FROM source WHERE {there}) AS numbered WHERE row > first AND row >= {self.first}"
+            f" FROM source WHERE {present}) AS numbered WHERE row > first AND row >= {self.first}"
         )
         named = ", ".join(columns)
         return [
-            Problem(row, None, f"has the same ({named}) as row {first} of the input") for row, first in found
+            Problem(row, None, f"has the same ({named}) as row {first} of the input") for row, first in pairs
         ]
 
-    def _there(self, columns: list[str]) -> list[Problem]:
-        """Rows whose key a row of the table has."""
+    def _duplicates_in_table(self, columns: list[str]) -> list[Problem]:
+        """Find rows whose key a row of the table has."""
         same = " AND ".join(f"t.{quote(column)} = source.{quote(column)}" for column in columns)
-        mine = ""
-        if self.first > 1:  # the table has rows of this input, which `_twice` tells about
-            mine = f" AND NOT EXISTS (SELECT FROM source AS t WHERE t.{self._row} < {self.first} AND {same})"
+        of_input = ""
+        if self.first > 1:  # the table has rows of this input; `_duplicates_in_input` reports those
+            of_input = (
+                f" AND NOT EXISTS (SELECT FROM source AS t WHERE t.{self._row} < {self.first} AND {same})"
+            )
         rows = self._rows(
-            f"SELECT {self._row} FROM source WHERE {self._late}"
-            f" AND EXISTS (SELECT FROM {self.writing.target.sql} AS t WHERE {same}){mine}"
+            f"SELECT {self._row} FROM source WHERE {self._not_written}"
+            f" AND EXISTS (SELECT FROM {self.writing.target.sql} AS t WHERE {same}){of_input}"
         )
         named = ", ".join(columns)
-        return [Problem(row, None, f"has the same ({named}) as a row that is there already") for row in rows]
+        return [Problem(row, None, f"has the same ({named}) as an existing row") for row in rows]
 
-    def _pointing_nowhere(self, constraint: Any) -> list[Problem]:
+    def _missing_references(self, constraint: Any) -> list[Problem]:
         pairs = list(zip(constraint.columns, constraint.others, strict=True))
-        given = " AND ".join(f"source.{quote(mine)} IS NOT NULL" for mine, _ in pairs)
+        present = " AND ".join(f"source.{quote(mine)} IS NOT NULL" for mine, _ in pairs)
         same = " AND ".join(f"o.{quote(theirs)} = source.{quote(mine)}" for mine, theirs in pairs)
         missing = f"NOT EXISTS (SELECT FROM {constraint.referred_sql} AS o WHERE {same})"
         if constraint.is_of_itself:
             missing += f" AND NOT EXISTS (SELECT FROM source AS o WHERE {same})"
-        rows = self._rows(f"SELECT {self._row} FROM source WHERE {self._late} AND {given} AND {missing}")
+        rows = self._rows(
+            f"SELECT {self._row} FROM source WHERE {self._not_written} AND {present} AND {missing}"
+        )
         columns = [name for name in constraint.columns if name != "tenant_id"] or constraint.columns
-        reason = f"refers to a row of {constraint.referred} that is not there"
+        reason = f"refers to a row of {constraint.referred} that does not exist"
         return [Problem(row, ", ".join(columns), reason) for row in rows]
 
     def _rows(self, query: str) -> list[int]:
-        return [row for (row,) in self._ask(query)]
+        return [row for (row,) in self._query(query)]
 
-    def _ask(self, query: str) -> list[tuple[Any, ...]]:
-        """The first answers of a query over `source`, by row; none where it cannot be asked."""
-        # MATERIALIZED: a default that is not the same twice has to stay what it is within the query.
+    def _query(self, query: str) -> list[tuple[Any, ...]]:
+        """Return the first results of a query over `source`, by row; an empty list if the query fails."""
+        # MATERIALIZED: a volatile default is evaluated only once for each row.
         whole = (
             f"WITH source AS MATERIALIZED ({self.writing.source()}) {query} ORDER BY 1 LIMIT {self.limit + 1}"
         )
         savepoint = self.connection.begin_nested()
         try:
-            found = self.connection.execute(executable(whole)).all()
+            results = self.connection.execute(executable(whole)).all()
         except DBAPIError as error:
             if error.connection_invalidated:
                 raise
@@ -193,17 +202,17 @@ class RowDiagnosis:
         finally:
             if savepoint.is_active:
                 savepoint.rollback()
-        return [tuple(row) for row in found]
+        return [tuple(row) for row in results]
 
-    def _by_halves(self, error: DBAPIError) -> list[Problem]:
-        """Try halves of the rows, and halves of those that fail, until single rows are left."""
-        found: list[Problem] = []
+    def _by_bisection(self, error: DBAPIError) -> list[Problem]:
+        """Try both halves of the rows, then the halves of each half that fails, down to single rows."""
+        problems: list[Problem] = []
         failing: list[tuple[int, int, DBAPIError]] = [(self.first, self.count, error)]
-        while failing and len(found) <= self.limit:
-            first, last, refusal = failing.pop()
-            reason = reason_of(_orig(refusal))
+        while failing and len(problems) <= self.limit:
+            first, last, cause = failing.pop()
+            reason = reason_of(_orig(cause))
             if first == last:
-                found.append(Problem(first, self._column(refusal), reason))
+                problems.append(Problem(first, self._column(cause), reason))
                 continue
             middle = (first + last) // 2
             halves = [
@@ -212,22 +221,22 @@ class RowDiagnosis:
                 if self.attempts < _ATTEMPTS and (failure := self._attempt(low, high)) is not None
             ]
             if not halves:
-                found.append(Problem(first, None, f"and those up to row {last}, together: {reason}"))
+                problems.append(Problem(first, None, f"and those up to row {last}, together: {reason}"))
             failing += reversed(halves)
-        return found
+        return problems
 
     def _column(self, error: DBAPIError) -> str | None:
         name = _orig(error).diag.column_name
         return name if name in self.writing.target.columns else None
 
     def _attempt(self, first: int, last: int) -> DBAPIError | None:
-        """Write some rows and take them back; the error, if they cannot be written."""
+        """Write rows and roll them back; return the error, or None if they can be written."""
         self.attempts += 1
         savepoint = self.connection.begin_nested()
         try:
             self.connection.execute(executable(self.writing.statement(first, last)))
         except DBAPIError as error:
-            if error.connection_invalidated or not (may_be_of_rows(error) or first == 0):
+            if error.connection_invalidated or not (may_be_caused_by_row(error) or first == 0):
                 raise
             return error
         finally:
@@ -236,10 +245,10 @@ class RowDiagnosis:
         return None
 
 
-def may_be_of_rows(error: DBAPIError) -> bool:
-    """Whether an error may be the fault of a row, or of a policy that refuses one."""
+def may_be_caused_by_row(error: DBAPIError) -> bool:
+    """Whether a row, or a policy that rejects a row, may be the cause of an error."""
     state = _state(error)
-    return of_data(state) or state in (INSUFFICIENT_PRIVILEGE, TWICE)
+    return is_data_error(state) or state in (INSUFFICIENT_PRIVILEGE, CARDINALITY_VIOLATION)
 
 
 def _orig(error: DBAPIError) -> psycopg.Error:

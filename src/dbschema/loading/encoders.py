@@ -1,10 +1,8 @@
-"""JSON documents, as PostgreSQL takes them: what it would refuse is refused before it is sent.
+"""Encoders: one for each column, selected by the model's type and the database's type, applied to whole columns.
 
-How the values of a column are sent: chosen once, by the model's type and the database's, and then applied to whole columns.
-
-The wire is PostgreSQL's binary format, which carries no types: what is sent has to be exactly what the column takes.
-psycopg packs plain values in C; all else is turned here into such a value, or into the bytes themselves. A type that is
-not known here goes as text, in psycopg's own words, and the database reads it (`general`).
+PostgreSQL's binary COPY format carries no types, so a value must have exactly the format of its column. psycopg encodes
+plain values in C; the encoders here convert other values to such a value or to bytes. An unknown type is sent in
+psycopg's text format, and the database parses it (`general`). JSON that PostgreSQL would reject is rejected here.
 """
 
 from __future__ import annotations
@@ -22,7 +20,7 @@ from sqlalchemy.dialects import postgresql as pg
 
 from dbschema._sqlalchemy import json_serializer
 from dbschema.loading import values
-from dbschema.loading.values import NUL, SURROGATE, Refused, wanted
+from dbschema.loading.values import NUL, SURROGATE, InvalidValue, wrong_type
 from dbschema.orm.geography import GeographyPoint
 from dbschema.orm.types import CheckedText, JsonShape, LowerText, Pattern
 
@@ -36,7 +34,7 @@ if TYPE_CHECKING:
 
 
 _WIDE = frozenset({"utf-8", "utf8"})
-# An even number of backslashes before it, or it is itself escaped.
+# After an odd number of backslashes the escape is itself escaped.
 _JSON_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _JSON_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
@@ -44,55 +42,57 @@ _JSON_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 def json(
     serializer: Callable[[Any], str] | None, encoding: str, *, version: bytes
 ) -> Callable[[Any], bytes | None]:
-    """A JSON document, by the application's serializer if it has one.
+    """Make an encoder for JSON documents; it returns None for SQL's NULL.
 
     Args:
-        serializer: the engine's `json_serializer`.
+        serializer: the engine's `json_serializer`; None: the standard one.
         encoding: the client's encoding.
-        version: what JSONB has before the document.
+        version: the prefix of the binary format of JSONB; empty for JSON.
     """
-    # NaN is no JSON, and PostgreSQL refuses it.
+    # NaN is not valid JSON, and PostgreSQL rejects it.
     write = (
         serializer
         or JSONEncoder(allow_nan=False, ensure_ascii=encoding not in _WIDE, separators=(",", ":")).encode
     )
 
-    def one(value: Any) -> bytes | None:
+    def encode(value: Any) -> bytes | None:
         if isinstance(value, ClauseElement):
             if value.compare(null()):
                 return None
-            raise wanted("JSON", value)
+            raise wrong_type("JSON", value)
         if value is JSON.NULL:
             value = None
         try:
             document = write(value).encode(encoding)
         except UnicodeEncodeError:
-            raise Refused(SURROGATE) from None
+            raise InvalidValue(SURROGATE) from None
         except RecursionError:
-            raise Refused("is nested too deeply, or holds itself") from None
+            raise InvalidValue("is nested too deeply, or holds itself") from None
         except (TypeError, ValueError):
-            raise Refused("cannot be written as JSON") from None
+            raise InvalidValue("cannot be written as JSON") from None
         if b"\\u" in document:
             if _JSON_NUL.search(document):
-                raise Refused(NUL)
-            if _JSON_SURROGATE.search(document) and _has_half_a_pair(document.decode(encoding)):
-                raise Refused(SURROGATE)
+                raise InvalidValue(NUL)
+            if _JSON_SURROGATE.search(document) and _has_lone_surrogate(document.decode(encoding)):
+                raise InvalidValue(SURROGATE)
         return version + document
 
-    return one
+    return encode
 
 
 def document_encoder(
     encoding: str, *, version: bytes, none_is_data: bool
 ) -> Callable[[Sequence[Any]], Sequence[bytes]]:
-    """A whole column in one call, which takes a third of the time; raises where `json` has to look at the documents.
+    """Make an encoder that serializes a whole column in one call, in a third of the time of `json`.
+
+    It raises if a document needs the checks of `json`.
 
     Args:
-        encoding, version: as `json`.
-        none_is_data: None is JSON's null.
+        encoding, version: see `json`.
+        none_is_data: encode None as JSON's null.
     """
     write = JSONEncoder(allow_nan=False, ensure_ascii=encoding not in _WIDE, separators=(",", ":")).encode
-    mark = uuid4().hex  # which no document holds, since nobody knows it before
+    mark = uuid4().hex  # random, so that no document contains it
     between = f',"{mark}",'.encode()
     plain = {dict, list, str, int, float, bool} | ({type(None)} if none_is_data else set())
 
@@ -100,17 +100,17 @@ def document_encoder(
         marked: list[Any] = [mark] * (2 * len(column) - 1)
         marked[::2] = column
         if not plain.issuperset(map(type, column)) or b"\\u" in (whole := write(marked).encode(encoding)):
-            raise Refused("needs a closer look")
-        found = whole[1:-1].split(between)
-        if len(found) != len(column):
-            raise Refused("needs a closer look")
-        return [version + document for document in found]
+            raise InvalidValue("needs the checks of a single document")
+        documents = whole[1:-1].split(between)
+        if len(documents) != len(column):
+            raise InvalidValue("needs the checks of a single document")
+        return [version + document for document in documents]
 
     return quick
 
 
-def _has_half_a_pair(document: str) -> bool:
-    """Whether escapes in a document, which may also be whole pairs, stand for half of one."""
+def _has_lone_surrogate(document: str) -> bool:
+    """Whether the escapes in a document include a lone surrogate; pairs are valid."""
     try:
         JSONEncoder(ensure_ascii=False).encode(loads(document)).encode()
     except UnicodeEncodeError:
@@ -124,32 +124,36 @@ _TEXTS = frozenset({"text", "varchar", "bpchar"})
 
 @dataclass(frozen=True)
 class Encoder:
-    """How a column is sent.
+    """The encoding of a column.
 
     Args:
-        wire: the type by which psycopg packs the encoded values.
-        one: encodes a value that is not None; raises `Refused`.
-        plain: exact types whose values are sent as they are …
-        check: … when this raises nothing for all of them.
-        quick: encodes a whole column, or raises anything where `one` has to look closer.
-        none_is_data: None is a value, JSON's null, and not NULL.
-        as_text: the staged column is text, and the database reads it.
+        wire: the type by which psycopg writes the encoded values.
+        encode: encodes a value other than None; raises `InvalidValue`.
+        plain: exact types whose values are sent unchanged, after `check`.
+        check: raises `InvalidValue` if a column of plain values has an invalid one.
+        quick: encodes a whole column; raises any exception if `encode` must check each value.
+        none_is_data: None is a value (JSON's null), not SQL's NULL.
+        as_text: the column of the staging table is text, and the database parses it.
     """
 
     wire: str
-    one: Callable[[Any], Any]
+    encode: Callable[[Any], Any]
     plain: frozenset[type] = frozenset()
     check: Callable[[Sequence[Any]], None] | None = None
     quick: Callable[[Sequence[Any]], Sequence[Any]] | None = None
     none_is_data: bool = False
     as_text: bool = False
 
-    def many(self, column: Sequence[Any]) -> Sequence[Any]:
-        """Encode a column, None included; raises what `one` raises."""
+    def encode_column(self, column: Sequence[Any]) -> Sequence[Any]:
+        """Encode a column, None included.
+
+        Raises:
+            InvalidValue: a value is not valid.
+        """
         if self.quick is not None:
             try:
                 return self.quick(column)
-            except Exception:  # noqa: S110  values nobody foresaw; the slow way gives the reason
+            except Exception:  # noqa: S110  any unforeseen value; `encode` gives the reason
                 pass
         if self.plain:
             types = set(map(type, column))
@@ -158,20 +162,20 @@ class Encoder:
                 if self.check is not None:
                     self.check(column)
                 return column
-        one = self.one
+        encode = self.encode
         if self.none_is_data:
-            return [one(value) for value in column]
-        return [None if value is None else one(value) for value in column]
+            return [encode(value) for value in column]
+        return [None if value is None else encode(value) for value in column]
 
 
 @dataclass(frozen=True)
 class Wire:
-    """The connection that values are sent over.
+    """The connection that encoders write for.
 
     Args:
         raw: psycopg's connection.
         dialect: SQLAlchemy's dialect, with the application's JSON serializer.
-        encoding: the client's encoding, by Python's name.
+        encoding: Python's name of the client's encoding.
     """
 
     raw: Connection[Any] | AsyncConnection[Any]
@@ -180,7 +184,7 @@ class Wire:
 
 
 def encoder_for(column: Column[Any], target: TargetColumn, wire: Wire) -> Encoder:
-    """The way to send values of a model's column to a column of the database."""
+    """Select the encoder for values of a model's column, sent to a column of the database."""
     kind, declared = target.kind, column.type
     family = type(declared)
     if isinstance(declared, GeographyPoint):
@@ -197,7 +201,7 @@ def encoder_for(column: Column[Any], target: TargetColumn, wire: Wire) -> Encode
     return general(column, wire)
 
 
-# Types of SQLAlchemy that hand values to the driver as they are, and the types of the database that they fit.
+# SQLAlchemy's types that pass values to the driver unchanged, and the database's types that they match.
 _PLAIN: tuple[tuple[frozenset[type], frozenset[str]], ...] = (
     (
         frozenset({Pattern, sa.String, sa.Text, sa.VARCHAR, sa.TEXT, sa.CHAR, sa.Unicode, sa.UnicodeText}),
@@ -239,7 +243,7 @@ _KINDS: dict[str, Encoder] = {
     "int4": Encoder("int4", values.integer(32)),
     "int8": Encoder("int8", values.integer(64)),
     "bool": Encoder("bool", values.boolean, frozenset({bool})),
-    # Times are numbers on the wire: microseconds and days since 2000.
+    # In the binary format times are numbers: microseconds and days since 2000.
     "timestamptz": Encoder("int8", values.timestamptz),
     "timestamp": Encoder("int8", values.timestamp),
     "date": Encoder("int4", values.date),
@@ -250,42 +254,42 @@ _KINDS: dict[str, Encoder] = {
     "inet": Encoder("bytea", values.inet),
     "cidr": Encoder("bytea", values.cidr),
 }
-assert all(kind in _KINDS or kind in _TEXTS for _, kinds in _PLAIN for kind in kinds)  # noqa: S101  tables that belong together
+assert all(kind in _KINDS or kind in _TEXTS for _, kinds in _PLAIN for kind in kinds)  # noqa: S101  keeps the two tables consistent
 
 
 def _closed_set(declared: CheckedText[Any]) -> Encoder:
     known: dict[Any, str | None] = {member.value: str(member.value) for member in declared.enum}
     allowed = ", ".join(member.value for member in declared.enum)
 
-    def one(value: Any) -> str:
+    def encode(value: Any) -> str:
         try:
             return str(declared.python_value(value).value)
         except (ValueError, TypeError):
-            raise Refused(f"is none of {allowed}") from None
+            raise InvalidValue(f"is not one of {allowed}") from None
 
     look_up = {**known, None: None}.__getitem__
-    return Encoder("text", one, quick=lambda column: list(map(look_up, column)))
+    return Encoder("text", encode, quick=lambda column: list(map(look_up, column)))
 
 
 def _json(declared: Any, kind: str, wire: Wire) -> Encoder:
     serializer = json_serializer(wire.dialect)
     version = b"\x01" if kind == "jsonb" else b""
-    one = json(serializer, wire.encoding, version=version)
-    # As the ORM: None is JSON's null, unless the type says that it is SQL's.
+    encode = json(serializer, wire.encoding, version=version)
+    # As in the ORM: None is JSON's null, unless the type maps it to SQL's NULL.
     as_null = getattr(getattr(declared, "impl_instance", declared), "none_as_null", False)
     quick = None
     if serializer is None:
         quick = document_encoder(wire.encoding, version=version, none_is_data=not as_null)
-    return Encoder("bytea", one, quick=quick, none_is_data=not as_null)
+    return Encoder("bytea", encode, quick=quick, none_is_data=not as_null)
 
 
 def general(column: Column[Any], wire: Wire) -> Encoder:
-    """A type that is not known here: what SQLAlchemy's type hands to the driver, as psycopg writes it in text."""
+    """Make the encoder for an unknown type: the value that SQLAlchemy passes to the driver, in psycopg's text format."""
     processor = column.type.dialect_impl(wire.dialect).bind_processor(wire.dialect)
     transformer = Transformer(wire.raw)
     evaluate_none = bool(getattr(column.type, "should_evaluate_none", False))
 
-    def one(value: Any) -> bytes | None:
+    def encode(value: Any) -> bytes | None:
         try:
             bound = value if processor is None else processor(value)
             if bound is None:
@@ -294,15 +298,15 @@ def general(column: Column[Any], wire: Wire) -> Encoder:
                 written: Any = bound.encode(wire.encoding)
             else:
                 written = transformer.get_dumper(bound, PyFormat.TEXT).dump(bound)
-        except Refused:
+        except InvalidValue:
             raise
         except Exception as error:
-            raise Refused(f"is refused by the type {column.type!r} ({type(error).__name__})") from None
+            raise InvalidValue(f"is rejected by the type {column.type!r} ({type(error).__name__})") from None
         if written is None:
             return None
         data = bytes(written)
         if b"\0" in data:
-            raise Refused(values.NUL)
+            raise InvalidValue(values.NUL)
         return data
 
-    return Encoder("bytea", one, none_is_data=evaluate_none, as_text=True)
+    return Encoder("bytea", encode, none_is_data=evaluate_none, as_text=True)

@@ -1,4 +1,4 @@
-"""Errors of bulk loading. None quotes a value of a row, because a log would keep it."""
+"""Errors of bulk loading. They do not quote values of rows, because errors are logged."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Problem:
-    """What is wrong with a row of the input.
+    """A problem with a row of the input.
 
     Args:
-        row: its number; the first row of the input is 1.
-        column: the column, where it is one alone.
-        reason: what is wrong, in words that go on after the column's name.
+        row: the number of the row; the first row of the input is 1.
+        column: the column; None: several columns, or the whole row.
+        reason: the problem, as the predicate of a sentence about the column.
     """
 
     row: int
@@ -38,10 +38,10 @@ class BadRows(LoadError):
 
     Attributes:
         table: the table.
-        problems: the first of them, by row; none, if the search for them was stopped (`statement_timeout`).
-        more: whether there are, or may be, further ones.
-        sqlstate: PostgreSQL's code, where the database refused them.
-        constraint: the constraint that they violate, where the database named one.
+        problems: the first problems, by row; empty if the search was stopped, as by `statement_timeout`.
+        more: whether there are, or may be, further problems.
+        sqlstate: PostgreSQL's code, if the database rejected the rows.
+        constraint: the violated constraint, if the database named it.
     """
 
     code = "bad-rows"
@@ -54,13 +54,15 @@ class BadRows(LoadError):
         more: bool = False,
         sqlstate: str | None = None,
         constraint: str | None = None,
-        unfound: str = "",
+        cause: str = "",
     ) -> None:
         self.table, self.problems, self.more = table, tuple(problems), more
         self.sqlstate, self.constraint = sqlstate, constraint
-        told = "; ".join(map(str, problems)) or f"a row that could not be found in time {unfound}"
-        told += "; and more" if more and problems else ""
-        super().__init__(f"No row was loaded into table {table}: {told}", "Correct these rows and load again")
+        listed = "; ".join(map(str, problems)) or f"a row that could not be found in time {cause}"
+        listed += "; and more" if more and problems else ""
+        super().__init__(
+            f"No row was loaded into table {table}: {listed}", "Correct these rows and load again"
+        )
 
 
 class WrongCall(LoadError):
@@ -74,27 +76,27 @@ class WrongCall(LoadError):
 
 
 def unknown_columns(table: str, names: Iterable[str], known: Iterable[str]) -> WrongCall:
-    """Columns were named that rows of the model cannot have."""
+    """The caller named columns that rows of the model cannot have."""
     return WrongCall(
-        f"Table {table} has no column {', '.join(map(repr, names))} that a row can bring",
-        f"Name columns or attributes among {', '.join(known)}",
+        f"Table {table} has no column {', '.join(map(repr, names))} that a row can set",
+        f"Use columns or attributes among {', '.join(known)}",
     )
 
 
 def no_such_key(table: str, key: Iterable[str], known: Iterable[Sequence[str]]) -> WrongCall:
     """`key` names no unique constraint of the model, so the database cannot find the conflicting row."""
-    there = " or ".join(f"({', '.join(names)})" for names in known) or "there is none"
+    keys = " or ".join(f"({', '.join(names)})" for names in known) or "it has no unique constraint"
     return WrongCall(
         f"No unique constraint of table {table} has exactly the columns ({', '.join(key)})",
-        f"Give the columns of one that it has: {there}",
+        f"Pass the columns of one of its unique constraints: {keys}",
     )
 
 
 def unsupported_model(name: str, tables: Iterable[str]) -> WrongCall:
     """The model is not mapped to exactly one table."""
     return WrongCall(
-        f"{name} is no model with one table of its own (its tables: {', '.join(tables) or 'none'})",
-        "Load each table by a model that stands for it alone",
+        f"{name} is not a model of exactly one table (its tables: {', '.join(tables) or 'none'})",
+        "Load each table through a model of that table alone",
     )
 
 
@@ -109,21 +111,21 @@ def unsupported_driver(driver: str) -> WrongCall:
 def bad_tenant_setting() -> LoadError:
     """The setting `app.tenant_id` of the session is not a UUID."""
     return LoadError(
-        f"The setting {TENANT_SETTING} of this session is no UUID", "Set it to the id of a tenant"
+        f"The setting {TENANT_SETTING} of this session is not a UUID", "Set it to the id of a tenant"
     )
 
 
 def no_transaction() -> NoTransaction:
-    """The connection commits each statement, so that a failure would leave half of the rows."""
+    """The connection commits each statement, so that a failure would leave a part of the rows."""
     return NoTransaction(
-        "The connection is in autocommit mode, and rows are loaded all or nothing",
-        "Give a session whose connection has transactions",
+        "The connection is in autocommit mode, and a load needs a transaction to be all or nothing",
+        "Pass a session whose connection uses transactions",
     )
 
 
 def not_migrated(table: str, missing: str) -> NotMigrated:
     """The database lacks the table or a column of the model."""
-    return NotMigrated(table, f"The database has not what the model of table {table} declares: {missing}")
+    return NotMigrated(table, f"The database lacks what the model of table {table} declares: {missing}")
 
 
 def may_not_write(table: str, message: str) -> MissingPrivilege:
@@ -136,9 +138,9 @@ def may_not_write(table: str, message: str) -> MissingPrivilege:
 
 
 def no_temporary_tables(database: str, role: str, grant: str) -> MissingPrivilege:
-    """The role of the session may not make temporary tables."""
+    """The role of the session may not create temporary tables."""
     return MissingPrivilege(
-        f"Rows go through a temporary table, and role {role!r} may not make one in database {database!r}",
+        f"A load needs a temporary table, and role {role!r} may not create one in database {database!r}",
         f"Let the owner of the database run: {grant}",
         role=role,
         statement=grant,

@@ -1,4 +1,4 @@
-"""What the rows of a model can bring: the names, the columns behind them, and the values that the model gives by itself."""
+"""The columns that rows of a model can set: their names, their encoders and their defaults."""
 
 from __future__ import annotations
 
@@ -27,45 +27,45 @@ TENANT = "tenant_id"
 
 
 class Omitted(Enum):
-    """The value of a column that a row does not name, which is not None."""
+    """The marker for a column that a row does not name; None is a value."""
 
     OMITTED = "omitted"
 
 
 OMITTED = Omitted.OMITTED
-Maker: TypeAlias = Callable[[Any], Any]
-"""Makes a column's value where the row brings none; it gets SQLAlchemy's context of the row."""
+PythonDefault: TypeAlias = Callable[[Any], Any]
+"""Makes the value of a column that a row omits; its argument is SQLAlchemy's context of the row."""
 
 
 @dataclass(eq=False)
 class Field:
-    """A column that rows can bring.
+    """A column that rows can set.
 
     Args:
-        column: the model's column.
-        target: the database's.
-        encoder: how its values are sent.
-        number: its place among the columns of the table, from 0.
-        maker: the model's default in Python.
-        makes_ids: that default is `dbschema.uuid7`, which is made faster where only the bytes are wanted.
-        sql_default: what the database works out where a row brings nothing.
-        is_default_of_model: that default is the model's, so the database does not know it.
-        staged_from: the first row that has it in the staging table; 0: not staged.
-        omitted: whether a row from there on brings nothing, and the database's default counts.
-        given: whether a row names it.
+        column: the column of the model.
+        target: the column of the database.
+        encoder: the encoder of its values.
+        number: its index among the columns of the table, from 0.
+        python_default: the model's default in Python.
+        is_uuid7: `python_default` is `dbschema.uuid7`; its bytes alone are faster to make.
+        sql_default: the SQL expression for rows that omit the column.
+        is_default_of_model: `sql_default` is the model's, so the database does not have it.
+        staged_from: the first row with the column in the staging table; 0: not staged.
+        omitted: a row from `staged_from` on omits the column and gets `sql_default`.
+        provided: a row names the column.
     """
 
     column: Column[Any]
     target: TargetColumn
     encoder: Encoder
     number: int
-    maker: Maker | None
-    makes_ids: bool
+    python_default: PythonDefault | None
+    is_uuid7: bool
     sql_default: str | None
     is_default_of_model: bool
     staged_from: int = 0
     omitted: bool = False
-    given: bool = False
+    provided: bool = False
 
     @property
     def name(self) -> str:
@@ -75,14 +75,14 @@ class Field:
 
 @dataclass(frozen=True)
 class Shape:
-    """The model, as far as loading is concerned.
+    """The model, as loading uses it.
 
     Args:
         mapper: the model's mapper.
-        table: its table.
+        table: the model's table.
         fields: the columns in the order of the table.
-        names: attributes and columns, by the names that rows may use.
-        tenant: the tenant that the session has set, where the rows belong to tenants.
+        names: the columns, by the names that rows may use: attributes and column names.
+        tenant: the tenant of the session; None: the session has not set it.
         is_of_tenant: whether the rows belong to tenants.
     """
 
@@ -94,20 +94,20 @@ class Shape:
     is_of_tenant: bool
 
     def is_fixed(self, item: Field) -> bool:
-        """Whether the column is the tenant that the session has set, and is not sent."""
+        """Whether the column has the session's tenant in all rows, so that it is not sent."""
         return self.tenant is not None and self.is_of_tenant and item.name == TENANT
 
     @property
     def settable(self) -> tuple[str, ...]:
-        """The names that a row can bring, for a message."""
+        """The names that a row can use, for a message."""
         return tuple(sorted({name for name, item in self.names.items() if not item.target.always}))
 
 
 def mapped(model: type[Any]) -> tuple[Mapper[Any], Table]:
-    """The mapper and the one table of a model.
+    """Return the mapper and the single table of a model.
 
     Raises:
-        WrongCall: it has none, or several.
+        WrongCall: the class is not mapped to exactly one table.
     """
     try:
         mapper = inspect(model)
@@ -117,12 +117,12 @@ def mapped(model: type[Any]) -> tuple[Mapper[Any], Table]:
         raise unsupported_model(getattr(model, "__name__", repr(model)), ())
     table = mapper.local_table
     if not isinstance(table, Table) or len(mapper.tables) != 1:
-        raise unsupported_model(model.__name__, (getattr(one, "name", "a query") for one in mapper.tables))
+        raise unsupported_model(model.__name__, (getattr(item, "name", "a query") for item in mapper.tables))
     return mapper, table
 
 
 def shape_of(mapper: Mapper[Any], table: Table, target: Target, wire: Wire) -> Shape:
-    """What rows of the model can bring to the table that the database has.
+    """Match the columns of the model with those of the database.
 
     Raises:
         NotMigrated: the database lacks a column.
@@ -152,21 +152,21 @@ def shape_of(mapper: Mapper[Any], table: Table, target: Target, wire: Wire) -> S
 
 
 def _field(column: Column[Any], number: int, mapper: Mapper[Any], target: TargetColumn, wire: Wire) -> Field:
-    maker, sql = _model_default(column, mapper)
+    python_default, sql = _model_default(column, mapper)
     return Field(
         column=column,
         target=target,
         encoder=encoder_for(column, target, wire),
         number=number,
-        maker=maker,
-        makes_ids=target.kind == "uuid" and getattr(maker, "__wrapped__", None) is uuid7,
+        python_default=python_default,
+        is_uuid7=target.kind == "uuid" and getattr(python_default, "__wrapped__", None) is uuid7,
         sql_default=sql or target.default,
         is_default_of_model=sql is not None,
     )
 
 
-def _model_default(column: Column[Any], mapper: Mapper[Any]) -> tuple[Maker | None, str | None]:
-    """The default that the model gives: made in Python, or as SQL."""
+def _model_default(column: Column[Any], mapper: Mapper[Any]) -> tuple[PythonDefault | None, str | None]:
+    """Return the model's default: a Python callable, or SQL."""
     default = cast("Any", column.default)
     if column is mapper.polymorphic_on and mapper.polymorphic_identity is not None:
         return lambda _: mapper.polymorphic_identity, None
@@ -178,19 +178,19 @@ def _model_default(column: Column[Any], mapper: Mapper[Any]) -> tuple[Maker | No
     if default.is_scalar:
         return lambda _: default.arg, None
     if default.is_callable:
-        return cast("Maker", default.arg), None
+        return cast("PythonDefault", default.arg), None
     expression = default.next_value() if default.is_sequence else default.arg
     return None, _as_sql(expression)
 
 
 def _as_sql(expression: ClauseElement) -> str:
-    # In the dialect's own parameter style percent signs would come doubled, and nothing here is formatted.
-    dialect = postgresql.dialect(paramstyle="named")  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
+    # The dialect's own parameter style would double percent signs; this SQL is not formatted.
+    dialect = postgresql.dialect(paramstyle="named")  # type: ignore[no-untyped-call]  # SQLAlchemy does not annotate it
     return str(expression.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
 
 
 class Context:
-    """What SQLAlchemy hands to a default that looks at the rest of its row (`get_current_parameters`)."""
+    """The context that a Python default can read the rest of its row from, as in SQLAlchemy."""
 
     def __init__(self, columns: Mapping[Field, Sequence[Any]]) -> None:
         self._columns = columns
@@ -198,10 +198,10 @@ class Context:
 
     @property
     def current_parameters(self) -> dict[str, Any]:
-        """The values that the row brings, by column."""
+        """The values that the row sets, by column."""
         row = {item.column.key: values[self.index] for item, values in self._columns.items()}
         return {key: value for key, value in row.items() if value is not OMITTED}
 
     def get_current_parameters(self, isolate_multiinsert_groups: bool = True) -> dict[str, Any]:  # noqa: ARG002  SQLAlchemy's signature
-        """The same."""
+        """Return `current_parameters`."""
         return self.current_parameters

@@ -1,4 +1,4 @@
-"""`bulk_load`: many rows into one table, all or none, as fast as COPY and under row security."""
+"""`bulk_load`: load many rows into one table, all or none, over COPY and under row-level security."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session, scoped_session
 
 BLOCK = 1_000
-"""How many rows are held in memory at a time."""
+"""The number of rows in memory at a time."""
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """What a load has done.
+    """The result of a load.
 
     Args:
         table: the table.
-        count: rows that were written, inserted or updated.
-        skipped: rows that were not, since they were there already (`on_conflict="ignore"`) or a trigger dropped them.
+        count: the number of rows inserted or updated.
+        skipped: the number of rows not written: the table had them (`on_conflict="ignore"`), or a trigger dropped them.
     """
 
     table: str
@@ -61,30 +61,32 @@ def bulk_load(
 ) -> Loaded:
     """Load rows into the table of a model, in the session's transaction; the caller commits.
 
-    All rows are loaded, or none: a failure takes back what this call has done, and leaves the session usable.
+    All rows are loaded, or none: a failure rolls back to a savepoint and leaves the session usable.
 
     Args:
-        session: whose transaction, role and tenant count. `rows` must not be read from it.
-        model: the mapped class; it stands for one table.
+        session: the session or connection; its transaction, role and tenant apply. `rows` must not be read from it.
+        model: the mapped class, of exactly one table.
         rows: mappings by attribute or column, instances of the model, or tuples with `columns`. Read once, as a stream.
-            What a row does not name gets the model's or the database's default. The tenant is the session's.
+            A column that a row omits gets the model's or the database's default. The tenant is the session's.
         columns: the names of the tuples' columns.
-        on_conflict: 'error'; 'ignore' leaves a row that is there as it is; 'update' gives it the columns of the new one.
-        key: the columns of the unique constraint that says which row is there already; the tenant need not be named.
-        block: how many rows are held in memory at a time.
-        max_problems: how many bad rows an error names.
+        on_conflict: 'error'; 'ignore' keeps the existing row; 'update' sets the new row's columns in the existing row.
+        key: the columns of the unique constraint that identifies the existing row; the tenant can be left out.
+        block: the number of rows in memory at a time.
+        max_problems: the maximum number of bad rows in an error.
         progress: show a bar on standard error, if that is a terminal.
         on_progress: called after each block.
 
     Raises:
-        BadRows: rows are wrong; it names them by number, from 1.
-        LoadError: the call, the model or the session is not fit for loading.
-        NoTransaction, NotMigrated, MissingPrivilege: the connection, the database or the role is not.
+        BadRows: rows are invalid; the error names them by number, from 1.
+        LoadError: the arguments, the model or the session cannot be used for loading.
+        NoTransaction: the connection is in autocommit mode.
+        NotMigrated: the database lacks the table or a column.
+        MissingPrivilege: the role lacks a privilege.
     """
     if not isinstance(rows, Iterable) or isinstance(rows, (str, bytes, Mapping)):
-        raise WrongCall(f"Rows come as an iterable, not as {type(rows).__name__}", "Put them into a list")
+        raise WrongCall(f"'rows' must be an iterable of rows, not {type(rows).__name__}", "Pass a list")
     if block < 1 or max_problems < 1:
-        raise WrongCall("'block' and 'max_problems' count from 1", "Give larger numbers")
+        raise WrongCall("'block' and 'max_problems' must be at least 1", "Pass larger numbers")
     mapper, table = mapped(model)
     connection = _connection(session, mapper)
     driver_of(connection)
@@ -93,38 +95,38 @@ def bulk_load(
 
     with (
         _all_or_nothing(connection),
-        progress_bar(on_progress, table=table.name, show=progress, keep=True) as tell,
+        progress_bar(on_progress, table=table.name, show=progress, keep=True) as notify,
     ):
         target = find(connection, table)
         if isinstance(own := getattr(session, "tenant_id", None), UUID):
-            # A session of one tenant stays that tenant's, whatever the setting has been changed to since.
+            # The session's own tenant applies, even if the setting was changed since.
             target = replace(target, tenant=own)
         staging = Staging(connection, target)
         wire = Wire(staging.raw, connection.dialect, staging.raw.info.encoding)
         shape = shape_of(mapper, table, target, wire)
         conflict_key = key_of(shape, on_conflict, key)
-        packer = BatchEncoder(
+        encoder = BatchEncoder(
             shape, Reader(shape, columns), limit=max_problems, same_columns=on_conflict == "update"
         )
         transfer = Transfer(
             connection=connection,
             staging=staging,
-            blocks=packer.pack(blocks),
-            writing=lambda: Writing(shape, target, staging, packer.staged, on_conflict, conflict_key),
-            # An update has to meet a key that occurs twice within one statement, or it would not see it.
+            blocks=encoder.encode(blocks),
+            writing=lambda: Writing(shape, target, staging, encoder.staged, on_conflict, conflict_key),
+            # PostgreSQL detects a key that occurs twice in an upsert only within one statement.
             in_portions=target.divisible and on_conflict != "update" and staging.can_overlap,
-            sent=lambda sent: tell(Progress(table.name, sent, total, "sending")),
+            on_sent=lambda sent: notify(Progress(table.name, sent, total, "sending")),
             limit=max_problems,
         )
         staging.create()
         count = transfer.run(
-            lambda: packer.count and tell(Progress(table.name, packer.count, total, "writing"))
+            lambda: encoder.count and notify(Progress(table.name, encoder.count, total, "writing"))
         )
         staging.drop()
-        tell(Progress(table.name, packer.count, total, "done"))
+        notify(Progress(table.name, encoder.count, total, "done"))
     if on_conflict == "update":
         _expire(session, model)
-    return Loaded(table.name, count, packer.count - count)
+    return Loaded(table.name, count, encoder.count - count)
 
 
 async def async_bulk_load(
@@ -140,16 +142,16 @@ async def async_bulk_load(
     progress: bool = False,
     on_progress: Listener | None = None,
 ) -> Loaded:
-    """The same with psycopg's async connection; `rows` may come from an `async for`.
+    """Load rows over psycopg's async connection; `rows` may be an async iterable. See `bulk_load`.
 
-    Between two blocks other tasks have their turn; within one the loop waits (a few milliseconds for 1,000 rows).
+    Other tasks can run between two blocks; a block occupies the event loop (a few milliseconds for 1,000 rows).
     """
 
     def load(inner: Session | Connection) -> Loaded:
         return bulk_load(
             inner,
             model,
-            _waiting(aiter(rows)) if isinstance(rows, AsyncIterable) else rows,
+            _synchronous(aiter(rows)) if isinstance(rows, AsyncIterable) else rows,
             columns=columns,
             on_conflict=on_conflict,
             key=key,
@@ -162,14 +164,14 @@ async def async_bulk_load(
     return await session.run_sync(load)
 
 
-def _waiting(rows: AsyncIterator[Any]) -> Iterator[Any]:
-    """An async iterator, read within SQLAlchemy's greenlet."""
+def _synchronous(rows: AsyncIterator[Any]) -> Iterator[Any]:
+    """Iterate over an async iterator within SQLAlchemy's greenlet."""
     end = object()
 
-    async def following() -> Any:
+    async def next_row() -> Any:
         return await anext(rows, end)
 
-    while (row := await_only(following())) is not end:
+    while (row := await_only(next_row())) is not end:
         yield row
 
 
@@ -183,13 +185,13 @@ def _connection(session: Session | scoped_session[Any] | Connection, mapper: Any
     if isinstance(session, Connection):
         return session
     if session.autoflush:
-        session.flush()  # rows may refer to objects that the session has not written yet
+        session.flush()  # rows may refer to pending objects of the session
     return session.connection(bind_arguments={"mapper": mapper})
 
 
 @contextmanager
 def _all_or_nothing(connection: Connection) -> Iterator[None]:
-    """A savepoint in the transaction that there is or that begins here; the caller commits it.
+    """Open a savepoint in the connection's transaction, which begins here if needed; the caller commits it.
 
     Raises:
         NoTransaction: the connection is in autocommit mode.
@@ -200,7 +202,7 @@ def _all_or_nothing(connection: Connection) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        # A lost connection has taken its transaction along.
+        # The transaction of a lost connection has ended.
         if savepoint.is_active and not connection.invalidated:
             savepoint.rollback()
         raise
@@ -208,7 +210,7 @@ def _all_or_nothing(connection: Connection) -> Iterator[None]:
 
 
 def _expire(session: Session | scoped_session[Any] | Connection, model: type[Any]) -> None:
-    """Let the session read again what an upsert may have changed behind its back."""
+    """Expire unmodified objects of the model, because an upsert may have changed their rows."""
     if isinstance(session, Connection):
         return
     for instance in list(session.identity_map.values()):

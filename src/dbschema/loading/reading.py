@@ -1,7 +1,6 @@
-"""Rows of any kind, turned by the block into columns: mappings, instances of the model, or tuples with given columns.
+"""Turn blocks of rows into columns: mappings, instances of the model, or tuples with the names of their columns.
 
-Most inputs bring the same keys in every row. Those are taken apart by a handful of calls a block; a block in which a row
-differs is read row by row.
+In most inputs all rows have the same keys. A few calls transpose such a block; any other block is read row by row.
 """
 
 from __future__ import annotations
@@ -20,18 +19,18 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Mapper
 
 Columns: TypeAlias = dict[Field, Sequence[Any]]
-"""Values by their columns, one for each row of a block; `OMITTED` where a row does not name the column."""
+"""The values of each column, one for each row of a block; `OMITTED` if a row does not name the column."""
 
 
 class Reader:
     """Reads blocks of rows.
 
     Args:
-        shape: the model.
-        columns: the names of a tuple's columns, where rows are tuples.
+        shape: the columns of the model.
+        columns: the names of the columns, for rows that are tuples.
 
     Raises:
-        WrongCall: `columns` names one that there is not, or one twice.
+        WrongCall: `columns` names an unknown column, or a column twice.
     """
 
     def __init__(self, shape: Shape, columns: Sequence[str] | None) -> None:
@@ -44,17 +43,17 @@ class Reader:
                 wrong = [
                     name
                     for place, name in enumerate(self._columns)
-                    if self._refusal(name) or name in self._columns[:place]
+                    if self._rejection_reason(name) or name in self._columns[:place]
                 ]
                 raise unknown_columns(shape.table.name, wrong or self._columns, shape.settable)
 
     def read(self, rows: Sequence[Any], first: int) -> tuple[Columns, list[Problem]]:
-        """The columns of a block whose first row has the number `first`, and what is wrong with its rows' form."""
+        """Return the columns of a block and the problems of rows that cannot be read; `first` numbers the first row."""
         columns = self._tuples(rows) if self._columns is not None else self._mappings(rows)
-        return (columns, []) if columns is not None else self._one_by_one(rows, first)
+        return (columns, []) if columns is not None else self._row_by_row(rows, first)
 
     def _tuples(self, rows: Sequence[Any]) -> Columns | None:
-        assert self._columns is not None  # noqa: S101  the caller has looked
+        assert self._columns is not None  # noqa: S101  the caller checks it
         if not set(map(type, rows)) <= {tuple, list} or set(map(len, rows)) != {len(self._columns)}:
             return None
         fields = self._fields(self._columns)
@@ -75,53 +74,53 @@ class Reader:
             return None
 
     def _fields(self, keys: tuple[Any, ...]) -> tuple[Field, ...] | None:
-        """The columns of these names; None if one is unknown or two mean the same."""
+        """Return the columns of these names; None if a name is unknown or two names mean the same column."""
         if keys not in self._known:
             fields = [self._shape.names.get(key) for key in keys]
-            right = len(set(fields)) == len(fields) and not any(map(self._refusal, keys))
-            self._known[keys] = tuple(item for item in fields if item is not None) if right else None
+            valid = len(set(fields)) == len(fields) and not any(map(self._rejection_reason, keys))
+            self._known[keys] = tuple(item for item in fields if item is not None) if valid else None
         return self._known[keys]
 
-    def _refusal(self, name: Any) -> str | None:
-        """Why no row can bring something of this name; None where it can."""
+    def _rejection_reason(self, name: Any) -> str | None:
+        """Return the reason why a row cannot set this name; None if it can."""
         if name in self._shape.mapper.relationships:
-            return "is a relationship: bring the columns of its key"
+            return "is a relationship: set the columns of its key"
         item = self._shape.names.get(name)
         if item is None:
             return f"is no column or attribute of {self._shape.table.name}"
-        return "is given by the database alone" if item.target.always else None
+        return "is set by the database alone" if item.target.always else None
 
-    def _one_by_one(self, rows: Sequence[Any], first: int) -> tuple[Columns, list[Problem]]:
+    def _row_by_row(self, rows: Sequence[Any], first: int) -> tuple[Columns, list[Problem]]:
         columns: dict[Field, list[Any]] = {}
         problems: list[Problem] = []
         for index, row in enumerate(rows):
             try:
                 for name, value in self._items(row):
-                    if refusal := self._refusal(name):
-                        problems.append(Problem(first + index, str(name)[:63], refusal))
+                    if reason := self._rejection_reason(name):
+                        problems.append(Problem(first + index, str(name)[:63], reason))
                         continue
                     item = self._shape.names[name]
                     values = columns.get(item)
                     if values is None:
                         values = columns[item] = [OMITTED] * len(rows)
                     if values[index] is not OMITTED:
-                        problems.append(Problem(first + index, item.name, "is given twice"))
+                        problems.append(Problem(first + index, item.name, "is set twice"))
                     values[index] = value
-            except _WrongForm as wrong:
+            except _InvalidRow as wrong:
                 problems.append(Problem(first + index, None, str(wrong)))
         return dict(columns), problems
 
     def _items(self, row: Any) -> Iterator[tuple[Any, Any]]:
-        """Names and values of a row.
+        """Iterate over the names and values of a row.
 
         Raises:
-            _WrongForm: it is no row.
+            _InvalidRow: it is not a row.
         """
         if self._columns is not None:
             if not isinstance(row, Sequence) or isinstance(row, (str, bytes)):
-                raise _WrongForm(f"is no tuple but of type {type(row).__name__}")
+                raise _InvalidRow(f"is not a tuple but of type {type(row).__name__}")
             if len(row) != len(self._columns):
-                raise _WrongForm(f"has {len(row)} values for {len(self._columns)} columns")
+                raise _InvalidRow(f"has {len(row)} values for {len(self._columns)} columns")
             yield from zip(self._columns, row, strict=True)
         elif isinstance(row, Mapping):
             yield from row.items()
@@ -129,32 +128,32 @@ class Reader:
             yield from self._attributes(row)
 
     def _attributes(self, row: Any) -> Iterator[tuple[str, Any]]:
-        """What an instance of the model was given."""
+        """Iterate over the attributes that are set in an instance of the model."""
         state = inspect(row, raiseerr=False)
         mapper = self._shape.mapper
         if not isinstance(state, InstanceState) or not _is_of(state.mapper, mapper):
             kind = (
                 "a tuple needs 'columns'" if isinstance(row, tuple) else f"it is of type {type(row).__name__}"
             )
-            raise _WrongForm(f"is neither a mapping nor an instance of {mapper.class_.__name__}: {kind}")
+            raise _InvalidRow(f"is neither a mapping nor an instance of {mapper.class_.__name__}: {kind}")
         if state.session_id is not None:
-            raise _WrongForm("is an object of a session, whose flush would write it a second time")
+            raise _InvalidRow("is an object of a session, which would write it a second time")
         held = state.dict
         for relationship in mapper.relationships:
             if held.get(relationship.key):
-                raise _WrongForm(
-                    f"holds other objects as {relationship.key!r}, which are not loaded: bring the columns of the key"
+                raise _InvalidRow(
+                    f"holds other objects as {relationship.key!r}, which are not loaded: set the columns of the key"
                 )
         for prop in mapper.column_attrs:
             item = self._shape.names.get(prop.key)
-            # What the database alone gives may have been read from another one.
+            # A value that the database alone sets may come from another database.
             if prop.key in held and item is not None and not item.target.always:
                 yield prop.key, held[prop.key]
 
 
-def _is_of(mine: Mapper[Any], wanted: Mapper[Any]) -> bool:
-    return mine.isa(wanted) and mine.local_table is wanted.local_table
+def _is_of(mapper: Mapper[Any], expected: Mapper[Any]) -> bool:
+    return mapper.isa(expected) and mapper.local_table is expected.local_table
 
 
-class _WrongForm(Exception):
-    """A row that is no row."""
+class _InvalidRow(Exception):
+    """An element of the input that is not a row of the model."""

@@ -1,6 +1,6 @@
-"""What psycopg does over a connection beside plain statements, with its sync connections and its async ones alike.
+"""COPY and pipelined statements over psycopg's connections, sync or async.
 
-The async ones are waited for within SQLAlchemy's greenlet.
+Async connections are awaited within SQLAlchemy's greenlet.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def copying(
     raw: psycopg.Connection[Any] | psycopg.AsyncConnection[Any], statement: str, types: Sequence[str]
 ) -> Iterator[Callable[[Iterable[Sequence[Any]]], None]]:
-    """A COPY, as a function that sends rows; with psycopg's async connection within SQLAlchemy's greenlet."""
+    """Run a COPY; yield the function that sends rows."""
     if isinstance(raw, psycopg.Connection):
         with raw.cursor() as cursor, cursor.copy(statement) as copy:
             copy.set_types(types)
@@ -33,7 +33,7 @@ def copying(
             yield send
         return
 
-    # Not `async with`: between two blocks the rows are read, which may await something itself.
+    # Not `async with`: reading the rows between two blocks may itself await.
     context = raw.cursor().copy(statement)
     async_copy = await_only(context.__aenter__())
     async_copy.set_types(types)
@@ -50,8 +50,8 @@ def copying(
     await_only(context.__aexit__(None, None, None))
 
 
-class OfStatement(Exception):
-    """What the statement failed with, and not what was done meanwhile."""
+class StatementFailed(Exception):
+    """The statement failed, not the concurrent work; `error` is psycopg's error."""
 
     def __init__(self, error: psycopg.Error) -> None:
         super().__init__(error)
@@ -63,20 +63,20 @@ def overlapping(
     statement: str,
     meanwhile: Callable[[], object],
 ) -> int:
-    """Send a statement, call `meanwhile`, and then wait for the statement; the rows that it wrote."""
+    """Send a statement, call `meanwhile`, then wait for the statement; return the number of rows that it wrote."""
     failure: BaseException | None = None
     try:
         with _pipeline(raw) as send:
             written = send(statement)
             try:
                 meanwhile()
-            except BaseException as error:  # raised again once the connection is free
+            except BaseException as error:  # raised again below, when the connection is free
                 failure = error
     except psycopg.Error as error:
         if failure is None:
-            raise OfStatement(error) from None
+            raise StatementFailed(error) from None
     finally:
-        # A server that has gone away may leave the connection in the pipeline, where it can do nothing else any more.
+        # After the loss of the server the connection may stay in pipeline mode, where it cannot be used.
         if not raw.closed and raw.pgconn.pipeline_status != psycopg.pq.PipelineStatus.OFF:
             raw.pgconn.finish()
     if failure is not None:
@@ -88,7 +88,10 @@ def overlapping(
 def _pipeline(
     raw: psycopg.Connection[Any] | psycopg.AsyncConnection[Any],
 ) -> Iterator[Callable[[str], Callable[[], int]]]:
-    """Statements are sent without waiting, and waited for at the end; each gives a function that then tells its rows."""
+    """Send statements without waiting; the end of the block waits.
+
+    The function for a statement returns a function that returns its number of rows, after the block.
+    """
     cursor: Any = raw.cursor()
     pipeline: Any = raw.pipeline()
     if isinstance(raw, psycopg.Connection):

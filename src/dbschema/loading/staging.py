@@ -1,4 +1,4 @@
-"""The temporary table that rows go through, since COPY into a table with row security is refused."""
+"""The staging table of a load: PostgreSQL rejects COPY into a table with row-level security."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError, ProgrammingError
 from dbschema.ddl.base import quote
 from dbschema.ddl.registry import executable
 from dbschema.loading.errors import BadRows, Problem, WrongCall, no_temporary_tables, unsupported_driver
-from dbschema.loading.sending import OfStatement, copying, overlapping
+from dbschema.loading.sending import StatementFailed, copying, overlapping
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -27,35 +27,37 @@ if TYPE_CHECKING:
     from dbschema.loading.fields import Field
     from dbschema.loading.target import Target
 
-# Classes of SQLSTATE that speak of data: data exception, integrity constraint, and what a trigger raises.
-_OF_DATA = ("22", "23", "P0", "54")
+# SQLSTATE classes of errors in data: data exception, integrity constraint, a trigger's RAISE, program limits.
+_DATA_ERRORS = ("22", "23", "P0", "54")
 
-# The place of no row, which numbers its rows from 1 within a page.
+# No row has this ctid: rows are numbered from 1 within a page.
 _BEFORE_ALL = "(0,0)"
 
 
-def of_data(sqlstate: str | None) -> bool:
-    """Whether an error may be the fault of a row, and not of the connection, the server or the role."""
-    return sqlstate is not None and sqlstate.startswith(_OF_DATA)
+def is_data_error(sqlstate: str | None) -> bool:
+    """Whether a row may be the cause of an error, rather than the connection, the server or the role."""
+    return sqlstate is not None and sqlstate.startswith(_DATA_ERRORS)
 
 
 def driver_of(connection: Connection) -> psycopg.Connection[Any] | psycopg.AsyncConnection[Any]:
-    """psycopg's own connection.
+    """Return psycopg's connection.
 
     Raises:
-        WrongCall: it is another driver's.
+        WrongCall: the driver is not psycopg.
     """
     raw = connection.connection.driver_connection
-    raw = getattr(raw, "target_connection", raw)  # a wrapper, such as the one of AWS, holds psycopg's
+    raw = getattr(
+        raw, "target_connection", raw
+    )  # a wrapper, such as the AWS Advanced Python Wrapper, holds psycopg's
     if not isinstance(raw, (psycopg.Connection, psycopg.AsyncConnection)):
         raise unsupported_driver(f"{connection.dialect.name}+{connection.dialect.driver}")
     return raw
 
 
 class Staging:
-    """A temporary table for one load; it goes with the load, with its savepoint, and at the latest with the transaction.
+    """A temporary table for one load; the end of the load, its savepoint or the transaction drops it.
 
-    Its columns are those that rows bring: a column that a later row is the first to bring is added then.
+    Its columns are those that rows set. A column is added when a row first sets it.
     """
 
     def __init__(self, connection: Connection, target: Target) -> None:
@@ -69,14 +71,14 @@ class Staging:
 
     @property
     def sql(self) -> str:
-        """The name of the table, qualified, so that no other can stand in its place."""
+        """The qualified name of the table, so that no other table can be meant."""
         return f"pg_temp.{self.name}"
 
     def create(self) -> None:
-        """Make the table.
+        """Create the table.
 
         Raises:
-            MissingPrivilege: the role may not.
+            MissingPrivilege: the role may not create temporary tables.
         """
         try:
             self._run(f"CREATE TEMPORARY TABLE {self.sql} ({self.row} bigint) ON COMMIT DROP")
@@ -88,22 +90,22 @@ class Staging:
             raise no_temporary_tables(database, role, grant) from None
 
     def drop(self) -> None:
-        """Remove the table, so that many loads in one transaction do not pile up."""
+        """Drop the table, so that many loads in one transaction do not accumulate tables."""
         self._run(f"DROP TABLE {self.sql}")
 
     def index(self) -> None:
-        """Make single rows quick to find."""
+        """Create an index on the number of the row, for searches of single rows."""
         self._run(f"CREATE INDEX ON {self.sql} ({self.row})")
         self._run(f"ANALYZE {self.sql}")
 
     @property
     def can_overlap(self) -> bool:
-        """Whether a statement can run while this program does something else."""
+        """Whether a statement can run while the client does other work."""
         return psycopg.Pipeline.is_supported()
 
     def latest(self, first: int, last: int) -> str:
-        """Where the rows `first` to `last` lie, the last ones that were sent: a condition, or nothing if they lie scattered."""
-        # COPY appends to a table that was made in the same transaction. That is how it is, and not what is promised.
+        """Return a condition on the location of rows `first` to `last`, the last ones sent; empty if they are scattered."""
+        # COPY appends to a table of the same transaction, but PostgreSQL does not guarantee it: count the rows.
         after = f"ctid OPERATOR(pg_catalog.>) '{self._end}'"
         scan = f"SELECT pg_catalog.count(*), pg_catalog.max(ctid) FROM {self.sql} WHERE {after}"  # noqa: S608  no values
         count, end = self._connection.execute(executable(scan)).one()
@@ -113,22 +115,22 @@ class Staging:
         return f"s.{after} AND "
 
     def execute(self, statement: str, meanwhile: Callable[[], object]) -> int:
-        """Run a statement, and call `meanwhile` while the server is at it; gives how many rows it wrote.
+        """Run a statement and call `meanwhile` while the server executes it; return the number of rows it wrote.
 
         Raises:
-            DBAPIError: the statement failed, as SQLAlchemy would raise it.
+            DBAPIError: the statement failed; the error is SQLAlchemy's.
         """
         try:
-            with self._occupied():
+            with self._exclusive():
                 return overlapping(self.raw, statement, meanwhile)
-        except OfStatement as failed:
+        except StatementFailed as failed:
             raise self._wrapped(failed.error, statement) from failed.error
         finally:
             if self.raw.closed and not self._connection.invalidated:
                 self._connection.invalidate()
 
-    def fill(self, blocks: Iterable[EncodedBatch], sent: Callable[[int], object]) -> None:
-        """Send the blocks, in one COPY as long as they have the same columns.
+    def fill(self, blocks: Iterable[EncodedBatch], on_sent: Callable[[int], object]) -> None:
+        """Send the blocks, in one COPY for each run of blocks with the same columns.
 
         Raises:
             BadRows: the database cannot read a value.
@@ -137,7 +139,7 @@ class Staging:
             blocks, key=lambda block: (block.fields, block.marks_omissions)
         ):
             self._widen(fields, marks=marks)
-            self._copy(fields, marks, group, sent)
+            self._copy(fields, marks, group, on_sent)
 
     def _widen(self, fields: Sequence[Field], *, marks: bool) -> None:
         added = [
@@ -157,51 +159,51 @@ class Staging:
         fields: Sequence[Field],
         marks: bool,
         blocks: Iterable[EncodedBatch],
-        sent: Callable[[int], object],
+        on_sent: Callable[[int], object],
     ) -> None:
         names = [self.row, *(quote(item.name) for item in fields), *([self.omitted] if marks else [])]
         types = ["int8", *(item.encoder.wire for item in fields), *(["bytea"] if marks else [])]
         statement = f"COPY {self.sql} ({', '.join(names)}) FROM STDIN (FORMAT binary)"
-        begun = 0
+        first = 0
         try:
-            with self._occupied(), copying(self.raw, statement, types) as write:
+            with self._exclusive(), copying(self.raw, statement, types) as write:
                 for block in blocks:
-                    begun = begun or block.first
+                    first = first or block.first
                     write(block.rows)
-                    sent(block.last)
+                    on_sent(block.last)
         except psycopg.Error as error:
-            self._translate(error, statement, fields, begun)
+            self._raise_for(error, statement, fields, first)
 
     @contextmanager
-    def _occupied(self) -> Iterator[None]:
-        """Refuse statements on this connection meanwhile; psycopg would wait for the end of the COPY, and so for itself."""
+    def _exclusive(self) -> Iterator[None]:
+        """Reject other statements on this connection: psycopg would wait for the end of the COPY, and deadlock."""
 
-        def refuse(*_: Any) -> None:
+        def reject(*_: Any) -> None:
             raise WrongCall(
-                "The rows are read from the session that loads them, whose connection is busy with that",
-                "Read them from another session, or into a list before",
+                "The rows are read from the session that loads them, whose connection is busy with the load",
+                "Read them from another session, or into a list before the load",
             )
 
-        event.listen(self._connection, "before_cursor_execute", refuse)
+        event.listen(self._connection, "before_cursor_execute", reject)
         try:
             yield
         finally:
-            event.remove(self._connection, "before_cursor_execute", refuse)
+            event.remove(self._connection, "before_cursor_execute", reject)
 
-    def _translate(self, error: psycopg.Error, statement: str, fields: Sequence[Field], begun: int) -> None:
-        """Raise what a failed COPY means; `begun` is the number of its first row."""
-        # "COPY <table>, line <n>, column <name>", in the server's language; in binary without the value.
+    def _raise_for(self, error: psycopg.Error, statement: str, fields: Sequence[Field], first: int) -> None:
+        """Raise the error for a failed COPY; `first` is the number of its first row."""
+        # "COPY <table>, line <n>, column <name>", in the server's language; without the value in binary format.
         place = re.search(rf"{self.name}\D+(\d+)(.*)", error.diag.context or "")
-        if place and of_data(error.sqlstate):
+        if place and is_data_error(error.sqlstate):
             words = set(re.findall(r"\w+", place[2]))
             column = next((item.name for item in fields if item.name in words), None)
-            problem = Problem(begun + int(place[1]) - 1, column, reason_of(error))
+            problem = Problem(first + int(place[1]) - 1, column, reason_of(error))
             raise BadRows(self._target.name, [problem], more=True, sqlstate=error.sqlstate) from None
         raise self._wrapped(error, statement) from error
 
     def _wrapped(self, error: psycopg.Error, statement: str) -> Exception:
-        """An error of psycopg as SQLAlchemy raises it."""
-        # A server that ends the session says so first, and closes the connection a moment later.
+        """Wrap an error of psycopg in SQLAlchemy's."""
+        # A server that ends a session sends the error first, and closes the connection afterwards.
         lost = self.raw.closed or error.diag.severity_nonlocalized in ("FATAL", "PANIC")
         wrapped = DBAPIError.instance(
             statement,
@@ -221,23 +223,23 @@ class Staging:
 
 
 def reason_of(error: psycopg.Error) -> str:
-    """What the database says, without the values that it may quote."""
+    """Return the database's reason, without the values that its message may quote."""
     state = error.sqlstate or ""
     known = _REASONS.get(state)
     if known is not None:
         return known
     if state.startswith("22"):
-        return f"is refused by the database ({type(error).__name__}, SQLSTATE {state})"
-    return f"is refused by the database: {error.diag.message_primary}"
+        return f"is rejected by the database ({type(error).__name__}, SQLSTATE {state})"
+    return f"is rejected by the database: {error.diag.message_primary}"
 
 
 _REASONS = {
     "22001": "is too long",
     "22003": "is out of range",
-    "22008": "is no date or time that PostgreSQL has",
-    "22P02": "is not written as its type wants it",
-    "22P03": "is not what its type wants",
-    "22P05": "holds a character that the database's encoding has not",
-    "22021": "holds a character that the database's encoding has not",
+    "22008": "is not a date or time that PostgreSQL supports",
+    "22P02": "is not in the text format of its type",
+    "22P03": "is not in the binary format of its type",
+    "22P05": "holds a character that the database's encoding does not have",
+    "22021": "holds a character that the database's encoding does not have",
     "54001": "is nested too deeply",
 }

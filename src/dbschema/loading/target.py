@@ -1,4 +1,4 @@
-"""The table to load into as the database has it: where it is, its columns, types and defaults, and the session's tenant."""
+"""Read the target table from the database: its schema, columns, types and defaults, and the session's tenant."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Table
 
-# A temporary table of the same name must not take the rows; the search path puts those first, unasked.
+# The search path implicitly begins with temporary tables; one of the same name must not receive the rows.
 _PLACE = text(
     """
 SELECT c.oid, n.nspname, current_setting('search_path') AS search_path,
@@ -41,7 +41,7 @@ LIMIT 1
 """
 )
 _SEARCH_PATH = text("SELECT pg_catalog.set_config('search_path', :path, true)")
-# -1 and not NULL: 'bpchar' and not 'character', which is one character long.
+# -1, not NULL: 'bpchar' has no length, while 'character' means one character.
 _COLUMNS = text(
     """
 SELECT a.attname AS name, t.typname AS kind,
@@ -64,12 +64,12 @@ class TargetColumn:
     """A column of the table.
 
     Args:
-        name: its name.
-        kind: the bare name of its type, such as 'int4' or 'geography'.
+        name: the name.
+        kind: the name of the type in the catalog, such as 'int4' or 'geography'.
         type: the type as SQL, with length or precision.
-        bare_type: the type as SQL, without: a cast to varchar(5) would cut, where an assignment refuses.
-        default: the default as SQL, with every name qualified.
-        always: the database alone gives the value (generated, or identity always).
+        bare_type: the type as SQL without them: a cast to varchar(5) truncates, an assignment raises.
+        default: the default as SQL, with qualified names.
+        always: the database alone sets the value (generated, or identity always).
     """
 
     name: str
@@ -82,10 +82,17 @@ class TargetColumn:
 
 @dataclass(frozen=True)
 class Target:
-    """The table, and who loads into it.
+    """The table, with the tenant and the role of the session.
 
     Args:
-        divisible: no trigger, rule or foreign key of the table can tell whether rows come in one statement or in several.
+        oid: the oid of the table.
+        schema: the schema of the table.
+        name: the name of the table.
+        columns: the columns by name.
+        tenant: the tenant that the session has set.
+        role: the role of the session.
+        database: the name of the database.
+        divisible: no trigger, rule or self-referencing foreign key depends on the number of statements that write.
     """
 
     oid: int
@@ -99,16 +106,16 @@ class Target:
 
     @cached_property
     def sql(self) -> str:
-        """The name of the table, qualified."""
+        """The qualified name of the table."""
         return f"{quote(self.schema)}.{quote(self.name)}"
 
 
 def find(connection: Connection, table: Table) -> Target:
-    """Read what the database has.
+    """Read the table from the database.
 
     Raises:
-        NotMigrated: it has no such table.
-        LoadError: a tenant is set, and it is no UUID.
+        NotMigrated: the database has no such table.
+        LoadError: the tenant that the session has set is not a UUID.
     """
     schema_map: Mapping[Any, Any] = connection.get_execution_options().get("schema_translate_map") or {}
     schema = schema_map.get(table.schema, table.schema)
@@ -121,7 +128,7 @@ def find(connection: Connection, table: Table) -> Target:
         tenant = None if place.tenant is None else UUID(place.tenant)
     except ValueError:
         raise bad_tenant_setting() from None
-    # With nothing but the system's own schema in the path, every other name is printed with its schema.
+    # With `pg_catalog` alone in the search path, PostgreSQL qualifies all other names in expressions.
     connection.execute(_SEARCH_PATH, {"path": "pg_catalog"})
     columns = [TargetColumn(**row) for row in connection.execute(_COLUMNS, {"oid": place.oid}).mappings()]
     connection.execute(_SEARCH_PATH, {"path": place.search_path})

@@ -1,7 +1,7 @@
-"""From the input through the staging table into the table: small loads in one statement, large ones in portions.
+"""Move rows from the input through the staging table into the table, in one statement or in portions.
 
-While the server writes a portion, the next one is read and encoded here, so that client and server are busy together.
-Portions lie in one transaction and behind one savepoint, and all of them are taken back if one fails.
+Large loads are written in portions. While the server writes a portion, the client reads and encodes the next one. All
+portions belong to one transaction and one savepoint, and are rolled back if a portion fails.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy.exc import DBAPIError
 
 from dbschema.ddl.registry import executable
-from dbschema.loading.diagnosis import RowDiagnosis, may_be_of_rows
+from dbschema.loading.diagnosis import RowDiagnosis, may_be_caused_by_row
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,27 +25,27 @@ if TYPE_CHECKING:
     from dbschema.loading.writing import Writing
 
 PORTION = 10_000
-"""How many rows are the first portion, and all until `_SHARE` of them are there."""
+"""The number of rows of the first portion, and of each one until `_SHARE` of them are sent."""
 
 AHEAD = 4_000_000
-"""How many characters and bytes of rows are encoded ahead, while the server writes those before them."""
+"""The number of characters and bytes that are encoded ahead while the server writes a portion."""
 
-# Each portion is a subtransaction, and PostgreSQL keeps up to 64 of them at hand: the later ones grow with the load.
+# Later portions grow with the load: each is a subtransaction, and PostgreSQL caches only 64 of them.
 _SHARE = 24
 
 
 @dataclass
 class Transfer:
-    """One load.
+    """A load.
 
     Args:
-        connection: the session's.
+        connection: the session's connection.
         staging: the staging table.
-        blocks: the rows, packed.
-        writing: tells what is written, of the columns that have been staged until then.
-        in_portions: whether portions come to the same as one statement.
-        sent: is told the number of the last row that was sent.
-        limit: how many bad rows an error names.
+        blocks: the encoded rows.
+        writing: makes the INSERT for the columns in the staging table so far.
+        in_portions: whether portions have the same result as one statement.
+        on_sent: called with the number of the last row that was sent.
+        limit: the maximum number of bad rows in an error.
     """
 
     connection: Connection
@@ -53,32 +53,32 @@ class Transfer:
     blocks: Iterator[EncodedBatch]
     writing: Callable[[], Writing]
     in_portions: bool
-    sent: Callable[[int], object]
+    on_sent: Callable[[int], object]
     limit: int
     _ahead: list[EncodedBatch] = field(default_factory=list)
     _last: int = 0
     _ended: bool = False
 
-    def run(self, before_the_end: Callable[[], object]) -> int:
-        """Take all rows into the table; gives how many were written.
+    def run(self, before_last_write: Callable[[], object]) -> int:
+        """Write all rows into the table; return the number of written rows.
 
         Args:
-            before_the_end: called when all rows are sent and the last of them are about to be written.
+            before_last_write: called when all rows are sent, before the last ones are written.
 
         Raises:
-            BadRows: rows are wrong.
+            BadRows: rows are invalid.
         """
         written = 0
         while True:
             first = self._last + 1
-            self.staging.fill(self._portion(), self.sent)
+            self.staging.fill(self._portion(), self.on_sent)
             if self._ended:
-                before_the_end()
+                before_last_write()
                 return written + (self._write(first, whole=first == 1) if self._last >= first else 0)
             written += self._write(first)
 
     def _portion(self) -> Iterator[EncodedBatch]:
-        """The blocks of the next portion, or all that are left."""
+        """Iterate over the blocks of the next portion, or over all remaining blocks."""
         enough = self._last + max(PORTION, self._last // _SHARE)
         ahead, self._ahead = self._ahead, []
         for block in chain(ahead, self.blocks):
@@ -89,7 +89,7 @@ class Transfer:
         self._ended = True
 
     def _write(self, first: int, *, whole: bool = False) -> int:
-        """Take what has been staged from row `first` on into the table."""
+        """Write the staged rows from row `first` on into the table."""
         writing = self.writing()
         writing.check()
         if whole:
@@ -104,17 +104,21 @@ class Transfer:
             else:
                 written = self.staging.execute(statement, self._read_ahead)
         except BaseException as error:
-            # A lost connection has taken its transaction along.
+            # The transaction of a lost connection has ended.
             if savepoint.is_active and not self.connection.invalidated:
                 savepoint.rollback()
-            if not isinstance(error, DBAPIError) or error.connection_invalidated or not may_be_of_rows(error):
+            if (
+                not isinstance(error, DBAPIError)
+                or error.connection_invalidated
+                or not may_be_caused_by_row(error)
+            ):
                 raise
             failed = error
         else:
             savepoint.commit()
             return written
-        # Neither `from failed` nor within `except`: PostgreSQL's own words may quote the row.
-        raise self._explained(failed, first)
+        # Neither `from failed` nor within `except`: PostgreSQL's message may quote the row.
+        raise self._diagnosed(failed, first)
 
     def _read_ahead(self) -> None:
         held = 0
@@ -125,9 +129,9 @@ class Transfer:
             if held >= AHEAD or block.last - self._last >= rows:
                 return
 
-    def _explained(self, error: DBAPIError, first: int) -> Exception:
-        """What is wrong with which rows, of all that come from row `first` on."""
+    def _diagnosed(self, error: DBAPIError, first: int) -> Exception:
+        """Return the error that names the invalid rows, among all rows from `first` on."""
         if not self._ended:
             self.in_portions = False
-            self.staging.fill(self._portion(), self.sent)
+            self.staging.fill(self._portion(), self.on_sent)
         return RowDiagnosis(self.connection, self.writing(), first, self._last, self.limit).explain(error)

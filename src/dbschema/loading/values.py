@@ -1,7 +1,7 @@
-"""Values one by one: from what an application holds to what PostgreSQL's binary format carries.
+"""Converters of single values: from Python values to PostgreSQL's binary format.
 
-Each function raises `Refused` with a reason that does not quote the value: errors are logged, and rows hold what belongs
-to people.
+Each function raises `InvalidValue` with a reason that does not quote the value: errors are logged, and rows hold
+personal data.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from dbschema.orm.geography import WGS84, GeoPoint, as_point
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-NUL = "holds the character NUL, which PostgreSQL's text cannot"
+NUL = "holds the character NUL, which PostgreSQL does not store in text"
 SURROGATE = "holds half of a surrogate pair, which is no character"
 _DATETIME_EPOCH = DateTime(2000, 1, 1, tzinfo=UTC)
 _NAIVE_EPOCH = DateTime(2000, 1, 1)  # noqa: DTZ001  timestamp without time zone
@@ -34,91 +34,91 @@ _EWKB_KIND = 0x20000001  # a point that names its SRID
 _FLOAT4 = struct.Struct(">f")
 
 
-class Refused(ValueError):
-    """A value that the column cannot take; the message is the reason."""
+class InvalidValue(ValueError):
+    """A value that the column cannot hold; the message is the reason."""
 
 
-def wanted(what: str, value: Any) -> Refused:
+def wrong_type(expected: str, value: Any) -> InvalidValue:
     """Return the error for a value that is not of the expected kind."""
     if isinstance(value, ClauseElement) or hasattr(value, "__clause_element__"):
-        return Refused("is an SQL expression, and rows bring data")
-    return Refused(f"is no {what} but of type {type(value).__name__}")
+        return InvalidValue("is an SQL expression, not a value")
+    return InvalidValue(f"is no {expected} but of type {type(value).__name__}")
 
 
 def text(encoding: str) -> Callable[[Any], str]:
-    """Text as the client's encoding can carry it."""
+    """Make a converter for text that the client's encoding can represent."""
 
-    def one(value: Any) -> str:
+    def convert(value: Any) -> str:
         if not isinstance(value, str):
-            raise wanted("text", value)
+            raise wrong_type("text", value)
         if "\0" in value:
-            raise Refused(NUL)
+            raise InvalidValue(NUL)
         if not value.isascii():
             try:
                 value.encode(encoding)
             except UnicodeEncodeError:
-                raise Refused(_unencodable(value, encoding)) from None
+                raise InvalidValue(_unencodable(value, encoding)) from None
         return str.__str__(value)
 
-    return one
+    return convert
 
 
 def _unencodable(value: str, encoding: str) -> str:
     if any("\ud800" <= character <= "\udfff" for character in value):
         return SURROGATE
-    return f"holds a character that the client's encoding ({encoding}) has not"
+    return f"holds a character that the client's encoding ({encoding}) does not have"
 
 
 def check_texts(encoding: str) -> Callable[[Sequence[str | None]], None]:
-    """The same for a whole column at once."""
+    """Make a check of a whole column of text in one call: no NUL, no character outside the encoding."""
 
     def check(column: Sequence[str | None]) -> None:
         joined = "".join(filter(None, column))
         if "\0" in joined:
-            raise Refused(NUL)
+            raise InvalidValue(NUL)
         if not joined.isascii():
             try:
                 joined.encode(encoding)
             except UnicodeEncodeError:
-                raise Refused(SURROGATE) from None
+                raise InvalidValue(SURROGATE) from None
 
     return check
 
 
 def lower_text(encoding: str) -> Callable[[Any], str]:
-    """Text in lower case."""
+    """Make a converter for text in lower case."""
     plain = text(encoding)
 
-    def one(value: Any) -> str:
+    def convert(value: Any) -> str:
         return plain(value).lower()
 
-    return one
+    return convert
 
 
 def uuid(value: Any) -> bytes:
-    """A UUID, or its text."""
+    """Convert a UUID or its text to 16 bytes."""
     if isinstance(value, UUID):
         return value.bytes
     if isinstance(value, str) or type(value).__name__ == "UUID":
         try:
             return UUID(str(value)).bytes
         except ValueError:
-            raise Refused("is no UUID") from None
-    raise wanted("UUID", value)
+            raise InvalidValue("is no UUID") from None
+    raise wrong_type("UUID", value)
 
 
 def integer(bits: int) -> Callable[[Any], int]:
-    """A whole number, or its text, that fits into so many bits."""
+    """Make a converter for signed integers of `bits` bits; text is parsed."""
     low, high = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
 
-    def one(value: Any) -> int:
+    def convert(value: Any) -> int:
         if type(value) is not int:
             value = _whole(value)
         if not low <= value <= high:
-            raise Refused(f"lies outside {low} to {high}")
+            raise InvalidValue(f"lies outside {low} to {high}")
         return int(value)
 
-    return one
+    return convert
 
 
 def _whole(value: Any) -> int:
@@ -126,46 +126,46 @@ def _whole(value: Any) -> int:
         try:
             return int(value)
         except ValueError:
-            raise Refused("is no whole number") from None
+            raise InvalidValue("is no whole number") from None
     if isinstance(value, bool):
-        raise wanted("whole number", value)
+        raise wrong_type("whole number", value)
     try:
         return operator.index(value)
     except TypeError:
-        raise wanted("whole number", value) from None
+        raise wrong_type("whole number", value) from None
 
 
 def boolean(value: Any) -> bool:
-    """True or False, and nothing that only behaves like it."""
+    """Return True or False; other truthy or falsy values are rejected."""
     if isinstance(value, bool):
         return value
-    raise wanted("True or False", value)
+    raise wrong_type("True or False", value)
 
 
 def timestamptz(value: Any) -> int:
-    """A moment, as microseconds since 2000: a datetime with its time zone, ISO 8601, 'infinity' or '-infinity'."""
+    """Convert a datetime with a time zone, ISO 8601, 'infinity' or '-infinity' to microseconds since 2000."""
     if isinstance(value, str):
         value = _from_iso(DateTime, value, 64)
         if isinstance(value, int):
             return value
     if not isinstance(value, DateTime):
-        raise wanted("datetime", value)
-    # Without one the database would take the session's, and the same file would mean other moments elsewhere.
+        raise wrong_type("datetime", value)
+    # The database would use the time zone of the session, so the same file would mean different times elsewhere.
     if value.tzinfo is None or value.utcoffset() is None:
-        raise Refused("has no time zone")
+        raise InvalidValue("has no time zone")
     return _microseconds(value, _DATETIME_EPOCH)
 
 
 def timestamp(value: Any) -> int:
-    """A time of day and year without a zone, as microseconds since 2000."""
+    """Convert a datetime without a time zone to microseconds since 2000."""
     if isinstance(value, str):
         value = _from_iso(DateTime, value, 64)
         if isinstance(value, int):
             return value
     if not isinstance(value, DateTime):
-        raise wanted("datetime", value)
+        raise wrong_type("datetime", value)
     if value.tzinfo is not None:
-        raise Refused("has a time zone, and the column has none")
+        raise InvalidValue("has a time zone, and the column has none")
     return _microseconds(value, _NAIVE_EPOCH)
 
 
@@ -175,13 +175,13 @@ def _microseconds(value: DateTime, epoch: DateTime) -> int:
 
 
 def date(value: Any) -> int:
-    """A day, as days since 2000: a date, ISO 8601, 'infinity' or '-infinity'."""
+    """Convert a date, ISO 8601, 'infinity' or '-infinity' to days since 2000."""
     if isinstance(value, str):
         value = _from_iso(Date, value, 32)
         if isinstance(value, int):
             return value
     if not isinstance(value, Date) or isinstance(value, DateTime):
-        raise wanted("date", value)
+        raise wrong_type("date", value)
     return value.toordinal() - _DATE_EPOCH
 
 
@@ -191,31 +191,31 @@ def _from_iso(kind: type[DateTime] | type[Date], value: str, bits: int) -> Any:
     try:
         return kind.fromisoformat(value)
     except ValueError:
-        raise Refused("is no date or time in ISO 8601") from None
+        raise InvalidValue("is no date or time in ISO 8601") from None
 
 
 def float8(value: Any) -> float:
-    """A number in double precision."""
+    """Convert a number or its text to double precision."""
     if isinstance(value, bool) or not isinstance(value, (int, float, str, Decimal)):
-        raise wanted("number", value)
+        raise wrong_type("number", value)
     try:
         return float(value)
     except (ValueError, OverflowError):
-        raise Refused("is no number in double precision") from None
+        raise InvalidValue("is no number in double precision") from None
 
 
 def float4(value: Any) -> bytes:
-    """A number in single precision, packed."""
+    """Convert a number or its text to single precision, as 4 bytes."""
     try:
         return _FLOAT4.pack(float8(value))
     except OverflowError:
-        raise Refused("is too large for single precision") from None
+        raise InvalidValue("is too large for single precision") from None
 
 
 def numeric(value: Any) -> Decimal:
-    """An exact number; a float counts as what it prints."""
+    """Convert a number or its text to a Decimal; a float by its shortest decimal form (`repr`)."""
     if isinstance(value, bool) or not isinstance(value, (Decimal, int, float, str)):
-        raise wanted("number", value)
+        raise wrong_type("number", value)
     try:
         exact = (
             value
@@ -223,43 +223,45 @@ def numeric(value: Any) -> Decimal:
             else Decimal(repr(value) if isinstance(value, float) else value)
         )
     except (InvalidOperation, ValueError):
-        raise Refused("is no number") from None
-    # Further digits than PostgreSQL has would be packed into something else.
+        raise InvalidValue("is no number") from None
+    # psycopg would encode more digits than PostgreSQL supports as another number.
     if exact.is_finite() and not -16_000 <= exact.adjusted() < 131_072:
-        raise Refused("has more digits than PostgreSQL keeps")
+        raise InvalidValue("has more digits than PostgreSQL keeps")
     return exact
 
 
 def binary(value: Any) -> bytes:
-    """Bytes."""
+    """Convert a bytes-like object to bytes."""
     if isinstance(value, (bytes, bytearray, memoryview)):
         return bytes(value)
-    raise wanted("bytes", value)
+    raise wrong_type("bytes", value)
 
 
 def inet(value: Any) -> bytes:
-    """An address, with or without the length of its network."""
-    if not isinstance(value, str) and not hasattr(value, "version"):  # a number is an address to Python
-        raise wanted("address of the Internet", value)
+    """Convert an IP address, with or without a prefix length."""
+    if not isinstance(value, str) and not hasattr(
+        value, "version"
+    ):  # Python would read an integer as an address
+        raise wrong_type("IP address", value)
     try:
         interface = ipaddress.ip_interface(value)
     except ValueError:
-        raise Refused("is no address of the Internet") from None
+        raise InvalidValue("is no IP address") from None
     if "%" in str(value):
-        raise Refused("names a zone, which PostgreSQL does not keep")
+        raise InvalidValue("names a zone, which PostgreSQL does not keep")
     return _address(interface.ip, interface.network.prefixlen, is_network=False)
 
 
 def cidr(value: Any) -> bytes:
-    """A network."""
+    """Convert an IP network."""
     if not isinstance(value, str) and not hasattr(value, "version"):
-        raise wanted("network", value)
+        raise wrong_type("network", value)
     try:
         network = ipaddress.ip_network(value)
     except ValueError:
-        raise Refused("is no network, or has bits set beyond its length") from None
+        raise InvalidValue("is no network, or has bits set beyond its length") from None
     if "%" in str(value):
-        raise Refused("names a zone, which PostgreSQL does not keep")
+        raise InvalidValue("names a zone, which PostgreSQL does not keep")
     return _address(network.network_address, network.prefixlen, is_network=True)
 
 
@@ -269,13 +271,13 @@ def _address(address: Any, length: int, *, is_network: bool) -> bytes:
 
 
 def place(value: Any) -> bytes:
-    """A place in EWKB; see `dbschema.orm.geography.as_point`."""
+    """Convert a geographic point to EWKB; see `dbschema.orm.geography.as_point` for the input formats."""
     if type(value) is tuple or type(value) is GeoPoint:
         try:
             longitude, latitude = value
         except ValueError:
             longitude = latitude = None
-        # Comparisons with NaN are false; what is not two floats on Earth is read with care below.
+        # Comparisons with NaN are false. `as_point` checks all other input.
         if (
             type(longitude) is float
             and type(latitude) is float
@@ -286,7 +288,7 @@ def place(value: Any) -> bytes:
     try:
         point = as_point(value)
     except (ValueError, TypeError, OverflowError):
-        raise Refused(
+        raise InvalidValue(
             "is no place: longitude -180 to 180 and latitude -90 to 90 as a pair, GeoJSON, WKT or a geometry"
         ) from None
     return _EWKB_POINT.pack(1, _EWKB_KIND, WGS84, *point)

@@ -1,6 +1,6 @@
-"""The statement that takes rows from the staging table into the table itself, under its policies and triggers."""
+"""The INSERT … SELECT from the staging table into the target table, under its policies and triggers."""
 
-# ruff: noqa: S608  names are quoted, and numbers are numbers
+# ruff: noqa: S608  names are quoted, and the other values are integers
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -23,43 +23,44 @@ if TYPE_CHECKING:
     from dbschema.loading.target import Target
 
 OnConflict: TypeAlias = Literal["error", "ignore", "update"]
-_dialect = postgresql.dialect(paramstyle="named")  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
+_dialect = postgresql.dialect(paramstyle="named")  # type: ignore[no-untyped-call]  # SQLAlchemy does not annotate it
 
 
 def key_of(shape: Shape, on_conflict: str, key: Sequence[str] | None) -> tuple[str, ...] | None:
-    """The columns of the unique constraint that `key` names, the tenant included.
+    """Return the columns of the unique constraint that `key` names, with the tenant.
 
     Raises:
-        WrongCall: `on_conflict` is unknown, the two do not fit, or the columns are no unique constraint of the model.
+        WrongCall: `on_conflict` is unknown, `key` does not fit it, or the columns are not a unique constraint.
     """
     if on_conflict not in ("error", "ignore", "update"):
-        raise WrongCall(f"on_conflict={on_conflict!r} is unknown", "Say 'error', 'ignore' or 'update'")
+        raise WrongCall(f"on_conflict={on_conflict!r} is unknown", "Use 'error', 'ignore' or 'update'")
     if key is None:
         if on_conflict == "update":
             raise WrongCall(
-                "on_conflict='update' needs to know which row is meant",
-                "Give the columns of a unique constraint as 'key'",
+                "on_conflict='update' needs a key to identify the row to update",
+                "Pass the columns of a unique constraint as 'key'",
             )
         return None
     if on_conflict == "error":
         raise WrongCall(
-            "'key' says which rows are the same, and on_conflict='error' does not ask", "Leave it out"
+            "'key' identifies existing rows, and on_conflict='error' does not look for them",
+            "Leave out 'key'",
         )
     if isinstance(key, str):
-        raise WrongCall("'key' is a text, and names columns", f"Write key=({key!r},)")
+        raise WrongCall("'key' is a string, and must be a sequence of columns", f"Write key=({key!r},)")
     unknown = [name for name in key if name not in shape.names]
     if unknown:
         raise unknown_columns(shape.table.name, unknown, shape.settable)
-    wanted = {shape.names[name].name for name in key}
+    named = {shape.names[name].name for name in key}
     keys = list(_keys(shape))
     for columns in keys:
-        if set(columns) in (wanted, wanted | {TENANT} if shape.is_of_tenant else wanted):
+        if set(columns) in (named, named | {TENANT} if shape.is_of_tenant else named):
             return columns
     raise no_such_key(shape.table.name, key, keys)
 
 
 def _keys(shape: Shape) -> Iterator[tuple[str, ...]]:
-    """The columns of each constraint and index that ON CONFLICT can go by."""
+    """Iterate over the columns of each constraint and index that ON CONFLICT can use."""
     table = shape.table
     yield tuple(table.primary_key.columns.keys())
     for constraint in sorted(table.constraints, key=lambda item: str(item.name)):
@@ -74,15 +75,15 @@ def _keys(shape: Shape) -> Iterator[tuple[str, ...]]:
 
 @dataclass(frozen=True)
 class Writing:
-    """The statement, and the rows as they would be written, for whoever looks for those that cannot be.
+    """The INSERT statement, and a query for the rows that it would write, for the search for invalid rows.
 
     Args:
-        shape: the model.
+        shape: the columns of the model.
         target: the table.
         staging: the staging table, filled.
-        fields: the columns that were staged.
-        on_conflict: what happens to a row that is there already.
-        key: the columns by which it is.
+        fields: the columns of the staging table.
+        on_conflict: the action for a row that the table has already.
+        key: the columns that identify the existing row.
     """
 
     shape: Shape
@@ -94,7 +95,7 @@ class Writing:
 
     @cached_property
     def values(self) -> dict[str, str]:
-        """What is written into which column, as SQL over the staging table `s`."""
+        """The value of each column, as SQL over the staging table `s`."""
         values: dict[str, str] = {}
         staged = set(self.fields)
         for item in self.shape.fields:
@@ -104,7 +105,7 @@ class Writing:
                 values[item.name] = self._staged(item)
             elif item.is_default_of_model and item.sql_default is not None:
                 values[item.name] = item.sql_default
-        if not values:  # rows that bring nothing at all
+        if not values:  # no row sets any column
             column = next(column for column in self.target.columns.values() if not column.always)
             values[column.name] = column.default or "NULL"
         return values
@@ -128,7 +129,7 @@ class Writing:
     def statement(self, first: int | None = None, last: int | None = None, place: str = "") -> str:
         """INSERT … SELECT of all rows, or of those with numbers from `first` to `last`.
 
-        `place` is a condition that tells where in the staging table they lie.
+        `place` is a condition on their location in the staging table, before further conditions.
         """
         names = ", ".join(map(quote, self.values))
         rows = f"SELECT {', '.join(self.values.values())} FROM {self.staging.sql} AS s"
@@ -137,7 +138,7 @@ class Writing:
         return f"INSERT INTO {self.target.sql} AS t ({names}) {rows}{self._conflict()}"
 
     def source(self) -> str:
-        """All rows as they would be, with their numbers: defaults filled in, generated columns left out."""
+        """Query the rows as they would be written, with their numbers and defaults, without generated columns."""
         values = dict(self.values)
         for column in self.target.columns.values():
             if not column.always:
@@ -151,32 +152,32 @@ class Writing:
         arbiter = f" ({', '.join(map(quote, self.key))})" if self.key else ""
         if self.on_conflict == "ignore":
             return f" ON CONFLICT{arbiter} DO NOTHING"
-        # From `excluded` alone: now() would differ from one replica of a distributed table to the next, and updated_at and
-        # version are the triggers'.
+        # Only values of `excluded`: now() would differ between the replicas of a distributed table. Triggers set
+        # updated_at and version.
         changed = ", ".join(f"{quote(name)} = excluded.{quote(name)}" for name in self.changed)
         return f" ON CONFLICT{arbiter} DO UPDATE SET {changed}"
 
     def check(self) -> None:
-        """Refuse what cannot be meant.
+        """Reject an update that changes no column.
 
         Raises:
-            WrongCall: an update would change nothing.
+            WrongCall: the rows set no column but the key.
         """
         if self.on_conflict == "update" and not self.changed:
             raise WrongCall(
-                "The rows bring nothing but their key, so that an update would change nothing",
+                "The rows set only their key, so that an update would change nothing",
                 "Use on_conflict='ignore'",
             )
 
     @cached_property
     def changed(self) -> list[str]:
-        """The columns that an upsert changes: those that rows bring, but for the key and the row's identity."""
+        """The columns that an upsert changes: those that rows set, except the key and the primary key."""
         fixed = {*(self.key or ()), *self.shape.table.primary_key.columns.keys()}
-        return [item.name for item in self.shape.fields if item.given and item.name not in fixed]
+        return [item.name for item in self.shape.fields if item.provided and item.name not in fixed]
 
 
 def _from_text(item: Field, value: str) -> str:
-    """How the database reads what was sent as text."""
+    """Return the SQL that parses a value that was sent as text."""
     column: Any = literal_column(value, item.column.type)
     expression = item.column.type.dialect_impl(_dialect).bind_expression(column)
     if expression is None:

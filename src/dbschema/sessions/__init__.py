@@ -1,4 +1,4 @@
-"""Sessions for applications: of one tenant, which they cannot forget, and of operators, across tenants and on record."""
+"""Sessions for applications: tenant sessions, restricted to one tenant, and operator sessions, which are logged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The same sessions under asyncio: SQLAlchemy runs the synchronous ones, which do the work."""
+"""The sessions for asyncio: SQLAlchemy runs the synchronous sessions in a greenlet."""
 
 from __future__ import annotations
 
@@ -16,20 +16,7 @@ if TYPE_CHECKING:
 
 
 class AsyncTenantSession(AsyncSession):
-    """`TenantSession` for asyncio.
-
-    Args:
-        bind: the engine, or for tests a connection.
-        tenant_id: the tenant.
-        role: the group role that the login takes.
-        user_id: who acts, for the audit log; None: nothing is said.
-        ip_address: where the request came from, likewise.
-        options: of `sqlalchemy.ext.asyncio.AsyncSession`.
-
-    Raises:
-        BadIdentity: `tenant_id` or `user_id` is no UUID, or `ip_address` is no address.
-        SessionError: `role` is the operators'.
-    """
+    """`TenantSession` for asyncio, with the options of `sqlalchemy.ext.asyncio.AsyncSession`. See `tenant_session`."""
 
     sync_session_class = TenantSession
 
@@ -49,39 +36,27 @@ class AsyncTenantSession(AsyncSession):
 
     @property
     def tenant_id(self) -> UUID:
-        """The tenant; it stays the same for the session's life."""
+        """The tenant of the session; it never changes."""
         return cast("TenantSession", self.sync_session).tenant_id
 
     @property
     def role(self) -> str:
-        """The role that each transaction takes."""
+        """The role of each transaction."""
         return cast("TenantSession", self.sync_session).role
 
     @property
     def user_id(self) -> UUID | None:
-        """Who acts, as the audit log is told; None: nothing is said."""
+        """The acting user, for the audit log; None: not set."""
         return cast("TenantSession", self.sync_session).user_id
 
     @property
     def ip_address(self) -> IPv4Address | IPv6Address | None:
-        """Where the request came from, as the audit log is told; None: nothing is said."""
+        """The address that the request came from, for the audit log; None: not set."""
         return cast("TenantSession", self.sync_session).ip_address
 
 
 class AsyncOperatorSession(AsyncSession):
-    """`OperatorSession` for asyncio.
-
-    Args:
-        bind: the engine.
-        reason: why; it is logged.
-        user_id: who acts, for the audit log; None: nothing is said.
-        ip_address: where the request came from, likewise.
-        options: of `sqlalchemy.ext.asyncio.AsyncSession`.
-
-    Raises:
-        SessionError: `reason` is empty.
-        BadIdentity: `user_id` is no UUID, or `ip_address` is no address.
-    """
+    """`OperatorSession` for asyncio, with the options of `sqlalchemy.ext.asyncio.AsyncSession`."""
 
     sync_session_class = OperatorSession
 
@@ -98,17 +73,17 @@ class AsyncOperatorSession(AsyncSession):
 
     @property
     def reason(self) -> str:
-        """Why this session was opened, on one line."""
+        """The reason for the session, on one line."""
         return cast("OperatorSession", self.sync_session).reason
 
     @property
     def user_id(self) -> UUID | None:
-        """Who acts, as the audit log is told; None: nothing is said."""
+        """The acting user, for the audit log; None: not set."""
         return cast("OperatorSession", self.sync_session).user_id
 
     @property
     def ip_address(self) -> IPv4Address | IPv6Address | None:
-        """Where the request came from, as the audit log is told; None: nothing is said."""
+        """The address that the request came from, for the audit log; None: not set."""
         return cast("OperatorSession", self.sync_session).ip_address
 
 
@@ -121,9 +96,9 @@ def async_tenant_session(
     ip_address: IPv4Address | IPv6Address | str | None = None,
     **options: Any,
 ) -> AsyncTenantSession:
-    """A session of one tenant, for an `async with` block; see `tenant_session`.
+    """Open a session of one tenant, for an `async with` block. See `tenant_session`.
 
-    Objects do not expire on commit, unless told: reading an expired attribute would need an `await`.
+    By default objects do not expire on commit: reading an expired attribute would need an `await`.
     """
     options.setdefault("expire_on_commit", False)
     return AsyncTenantSession(
@@ -139,6 +114,9 @@ def async_operator_session(
     ip_address: IPv4Address | IPv6Address | str | None = None,
     **options: Any,
 ) -> AsyncOperatorSession:
-    """A session across tenants, for an `async with` block; see `operator_session`."""
+    """Open a session across tenants, for an `async with` block. See `OperatorSession`.
+
+    By default objects do not expire on commit, as in `async_tenant_session`.
+    """
     options.setdefault("expire_on_commit", False)
     return AsyncOperatorSession(engine, reason=reason, user_id=user_id, ip_address=ip_address, **options)

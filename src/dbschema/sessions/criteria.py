@@ -1,13 +1,12 @@
-"""Which models belong to tenants: all that are mapped, the application's own too, at the time of asking.
+"""Add the tenant criterion to each ORM statement of a session, in addition to the policy.
 
-The tenant in each statement of the ORM, beside the policy that would keep it anyway.
+The policy alone does not route a statement to the tenant's shard of a distributed database. The criterion covers all
+mapped models of tenants, the application's own included. Tables that a statement names through Core stay unchanged: the
+policy covers them.
 
-The policy alone does not route a statement to the tenant's shard of a distributed database. Tables that a statement names
-by Core are left as they are written: the policy keeps them.
-
-A statement gets one option, whose cache key is the same for all tenants: the condition is written when the statement is
-compiled, once for all of them, and each execution brings its own tenant as a parameter. The option does not stay with the objects
-that are loaded, for each statement passes by the session anyway.
+A statement gets one option, whose cache key is the same for all tenants. SQLAlchemy compiles the condition once for all
+tenants; each execution passes its tenant as a parameter. The option is not stored with loaded objects, because each
+statement passes through the session.
 """
 
 from __future__ import annotations
@@ -61,56 +60,56 @@ if TYPE_CHECKING:
     Key = tuple[str, Mapper[Any]]
 
 
-class _Known:
-    """The models that were found, and how many had been mapped before."""
+class _Models:
+    """The cached models of tenants, with the number of mapped models at the time of the search."""
 
     mapped = 0
-    found: tuple[int, frozenset[Key]] = (-1, frozenset())
+    cached: tuple[int, frozenset[Key]] = (-1, frozenset())
 
 
-def of_tenants() -> frozenset[Key]:
-    """The mappers of all models that are `TenantScoped` or a `TenantRoot`, as the keys of what SQLAlchemy adds to each."""
-    mapped, (known, found) = _Known.mapped, _Known.found
-    if known != mapped:
-        found = frozenset(
-            criteria_key(mapper) for mixin in (TenantScoped, TenantRoot) for mapper in _below(mixin)
+def tenant_keys() -> frozenset[Key]:
+    """Return the keys of SQLAlchemy's global criteria for all mapped `TenantScoped` and `TenantRoot` models."""
+    mapped, (cached_at, keys) = _Models.mapped, _Models.cached
+    if cached_at != mapped:
+        keys = frozenset(
+            criteria_key(mapper) for mixin in (TenantScoped, TenantRoot) for mapper in _mappers(mixin)
         )
-        # With the number from before the search: a model that was mapped meanwhile has it done again.
-        _Known.found = mapped, found
-    return found
+        # The number from before the search: a model that was mapped during the search causes another one.
+        _Models.cached = mapped, keys
+    return keys
 
 
-def _below(mixin: type[Any]) -> Iterator[Mapper[Any]]:
+def _mappers(mixin: type[Any]) -> Iterator[Mapper[Any]]:
     for model in mixin.__subclasses__():
         mapper = inspect(model, raiseerr=False)
         if mapper is None:
-            yield from _below(model)
+            yield from _mappers(model)
         else:
             yield from mapper.self_and_descendants
 
 
 @event.listens_for(TenantScoped, "after_mapper_constructed", propagate=True)
 @event.listens_for(TenantRoot, "after_mapper_constructed", propagate=True)
-def _another(_mapper: Mapper[Any], _cls: type[Any]) -> None:
-    _Known.mapped += 1
+def _count(_mapper: Mapper[Any], _cls: type[Any]) -> None:
+    _Models.mapped += 1
 
 
 class _Criterion(ResolvedCriterion, LoaderCriteriaOption):
-    """What `with_loader_criteria` would add to each table: to its aliases too, and to the condition where it is joined."""
+    """The condition that `with_loader_criteria` would add to each table, its aliases and its joins."""
 
-    inherit_cache = False  # it stands in no statement: what does is the option
+    inherit_cache = False  # no statement contains it: statements contain the option
 
     def __init__(self, tenant: BindParameter[UUID]) -> None:
         self.tenant = tenant
         self.root_entity, self.entity = TenantScoped, None
         self.include_aliases = self.propagate_to_loaders = True
-        # Every UPDATE and DELETE asks again, compiled before or not; most of a tenant are of few models.
+        # SQLAlchemy asks for each UPDATE and DELETE, compiled or not; they usually repeat a model.
         self._last: tuple[Any, ColumnElement[bool] | None] = (None, None)
 
     def condition(self, entity: Any) -> ColumnElement[bool]:
-        """Make the condition on a model or an alias of a tenant."""
-        of, condition = self._last
-        if of is not entity or condition is None:
+        """Make the condition on a model or an alias."""
+        last, condition = self._last
+        if last is not entity or condition is None:
             column = getattr(entity.entity, cast("str", attribute(entity.mapper.class_)))
             condition = cast("ColumnElement[bool]", column == self.tenant)
             if entity.is_mapper:
@@ -118,8 +117,8 @@ class _Criterion(ResolvedCriterion, LoaderCriteriaOption):
         return condition
 
 
-class OfTenant(ParameterCacheKey, CriteriaOption):
-    """The option that adds a tenant to a statement, for each of its models, aliases and subqueries included.
+class TenantOption(ParameterCacheKey, CriteriaOption):
+    """The statement option that adds the tenant criterion to each model, with aliases and subqueries.
 
     Args:
         tenant_id: the tenant.
@@ -131,26 +130,26 @@ class OfTenant(ParameterCacheKey, CriteriaOption):
         self._criterion = _Criterion(self.parameter)
 
     def process_compile_state(self, compile_state: Any) -> None:
-        """Called by SQLAlchemy when it compiles a statement."""
+        """Add the criteria; SQLAlchemy calls it when it compiles a statement."""
         self.get_global_criteria(compile_state.global_attributes)
 
     def process_compile_state_replaced_entities(self, compile_state: Any, _entities: Any) -> None:
-        """Called by SQLAlchemy for a statement whose columns were replaced."""
+        """Add the criteria; SQLAlchemy calls it for a statement with replaced columns."""
         self.process_compile_state(compile_state)
 
     def get_global_criteria(self, attributes: MutableMapping[Any, Any]) -> None:
-        """Called by SQLAlchemy for what is in force in the whole statement; of an UPDATE or DELETE, compiled before or not."""
-        keys = of_tenants()
+        """Add the criteria for the whole statement; for UPDATE and DELETE SQLAlchemy calls it at each execution."""
+        keys = tenant_keys()
         if keys.isdisjoint(attributes):
             attributes.update(zip(keys, map(list, repeat((self._criterion,))), strict=False))
         else:
             for key in keys:
                 attributes.setdefault(key, []).append(self._criterion)
 
-    def alone(self, statement: Any) -> ColumnElement[bool] | None:
-        """The condition on an UPDATE or DELETE that reads nothing beside the table it writes; None where it does, or might.
+    def single_table_condition(self, statement: Any) -> ColumnElement[bool] | None:
+        """Return the condition for an UPDATE or DELETE that reads only its own table; None if it may read another.
 
-        Such a statement needs no option, which SQLAlchemy would ask several times.
+        Such a statement does not need the option, which SQLAlchemy would call several times.
         """
         entity = entity_of(statement.table)
         if (
@@ -160,9 +159,9 @@ class OfTenant(ParameterCacheKey, CriteriaOption):
             or attribute(entity.class_) is None
         ):
             return None
-        left = [*conditions_of(statement), *values_of(statement).values()]
-        while left:
-            element = left.pop()
+        elements = [*conditions_of(statement), *values_of(statement).values()]
+        while elements:
+            element = elements.pop()
             if isinstance(element, BindParameter):
                 continue
             if not isinstance(element, ColumnElement):
@@ -170,42 +169,42 @@ class OfTenant(ParameterCacheKey, CriteriaOption):
             if entity_of(element, entity) is not entity:
                 return None
             if not isinstance(element, ColumnClause):
-                left += element.get_children()
-            elif entity_of(element) is None:  # a column of a table that Core names
+                elements += element.get_children()
+            elif entity_of(element) is None:  # a column of a table outside the ORM
                 return None
         return self._criterion.condition(entity)
 
-    def beside(self, statement: Any) -> Iterator[ColumnElement[bool]]:
-        """The conditions on the models that an UPDATE or DELETE reads beside the table it writes.
+    def other_conditions(self, statement: Any) -> Iterator[ColumnElement[bool]]:
+        """Make the conditions on the models that an UPDATE or DELETE reads besides the table it writes.
 
-        SQLAlchemy adds criteria to the table that is written alone.
+        SQLAlchemy adds criteria only to the table that the statement writes.
         """
         seen = {None, entity_of(statement.table)}
-        left = [*conditions_of(statement), *values_of(statement).values()]
-        while left:
-            element = left.pop()
-            found = entity_of(element)
-            if found not in seen:
-                seen.add(found)
-                if attribute(found.mapper.class_) is not None:
-                    yield self._criterion.condition(found)
-            # Subqueries are no expressions of columns: they get the criteria of their own models.
+        elements = [*conditions_of(statement), *values_of(statement).values()]
+        while elements:
+            element = elements.pop()
+            entity = entity_of(element)
+            if entity not in seen:
+                seen.add(entity)
+                if attribute(entity.mapper.class_) is not None:
+                    yield self._criterion.condition(entity)
+            # Subqueries are not column expressions: they get the criteria of their own models.
             if isinstance(element, ColumnElement) and not isinstance(element, (ColumnClause, BindParameter)):
-                left += element.get_children()
+                elements += element.get_children()
 
 
 @lru_cache(maxsize=1024)
-def of(tenant_id: UUID) -> OfTenant:
-    """The option of a tenant. It costs more to make than a session does, and holds nothing but the tenant."""
-    return OfTenant(tenant_id)
+def option_for(tenant_id: UUID) -> TenantOption:
+    """Return the option of a tenant. It is cached: it costs more than a session, and depends only on the tenant."""
+    return TenantOption(tenant_id)
 
 
-def keep(state: ORMExecuteState, option: OfTenant) -> None:
-    """Keep the statement that a session is about to execute to the tenant.
+def add_tenant(state: ORMExecuteState, option: TenantOption) -> None:
+    """Restrict the statement that a session is about to execute to the tenant.
 
     Raises:
-        ForeignTenant: it writes a row of another tenant.
-        TransactionControl: it is text that ends the transaction or takes away its tenant or role.
+        ForeignTenant: the statement writes a row of another tenant.
+        TransactionControl: a textual statement ends the transaction, or changes its tenant or role.
     """
     statement: Any = state.statement
     if isinstance(statement, TextClause):
@@ -214,36 +213,38 @@ def keep(state: ORMExecuteState, option: OfTenant) -> None:
     if isinstance(statement, LambdaElement):
         statement = resolve_lambda(statement)
     if not state.is_orm_statement:
-        # The models of a subquery take the option from the statement around it.
+        # The models of a subquery get the option from the enclosing statement.
         if not isinstance(statement, (SelectBase, UpdateBase)):
             return
     elif statement.is_dml:
-        if state.is_update and _by_key(state):
-            flush.keep(state, statement, option.tenant_id)
+        if state.is_update and _is_by_key(state):
+            flush.add_tenant(state, statement, option.tenant_id)
             return
-        condition = option.alone(statement) if isinstance(statement, (Update, Delete)) else None
+        condition = (
+            option.single_table_condition(statement) if isinstance(statement, (Update, Delete)) else None
+        )
         if condition is not None:
             state.statement = statement.where(condition)
             return
-        statement = _written(state, statement, option)
-    elif _looks_up(state, statement, option.tenant_id) or state.is_column_load:
-        # The tenant is a part of the row's key.
+        statement = _with_dml_tenant(state, statement, option)
+    elif _is_key_lookup(state, statement, option.tenant_id) or state.is_column_load:
+        # The key of the row includes the tenant.
         return
-    state.statement = _with(statement, option)
+    state.statement = _with_option(statement, option)
 
 
-def _written(state: ORMExecuteState, statement: Any, option: OfTenant) -> Any:
-    """An INSERT with the tenant in its rows, an UPDATE or DELETE with the conditions on what it reads beside its table."""
+def _with_dml_tenant(state: ORMExecuteState, statement: Any, option: TenantOption) -> Any:
+    """Add the tenant to the rows of an INSERT, or the conditions on other tables to an UPDATE or DELETE."""
     if statement.is_from_statement:  # select(Model).from_statement(insert(Model)…)
-        return replace_element(statement, _written(state, statement.element, option))
+        return replace_element(statement, _with_dml_tenant(state, statement.element, option))
     if state.is_insert:
-        return flush.keep(state, statement, option.tenant_id)
-    beside = tuple(option.beside(statement))
-    return statement.where(*beside) if beside else statement
+        return flush.add_tenant(state, statement, option.tenant_id)
+    conditions = tuple(option.other_conditions(statement))
+    return statement.where(*conditions) if conditions else statement
 
 
-def _looks_up(state: ORMExecuteState, statement: Any, tenant_id: UUID) -> bool:
-    """Whether a statement looks up one row by its whole key, with this tenant in it: `get()` and lazy loads."""
+def _is_key_lookup(state: ORMExecuteState, statement: Any, tenant_id: UUID) -> bool:
+    """Whether a statement looks up one row by its whole key, with this tenant: `get()` and lazy loads."""
     conditions = conditions_of(statement)
     mapper = state.bind_mapper
     return (
@@ -252,26 +253,26 @@ def _looks_up(state: ORMExecuteState, statement: Any, tenant_id: UUID) -> bool:
         and is_key_lookup(mapper, conditions[0])
         and isinstance(state.parameters, dict)
         and tenant_id in state.parameters.values()
-        # Which may join other tables to the row.
+        # Options may join other tables to the row.
         and not options_of(statement)
     )
 
 
-def _with(statement: Any, option: OfTenant) -> Any:
-    """`statement` with the option of this tenant, and with that of no other."""
+def _with_option(statement: Any, option: TenantOption) -> Any:
+    """Add the option of this tenant to a statement, and remove the options of other tenants."""
     present = options_of(statement)
     if not present:
         return statement.options(option)
-    # Loaders of relationships take over what the statement had that loaded their objects.
+    # Relationship loaders copy the options of the statement that loaded their objects.
     if option in present:
         return statement
-    others = [other for other in present if not isinstance(other, OfTenant)]
+    others = [other for other in present if not isinstance(other, TenantOption)]
     if len(others) < len(present):
         statement = replace_options(statement, others)
     return statement.options(option)
 
 
-def _by_key(state: ORMExecuteState) -> bool:
-    """Whether an UPDATE is given rows, which are found by their key."""
+def _is_by_key(state: ORMExecuteState) -> bool:
+    """Whether an UPDATE has a list of rows, which SQLAlchemy finds by their key."""
     strategy = state.execution_options.get("dml_strategy", "auto")
     return isinstance(state.parameters, (list, tuple)) and strategy in {"auto", "bulk"}

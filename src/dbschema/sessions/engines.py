@@ -1,4 +1,4 @@
-"""Engines for applications: pooled, and otherwise by the rules of `dbschema.connect`."""
+"""Pooled engines for applications, built on `dbschema.connect`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from sqlalchemy import URL, Engine
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-_PREPARE_AFTER: Final = 5  # psycopg's own: a statement that is repeated so often is prepared
+_PREPARE_AFTER: Final = 5  # psycopg's default: it prepares a statement after so many executions
 
 
 def create_engine(
@@ -24,17 +24,18 @@ def create_engine(
     application_name: str | None = None,
     **options: Any,
 ) -> Engine:
-    """A pooled engine for an application.
+    """Create a pooled engine for an application.
 
     Args:
-        url: the address; None: what the environment names, by the rules of `dbschema.connect.sources`.
-        proxy: whether a pooler in transaction mode, such as PgBouncer, stands between; RDS Proxy is seen by itself.
-            Nothing is then prepared on the server, and nothing set while connecting.
-        application_name: what the server's views call the connections, unless the address does; 'dbschema-app'.
-        options: of `sqlalchemy.create_engine`, over what stands here: a pool that asks a connection before it hands it out.
+        url: the address; None: the address in the environment, by the rules of `dbschema.connect.resolve`.
+        proxy: whether connections pass a pooler in transaction mode, such as PgBouncer; RDS Proxy is detected. Then
+            no statement is prepared on the server, and no setting is made while connecting.
+        application_name: the name in the server's views; None: that of the address, else 'dbschema-app'.
+        options: options of `sqlalchemy.create_engine`. Defaults here: `QueuePool`, and `pool_pre_ping`, which tests a
+            connection before the pool returns it.
 
     Raises:
-        ConnectError: the address cannot be read, or none is given.
+        ConnectError: the address is missing, or cannot be read.
     """
     settings = _settings(url, proxy=proxy)
     options.setdefault("poolclass", QueuePool)
@@ -48,7 +49,7 @@ def create_async_engine(
     application_name: str | None = None,
     **options: Any,
 ) -> AsyncEngine:
-    """The same for asyncio, with psycopg's asynchronous connections. See `create_engine`."""
+    """Create a pooled engine for asyncio, over psycopg's async connections. See `create_engine`."""
     settings = _settings(url, proxy=proxy)
     return engine.create_async_engine(settings, **_with_defaults(settings, application_name, options))
 

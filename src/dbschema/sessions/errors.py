@@ -1,4 +1,4 @@
-"""Errors of sessions: the classes that an application tells apart, and functions for the texts of the rest."""
+"""Errors of sessions: classes that applications distinguish, and functions that make the other errors."""
 
 from __future__ import annotations
 
@@ -17,37 +17,37 @@ class BadIdentity(SessionError):
     Fix: check the token or the request that the value comes from; leave out a user or an address that is not known.
 
     Args:
-        given: the rejected value; the message shows its first characters.
-        kind: what it should be, as in 'the id of a tenant'.
-        next_step: which forms are valid; no full stop at its end.
+        value: the rejected value; the message shows its first characters.
+        kind: the expected kind of value, as in 'the id of a tenant'.
+        next_step: the valid forms; without a full stop at the end.
     """
 
     code = "bad-identity"
 
-    def __init__(self, given: object, kind: str, next_step: str) -> None:
-        self.given, self.kind = given, kind
-        super().__init__(f"{_shown(given)} is not {kind}", next_step)
+    def __init__(self, value: object, kind: str, next_step: str) -> None:
+        self.value, self.kind = value, kind
+        super().__init__(f"{_shown(value)} is not {kind}", next_step)
 
 
 _UUID_STEP = "Give a UUID, or its text as in '0192d4e0-7b1a-7000-8000-000000000000'"
 
 
-def not_a_tenant(given: object) -> BadIdentity:
+def not_a_tenant(value: object) -> BadIdentity:
     """The value is not the id of a tenant."""
-    return BadIdentity(given, "the id of a tenant", _UUID_STEP)
+    return BadIdentity(value, "the id of a tenant", _UUID_STEP)
 
 
-def not_a_user(given: object) -> BadIdentity:
+def not_a_user(value: object) -> BadIdentity:
     """The value is not the id of a user."""
-    return BadIdentity(given, "the id of a user", _UUID_STEP)
+    return BadIdentity(value, "the id of a user", _UUID_STEP)
 
 
-def not_an_address(given: object) -> BadIdentity:
-    """The value is not an address of IPv4 or IPv6."""
+def not_an_address(value: object) -> BadIdentity:
+    """The value is not an IPv4 or IPv6 address."""
     return BadIdentity(
-        given,
-        "an address of IPv4 or IPv6",
-        "Give one address, as in '192.0.2.7' or '2001:db8::1', without port; leave it out where there is none",
+        value,
+        "an IPv4 or IPv6 address",
+        "Give one address, as in '192.0.2.7' or '2001:db8::1', without port; leave it out if it is not known",
     )
 
 
@@ -61,8 +61,8 @@ class ForeignTenant(SessionError):
         entity: the class of the object.
         tenant_id: the tenant of the object.
         session_tenant_id: the tenant of the session.
-        what: the situation, if it is another one; no full stop at its end.
-        next_step: what the caller can do in that situation; no full stop at its end.
+        what: the message, if it is not the default one; without a full stop at the end.
+        next_step: the next step for that message; without a full stop at the end.
     """
 
     code = "foreign-tenant"
@@ -74,7 +74,8 @@ class ForeignTenant(SessionError):
         super().__init__(
             what
             or f"The {entity} belongs to tenant {tenant_id}, and this session works for tenant {session_tenant_id}",
-            next_step or "Open a session of its own tenant for it, or leave tenant_id to the session",
+            next_step
+            or "Open a session of its own tenant for it, or leave out tenant_id, which the session sets",
         )
 
 
@@ -85,7 +86,7 @@ def tenant_changed(entity: str, tenant_id: object, session_tenant_id: UUID) -> F
         tenant_id,
         session_tenant_id,
         f"The tenant of a stored {entity} was changed from {session_tenant_id} to {tenant_id}",
-        "Make a new object in a session of the other tenant; a stored row stays with its own",
+        "Create a new object in a session of the other tenant; the tenant of a stored row cannot change",
     )
 
 
@@ -98,8 +99,8 @@ class RoleNotTaken(SessionError):
     Args:
         role: the role.
         user: the login.
-        reason: what the server answered.
-        exists: whether the server knows the role.
+        reason: the message of the server.
+        exists: whether the role exists.
     """
 
     code = "role-not-taken"
@@ -110,7 +111,7 @@ class RoleNotTaken(SessionError):
             f"The login {user!r} cannot act as {role!r}: {reason}",
             f'Have an administrator run: GRANT "{role}" TO "{user}"'
             if exists
-            else "Bring the database to the head with 'dbschema upgrade', which makes the roles of this library",
+            else "Run 'dbschema upgrade', which creates the roles of this library",
         )
 
 
@@ -121,7 +122,7 @@ class TransactionControl(SessionError):
     Fix: call `commit()`, `rollback()` or `begin_nested()` of the session, or open another session.
 
     Args:
-        statement: its beginning.
+        statement: the beginning of the statement.
     """
 
     code = "transaction-control"
@@ -138,7 +139,7 @@ def no_transaction(session: str) -> NoTransaction:
     """The connection of a session is in autocommit mode, where SET LOCAL has no effect."""
     return NoTransaction(
         f"A {session} needs transactions, and its connection is in AUTOCOMMIT",
-        "Take an engine and execution options without isolation_level='AUTOCOMMIT'",
+        "Use an engine and execution options without isolation_level='AUTOCOMMIT'",
     )
 
 
@@ -153,11 +154,11 @@ def no_reason() -> SessionError:
 def operator_role(role: str) -> SessionError:
     """A session of one tenant asked for the role of the operators, which sees all tenants."""
     return SessionError(
-        f"A session of one tenant does not take the role {role!r}, to which row security shows all tenants",
-        "Use operator_session(engine, reason='…'), which logs its use, or leave the role out",
+        f"A session of one tenant does not take the role {role!r}, which sees the rows of all tenants",
+        "Use operator_session(engine, reason='…'), which logs its use, or leave out the role",
     )
 
 
-def _shown(given: object) -> str:
-    shown = repr(given)
-    return shown if len(shown) <= 60 else f"{shown[:60]}…"
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:60]}…"

@@ -1,6 +1,6 @@
-"""Objects that come into a session: new ones get its tenant, those of another are refused before any SQL.
+"""Add the session's tenant to new objects and to the rows of ORM statements.
 
-Rows that a statement of the ORM brings along: they get the tenant, and those of another are refused before any SQL.
+Objects and rows of another tenant are rejected before any SQL.
 """
 
 from __future__ import annotations
@@ -23,73 +23,73 @@ if TYPE_CHECKING:
 
 
 def attribute(entity: type[object]) -> str | None:
-    """The attribute of a model that names the tenant; None where its rows belong to none."""
+    """Return the attribute of a model that holds the tenant; None if its rows do not belong to tenants."""
     if issubclass(entity, TenantScoped):
         return "tenant_id"
     return "id" if issubclass(entity, TenantRoot) else None
 
 
-def take_in(instance: object, tenant_id: UUID) -> None:
-    """Give a new object the tenant, where it has none yet.
+def assign_tenant(instance: object, tenant_id: UUID) -> None:
+    """Set the tenant of a new object that does not have one.
 
     Raises:
-        ForeignTenant: it has another.
+        ForeignTenant: the object has another tenant.
     """
     name = attribute(type(instance))
     if name is None:
         return
     state = instance_state(instance)
-    found = _tenants(state, name)
-    if not found and state.key is None:
+    tenants = _tenants(state, name)
+    if not tenants and state.key is None:
         setattr(instance, name, tenant_id)
-    for value in found:
-        if not same(value, tenant_id):
+    for value in tenants:
+        if not is_tenant(value, tenant_id):
             raise ForeignTenant(type(instance).__name__, value, tenant_id)
 
 
 def check_stored(instance: object, tenant_id: UUID) -> None:
-    """See that a stored object still has its tenant.
+    """Check that the tenant of a stored object is unchanged.
 
     Raises:
-        ForeignTenant: it has another.
+        ForeignTenant: the object has another tenant.
     """
     name = attribute(type(instance))
     stored = tenant_id if name is None else instance_state(instance).dict.get(name, tenant_id)
-    if not same(stored, tenant_id):
+    if not is_tenant(stored, tenant_id):
         raise tenant_changed(type(instance).__name__, stored, tenant_id)
 
 
 def check_merge(instance: object, tenant_id: UUID) -> None:
-    """See that neither an object nor what is merged with it is another tenant's.
+    """Check that an object and the objects that are merged with it do not belong to another tenant.
 
     Raises:
-        ForeignTenant: one of them is.
+        ForeignTenant: one of them does.
     """
     state = instance_state(instance)
-    found = [instance, *(other for other, *_ in state.mapper.cascade_iterator("merge", state))]
-    for each in found:
-        name = attribute(type(each))
-        for value in () if name is None else _tenants(instance_state(each), name):
-            if not same(value, tenant_id):
-                raise ForeignTenant(type(each).__name__, value, tenant_id)
+    merged = [instance, *(other for other, *_ in state.mapper.cascade_iterator("merge", state))]
+    for item in merged:
+        name = attribute(type(item))
+        for value in () if name is None else _tenants(instance_state(item), name):
+            if not is_tenant(value, tenant_id):
+                raise ForeignTenant(type(item).__name__, value, tenant_id)
 
 
 def identity(entity: Any, ident: Any, tenant_id: UUID) -> Any:
-    """The primary key that `ident` means: of a table whose key is tenant and id, the id alone will do."""
+    """Return the primary key for `ident`: adds the tenant to the id, if the key consists of both."""
     if isinstance(ident, (tuple, list)):
         return ident
     if isinstance(ident, dict):
         scoped = attribute(inspect(entity).mapper.class_) == "tenant_id"
         return {"tenant_id": tenant_id, **ident} if scoped else ident
-    place = _place_of_tenant(entity)
-    if place is None:
+    position = _tenant_position(entity)
+    if position is None:
         return ident
-    return (ident, tenant_id) if place else (tenant_id, ident)
+    return (ident, tenant_id) if position else (tenant_id, ident)
 
 
 @lru_cache(maxsize=512)
-def _place_of_tenant(entity: Any) -> int | None:
-    """Where the tenant stands in the primary key of a model; None where the key is not tenant and id."""
+def _tenant_position(entity: Any) -> int | None:
+    """Return the index of the tenant in the primary key of a model; None if the key is not tenant and id."""
     mapper = inspect(entity).mapper
     if not issubclass(mapper.class_, TenantScoped) or len(mapper.primary_key) != 2:
         return None
@@ -97,27 +97,27 @@ def _place_of_tenant(entity: Any) -> int | None:
     return keys.index("tenant_id") if "tenant_id" in keys else None
 
 
-def same(value: object, tenant_id: UUID) -> bool:
-    """Whether a value that an application wrote means this tenant."""
+def is_tenant(value: object, tenant_id: UUID) -> bool:
+    """Whether a value, a UUID or its text, is the id of this tenant."""
     return value == tenant_id or (not isinstance(value, UUID) and str(value).lower() == str(tenant_id))
 
 
 def _tenants(state: InstanceState[Any], name: str) -> list[object]:
-    """Whose an object is, without asking the database: by its attribute and by its identity, as far as it has them."""
-    found = [state.dict.get(name)]
+    """Return the tenants of an object, from its attribute and its identity, without a query."""
+    tenants = [state.dict.get(name)]
     if state.key is not None:
         parts = zip(state.mapper.primary_key, state.key[1], strict=True)
-        found += [part for column, part in parts if state.mapper.get_property_by_column(column).key == name]
-    return [value for value in found if value is not None]
+        tenants += [part for column, part in parts if state.mapper.get_property_by_column(column).key == name]
+    return [value for value in tenants if value is not None]
 
 
-def keep(state: ORMExecuteState, statement: Any, tenant_id: UUID) -> Any:
-    """Add the tenant to the rows of an INSERT, and of an UPDATE that finds its rows by their key; give the statement with them.
+def add_tenant(state: ORMExecuteState, statement: Any, tenant_id: UUID) -> Any:
+    """Add the tenant to the rows of an INSERT, or of an UPDATE by key; return the statement.
 
-    INSERT … SELECT names its columns itself, and the policy looks at what it brings.
+    INSERT … SELECT stays unchanged: it names its columns, and the policy checks its rows.
 
     Raises:
-        ForeignTenant: a row has another.
+        ForeignTenant: a row has another tenant.
     """
     mapper = state.bind_mapper
     name = None if mapper is None else attribute(mapper.class_)
@@ -127,7 +127,7 @@ def keep(state: ORMExecuteState, statement: Any, tenant_id: UUID) -> Any:
     parameters: Any = state.parameters
     if isinstance(parameters, (list, tuple)):
         state.parameters = [filled(row) for row in parameters]
-    elif parameters is not None and _given(parameters, name) is not None:
+    elif parameters is not None and _row_value(parameters, name) is not None:
         state.parameters = filled(parameters)
     elif statement.select is not None:
         return statement
@@ -135,37 +135,37 @@ def keep(state: ORMExecuteState, statement: Any, tenant_id: UUID) -> Any:
         return _with_rows(statement, filled)
     else:
         row = values_of(statement)
-        filled(row)  # raises where it must
-        if _given(row, name) is None:
+        filled(row)  # raises ForeignTenant
+        if _row_value(row, name) is None:
             return statement.values({name: tenant_id})
     return statement
 
 
 def complete(row: Mapping[Any, Any], entity: type[object], tenant_id: UUID) -> dict[Any, Any]:
-    """`row` with the tenant, where it says none and the table has one.
+    """Return `row` with the tenant, if the table has one and the row does not.
 
     Raises:
-        ForeignTenant: it says another.
+        ForeignTenant: the row has another tenant.
     """
     name = attribute(entity)
     if name is None:
         return dict(row)
-    given = _given(row, name)
-    if given is None:
-        return {**{key: value for key, value in row.items() if _name(key) != name}, name: tenant_id}
-    # What SQL will work out is left to the policy.
-    if not isinstance(given, ClauseElement) and not same(given, tenant_id):
-        raise ForeignTenant(entity.__name__, given, tenant_id)
+    value = _row_value(row, name)
+    if value is None:
+        return {**{key: other for key, other in row.items() if _name(key) != name}, name: tenant_id}
+    # The policy checks the value of an SQL expression.
+    if not isinstance(value, ClauseElement) and not is_tenant(value, tenant_id):
+        raise ForeignTenant(entity.__name__, value, tenant_id)
     return dict(row)
 
 
 def _with_rows(statement: Any, complete: Callable[[Any], dict[Any, Any]]) -> Any:
-    """`statement` with several rows after VALUES, each completed."""
+    """Complete each of the rows after VALUES."""
     return replace_rows(statement, ([complete(row) for row in rows] for rows in rows_of_values(statement)))
 
 
-def _given(row: Mapping[Any, Any], name: str) -> object:
-    """What a row says of a column; None where it says nothing."""
+def _row_value(row: Mapping[Any, Any], name: str) -> object:
+    """Return the value of a column in a row; None if the row does not have it."""
     for key, value in row.items():
         if _name(key) == name:
             return value.value if isinstance(value, BindParameter) else value
@@ -173,5 +173,5 @@ def _given(row: Mapping[Any, Any], name: str) -> object:
 
 
 def _name(key: object) -> object:
-    """The column's name, whether a row names it or holds it."""
+    """Return the name of a column, from a name or a column."""
     return getattr(key, "key", key)

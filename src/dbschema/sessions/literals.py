@@ -1,4 +1,4 @@
-"""Ids and addresses, read strictly: what stands in `SET LOCAL` can be nothing but digits and what divides them."""
+"""Strict parsers for ids and addresses, whose text is a literal in `SET LOCAL`: only digits and separators remain."""
 
 from __future__ import annotations
 
@@ -15,64 +15,57 @@ _TEXT: Final = re.compile(
 )
 
 
-def exact(given: UUID | str) -> UUID:
-    """The id of a tenant as a plain UUID.
+def exact(value: UUID | str) -> UUID:
+    """Return the id of a tenant as a plain UUID.
 
     Args:
-        given: a UUID, or its text with hyphens and without anything around it.
+        value: a UUID, or its text with hyphens and without other characters.
 
     Raises:
-        BadIdentity: it is neither.
+        BadIdentity: the value is neither.
     """
-    found = _uuid(given)
-    if found is None:
-        raise not_a_tenant(given)
-    return found
+    parsed = _uuid(value)
+    if parsed is None:
+        raise not_a_tenant(value)
+    return parsed
 
 
-def exact_user(given: UUID | str) -> UUID:
-    """The id of a user as a plain UUID.
-
-    Args:
-        given: as for a tenant.
-
-    Raises:
-        BadIdentity: it is neither.
-    """
-    found = _uuid(given)
-    if found is None:
-        raise not_a_user(given)
-    return found
+def exact_user(value: UUID | str) -> UUID:
+    """Return the id of a user as a plain UUID. See `exact`."""
+    parsed = _uuid(value)
+    if parsed is None:
+        raise not_a_user(value)
+    return parsed
 
 
-def exact_address(given: IPv4Address | IPv6Address | str) -> IPv4Address | IPv6Address:
-    """An address as a plain one of IPv4 or IPv6, without the zone that an address of IPv6 may have.
+def exact_address(value: IPv4Address | IPv6Address | str) -> IPv4Address | IPv6Address:
+    """Return an address as a plain IPv4 or IPv6 address, without the zone of an IPv6 address.
 
     Args:
-        given: an address, or its text without anything around it.
+        value: an address, or its text without other characters.
 
     Raises:
-        BadIdentity: it is neither.
+        BadIdentity: the value is neither.
     """
     try:
-        # A number would be taken for an address of IPv4, bytes for a packed one.
-        found = ipaddress.ip_address(given) if isinstance(given, str) else given
+        # `ip_address` would also accept an integer or packed bytes.
+        parsed = ipaddress.ip_address(value) if isinstance(value, str) else value
     except ValueError:
-        raise not_an_address(given) from None
-    # A subclass may print itself as it likes, and a zone is any text.
-    if isinstance(found, IPv4Address):
-        return IPv4Address(int(found))
-    if isinstance(found, IPv6Address):
-        return IPv6Address(int(found))
-    raise not_an_address(given)
+        raise not_an_address(value) from None
+    # A subclass can have any text form, and a zone is any text.
+    if isinstance(parsed, IPv4Address):
+        return IPv4Address(int(parsed))
+    if isinstance(parsed, IPv6Address):
+        return IPv6Address(int(parsed))
+    raise not_an_address(value)
 
 
-def _uuid(given: object) -> UUID | None:
-    if type(given) is UUID:
-        return given
-    if isinstance(given, UUID):
-        # A subclass may print itself as it likes.
-        return UUID(int=int(given))
-    if isinstance(given, str) and _TEXT.fullmatch(given):
-        return UUID(given)
+def _uuid(value: object) -> UUID | None:
+    if type(value) is UUID:
+        return value
+    if isinstance(value, UUID):
+        # A subclass can have any text form.
+        return UUID(int=int(value))
+    if isinstance(value, str) and _TEXT.fullmatch(value):
+        return UUID(value)
     return None

@@ -1,4 +1,4 @@
-"""Sessions across tenants, for operators: a role of its own that is granted separately, and a log line for each use."""
+"""Sessions across tenants, for operators: they use a separately granted role, and log each transaction."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ class OperatorSession(TransactionSession):
     Each transaction is logged as a warning of the logger `dbschema.sessions`, with login, role and reason.
 
     Args:
-        bind: the engine of a login that was granted the role.
-        reason: why.
-        user_id: who acts: the audit log names it in rows of the tenant whose user it is. None: nothing is said.
-        ip_address: where the request came from.
-        options: of `sqlalchemy.orm.Session`.
+        bind: the engine of a login with the role.
+        reason: the reason for the session, for the log.
+        user_id: the acting user; the audit log has it in rows of the user's own tenant. None: not set.
+        ip_address: the address that the request came from, for the audit log; None: not set.
+        options: options of `sqlalchemy.orm.Session`.
 
     Raises:
         SessionError: `reason` is empty.
-        BadIdentity: `user_id` is no UUID, or `ip_address` is no address.
+        BadIdentity: `user_id` is not a UUID, or `ip_address` is not an address.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class OperatorSession(TransactionSession):
 
     @property
     def reason(self) -> str:
-        """Why this session was opened, on one line."""
+        """The reason for the session, on one line."""
         return self._reason
 
 
@@ -73,7 +73,7 @@ def operator_session(
     ip_address: IPv4Address | IPv6Address | str | None = None,
     **options: Any,
 ) -> OperatorSession:
-    """A session across tenants, for a `with` block; it does not commit by itself. See `OperatorSession`."""
+    """Open a session across tenants, for a `with` block; it does not commit automatically. See `OperatorSession`."""
     return OperatorSession(engine, reason=reason, user_id=user_id, ip_address=ip_address, **options)
 
 

@@ -1,12 +1,10 @@
-"""Statements in text that a session refuses: they would end its transaction, or change for whom it works, behind its back.
+"""The base of both sessions: each transaction begins with its role, tenant and user, in one round trip.
 
-Mistakes, not attacks: who can run SQL of his own, can do so in a function too. What limits him is the login.
+`SET LOCAL` ends with the transaction, so a connection never returns to the pool with these settings. The statements go
+directly to the driver: several statements cannot be prepared as one, and SQLAlchemy's execution would double the cost.
 
-What both kinds of sessions share: the first thing in each transaction is the role, with tenant and user, in one round trip.
-
-`SET LOCAL` ends with the transaction, so that no connection carries it back to the pool, whatever happened. It goes
-straight to the driver: the statements together are no single statement that could be prepared, and SQLAlchemy's own
-way would cost as much again.
+A session rejects textual statements that end its transaction, or change its role, tenant or user. This check finds
+mistakes, not attacks: SQL in a function passes it. The privileges of the login are the limit.
 """
 
 from __future__ import annotations
@@ -42,7 +40,7 @@ _CONTROL: Final = re.compile(
     r"(?:COMMIT|END|ABORT|BEGIN|START\s+TRANSACTION|PREPARE\s+TRANSACTION|DISCARD|ROLLBACK(?!\s+(?:WORK\s+|TRANSACTION\s+)?TO\b))\b"
     rf"|RESET\s+(?:(?:ALL|ROLE|SESSION)\b|{_OURS})"
     r"|SET\s+(?:LOCAL\s+|SESSION\s+)?(?:ROLE|SESSION\s+AUTHORIZATION|AUTHORIZATION)\b"
-    # Without LOCAL the connection takes it back to the pool, and the next session acts as somebody else.
+    # Without LOCAL the setting stays in the connection, and the next session from the pool would have it.
     rf"|SET\s+(?:SESSION\s+)?{_OURS})",
     re.IGNORECASE,
 )
@@ -50,36 +48,36 @@ _TENANT: Final = re.compile(rf'{_BEGINNING}SET\s+LOCAL\s+"?app"?\s*\.\s*"?tenant
 
 
 def check(statement: str, *, tenant: bool) -> None:
-    """See that a statement leaves the transaction as it is, with its role and what the session said of itself.
+    """Check that a statement does not end the transaction, or change its role and settings.
 
     Args:
         statement: the text.
-        tenant: whether the session has a tenant, which must stay as well.
+        tenant: whether the session has a tenant, which a statement must not change either.
 
     Raises:
-        TransactionControl: it does not.
+        TransactionControl: the statement does.
     """
     if _CONTROL.match(statement) or (tenant and _TENANT.match(statement)):
         raise TransactionControl(" ".join(statement.split())[:60])
 
 
-_ROLE_REFUSED: Final = (psycopg.errors.InsufficientPrivilege, psycopg.errors.InvalidParameterValue)
+_ROLE_ERRORS: Final = (psycopg.errors.InsufficientPrivilege, psycopg.errors.InvalidParameterValue)
 _SEPARATOR: Final = "; "
 
 
 class TransactionSession(Session):
-    """A session each of whose transactions acts as a role, and for a tenant and a user where they are given.
+    """A session that sets a role, and optionally a tenant, a user and an address, in each transaction.
 
     Args:
-        bind: the engine, or for tests a connection, which has back what it came with when the session is through.
-        role: a role that the login is a member of.
-        tenant_id: the tenant.
-        user_id: who acts, for the audit log; None: nothing is said.
-        ip_address: where the request came from, likewise.
-        options: of `sqlalchemy.orm.Session`.
+        bind: the engine, or for tests a connection; the session restores its role and settings at the end.
+        role: a role of which the login is a member.
+        tenant_id: the tenant; None: not set.
+        user_id: the acting user, for the audit log; None: not set.
+        ip_address: the address that the request came from, for the audit log; None: not set.
+        options: options of `sqlalchemy.orm.Session`.
 
     Raises:
-        BadIdentity: `user_id` is no UUID, or `ip_address` is no address.
+        BadIdentity: `user_id` is not a UUID, or `ip_address` is not an address.
     """
 
     def __init__(
@@ -95,42 +93,44 @@ class TransactionSession(Session):
         self._role = role
         self._user_id = None if user_id is None else exact_user(user_id)
         self._ip_address = None if ip_address is None else exact_address(ip_address)
-        self._opening, self._said = _opening(role, tenant_id, self._user_id, self._ip_address)
+        self._opening, self._setting_names = _opening_statements(
+            role, tenant_id, self._user_id, self._ip_address
+        )
         self._closing: tuple[Connection, str] | None = None
         super().__init__(bind, **options)
 
     @property
     def role(self) -> str:
-        """The role that each transaction takes."""
+        """The role of each transaction."""
         return self._role
 
     @property
     def user_id(self) -> UUID | None:
-        """Who acts, as the audit log is told; None: nothing is said."""
+        """The acting user, for the audit log; None: not set."""
         return self._user_id
 
     @property
     def ip_address(self) -> IPv4Address | IPv6Address | None:
-        """Where the request came from, as the audit log is told; None: nothing is said."""
+        """The address that the request came from, for the audit log; None: not set."""
         return self._ip_address
 
-    def _begin_acting(self, connection: Connection) -> None:
-        """Begin the transaction of `connection`; where that fails, leave no connection to work with.
+    def _take_role(self, connection: Connection) -> None:
+        """Set the role and the settings of a transaction; invalidate the connection if that fails.
 
         Raises:
-            NoTransaction: the connection is in AUTOCOMMIT, where SET LOCAL is void.
-            RoleNotTaken: the login is no member of the role.
+            NoTransaction: the connection is in AUTOCOMMIT, where SET LOCAL has no effect.
+            RoleNotTaken: the login is not a member of the role.
             sqlalchemy.exc.DBAPIError: the connection is lost.
         """
         try:
             if isinstance(self.bind, Connection):
-                self._closing = connection, _standing(connection, self._said)
+                self._closing = connection, _restoring_statements(connection, self._setting_names)
             _execute(self, connection, self._opening)
         except BaseException as error:
-            # The session keeps its connection, and would go on as the login itself and without a tenant.
+            # The session would otherwise continue on this connection as the login itself, without a tenant.
             if not connection.invalidated:
                 connection.invalidate()
-            if isinstance(error, _ROLE_REFUSED):
+            if isinstance(error, _ROLE_ERRORS):
                 raise RoleNotTaken(
                     self._role,
                     connection.engine.url.username or "?",
@@ -141,8 +141,8 @@ class TransactionSession(Session):
         if self.twophase:
             event.listen(connection, "prepare_twophase", _leave_role)
 
-    def _end_acting(self) -> None:
-        """Give a connection that is not the session's own what it came with: role, tenant, and user where one was set."""
+    def _restore_connection(self) -> None:
+        """Restore the role and the settings of a connection that the caller passed as `bind`."""
         if self._closing is None:
             return
         connection, statements = self._closing
@@ -150,36 +150,36 @@ class TransactionSession(Session):
         if connection.closed or connection.invalidated or not connection.in_transaction():
             return
         driver: Any = connection.connection.driver_connection
-        # Where the transaction has failed, its end takes all with it.
+        # If the transaction has failed, its rollback restores the settings.
         if driver.info.transaction_status == TransactionStatus.INTRANS:
             _execute(self, connection, statements)
 
 
 @lru_cache(maxsize=1024)
-def _opening(
+def _opening_statements(
     role: str, tenant_id: UUID | None, user_id: UUID | None, ip_address: IPv4Address | IPv6Address | None
 ) -> tuple[str, tuple[str, ...]]:
-    """The statements that each transaction begins with, and the settings that they make."""
-    given = ((TENANT_SETTING, tenant_id), (USER_SETTING, user_id), (ADDRESS_SETTING, ip_address))
-    settings = {name: str(value) for name, value in given if value is not None}
+    """Return the statements at the beginning of each transaction, and the names of their settings."""
+    values = ((TENANT_SETTING, tenant_id), (USER_SETTING, user_id), (ADDRESS_SETTING, ip_address))
+    settings = {name: str(value) for name, value in values if value is not None}
     return _statements(quote(role), settings), tuple(settings)
 
 
 def _statements(role: str, settings: Mapping[str, str]) -> str:
-    """The statements that take a role, given as SQL, and make settings.
+    """Return the statements that take a role, which is SQL, and make settings.
 
-    Values are literals, for SET takes no parameter and `set_config()` is not passed on to the workers of a distributed
-    database.
+    Values are literals: SET takes no parameters, and a distributed database does not propagate `set_config()` to its
+    workers.
     """
-    made = (f"SET LOCAL {name} = {sql_string(value)}" for name, value in settings.items())
-    return _SEPARATOR.join((f"SET LOCAL ROLE {role}", *made))
+    assignments = (f"SET LOCAL {name} = {sql_string(value)}" for name, value in settings.items())
+    return _SEPARATOR.join((f"SET LOCAL ROLE {role}", *assignments))
 
 
-def _standing(connection: Connection, said: Iterable[str]) -> str:
-    """The statements that bring back how `connection` stands, before a session says what it has to say."""
-    names = list(dict.fromkeys((TENANT_SETTING, *said)))
-    asked = ", ".join(f"current_setting('{name}', true)" for name in names)
-    role, *values = connection.exec_driver_sql(f"SELECT current_setting('role'), {asked}").one()
+def _restoring_statements(connection: Connection, settings: Iterable[str]) -> str:
+    """Return the statements that restore the present role, tenant and `settings` of a connection."""
+    names = list(dict.fromkeys((TENANT_SETTING, *settings)))
+    selected = ", ".join(f"current_setting('{name}', true)" for name in names)
+    role, *values = connection.exec_driver_sql(f"SELECT current_setting('role'), {selected}").one()
     before = {name: value or "" for name, value in zip(names, values, strict=True)}
     return _statements("NONE" if role == "none" else quote(role), before)
 
@@ -193,30 +193,30 @@ def _execute(session: Session, connection: Connection, statements: str) -> None:
         if isinstance(driver, psycopg.Connection):
             driver.execute(statements, prepare=False)
         elif isinstance(driver, psycopg.AsyncConnection):
-            proxied.run_async(lambda given: given.execute(statements, prepare=False))
+            proxied.run_async(lambda raw: raw.execute(statements, prepare=False))
         else:
             for statement in statements.split(_SEPARATOR):
                 connection.exec_driver_sql(statement)
     except psycopg.OperationalError:
         if getattr(driver, "closed", False):
-            # Once more, so that SQLAlchemy sees that the connection is lost, empties the pool and raises its own error.
+            # Repeat it through SQLAlchemy, which detects the lost connection, empties the pool and raises its error.
             connection.exec_driver_sql(statements)
         raise
 
 
 def _leave_role(connection: Connection, _xid: Any) -> None:
-    """Let the login itself prepare a two-phase transaction: PostgreSQL lets nobody else finish it."""
+    """Reset the role before PREPARE TRANSACTION: PostgreSQL lets only the preparing role finish the transaction."""
     connection.exec_driver_sql("SET LOCAL ROLE NONE")
 
 
 @event.listens_for(TransactionSession, "after_begin", propagate=True)
 def _begin(session: TransactionSession, transaction: SessionTransaction, connection: Connection) -> None:
-    # A savepoint stands in a transaction that has begun so already.
+    # A savepoint belongs to a transaction that has the role already.
     if not transaction.nested:
-        session._begin_acting(connection)  # noqa: SLF001  its own listener
+        session._take_role(connection)  # noqa: SLF001  its own listener
 
 
 @event.listens_for(TransactionSession, "after_transaction_end", propagate=True)
 def _end(session: TransactionSession, transaction: SessionTransaction) -> None:
     if transaction.parent is None:
-        session._end_acting()  # noqa: SLF001  its own listener
+        session._restore_connection()  # noqa: SLF001  its own listener
