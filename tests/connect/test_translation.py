@@ -33,9 +33,9 @@ def execute(settings: Settings, statements: Sequence[str]) -> None:
             connection.execute(text(statement))
 
 
-def refusal(settings: Settings, *statements: str) -> errors.Refusal:
+def refusal(settings: Settings, *statements: str) -> errors.Rejection:
     """What the execution of `statements` on `settings` is refused with."""
-    with pytest.raises(errors.Refusal) as caught:
+    with pytest.raises(errors.Rejection) as caught:
         execute(settings, statements)
     return caught.value
 
@@ -124,7 +124,7 @@ def test_an_unknown_user_is_told_as_the_server_tells_it(fresh_database: str) -> 
 
 
 def test_a_user_that_may_not_log_in(database: str) -> None:
-    with pytest.raises(errors.Refusal, match="dbschema_app"):
+    with pytest.raises(errors.Rejection, match="dbschema_app"):
         connect(changed(database, username="dbschema_app"))
 
 
@@ -226,11 +226,11 @@ def test_the_hint_of_the_server_is_kept_as_the_next_step(fresh_database: str) ->
         (errors.ConnectionLost, ["SELECT pg_terminate_backend(pg_backend_pid())"]),
         (errors.Incomplete, ["SELECT * FROM nothing_of_this_name"]),
         (errors.Incomplete, ["SELECT nothing_of_this_name()"]),
-        (errors.Refusal, ["SELECT 1 / 0"]),
+        (errors.Rejection, ["SELECT 1 / 0"]),
     ],
 )
 def test_what_goes_wrong_while_connected(
-    fresh_database: str, kind: type[errors.Refusal], statements: list[str]
+    fresh_database: str, kind: type[errors.Rejection], statements: list[str]
 ) -> None:
     error = refusal(resolve(fresh_database), *statements)
 
@@ -263,11 +263,11 @@ def test_a_lock_that_is_not_free_in_time(new_database: Callable[..., str]) -> No
         ("SSL error: certificate verify failed", errors.TlsRefused, "fails"),
         ('server certificate for "x" does not match host name "y"', errors.TlsRefused, "fails"),
         ("could not translate host name \"x\" to address: Name or service not known", errors.WrongHost, "cannot be found"),
-        ("FATAL:  la base de données est fermée", errors.Refusal, "refuses"),
+        ("FATAL:  la base de données est fermée", errors.Rejection, "refuses"),
     ],
 )  # fmt: skip
 def test_the_words_of_libpq_and_of_the_server_while_connecting(
-    words: str, kind: type[errors.Refusal], says: str
+    words: str, kind: type[errors.Rejection], says: str
 ) -> None:
     """These cannot be had from the server of the tests: they are the sentences of PostgreSQL's resolve."""
     settings = resolve("postgresql://ada:s3cr3t@db.example/shop")

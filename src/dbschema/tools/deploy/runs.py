@@ -66,7 +66,7 @@ _OWN_CALL: Final = 0.5
 
 def upgrade(call: Call, configuration: Configuration, deadline: Deadline) -> Result:
     """Bring the database to what `call` asks for, or so far that the next call goes on."""
-    from dbschema.connect.errors import Refusal  # noqa: PLC0415  an event that needs no database comes without it
+    from dbschema.connect.errors import Rejection  # noqa: PLC0415  an event that needs no database comes without it
     from dbschema.migrations import runner  # noqa: PLC0415  as above
     from dbschema.migrations.errors import LockLost, RevisionFailed, RunnerBusy  # noqa: PLC0415  as above
 
@@ -94,7 +94,7 @@ def upgrade(call: Call, configuration: Configuration, deadline: Deadline) -> Res
             )
     except RunnerBusy as busy:
         return _left(settings, steps, f"Another run is at work ({busy.holder})", waited=busy.waited)
-    except (Refusal, LockLost, RevisionFailed) as error:
+    except (Rejection, LockLost, RevisionFailed) as error:
         if not deadline.over or not _is_cancelled(error):
             raise
         if isinstance(error, RevisionFailed) and not error.done:
