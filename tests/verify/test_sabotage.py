@@ -106,12 +106,12 @@ CASES = [
     Case(
         "row security is not forced",
         "ALTER TABLE incidents NO FORCE ROW LEVEL SECURITY",
-        ("row security: incidents",),
+        ("row-level security: incidents",),
     ),
     Case(
         "row security is off",
         "ALTER TABLE incidents DISABLE ROW LEVEL SECURITY",
-        ("row security: incidents", "behaviour: row security is active", "isolation: incidents"),
+        ("row-level security: incidents", "behaviour: row-level security is active", "isolation: incidents"),
     ),
     Case(
         "a trigger is disabled",
@@ -230,7 +230,7 @@ CASES = [
         "ALTER ROLE dbschema_app BYPASSRLS",
         (
             "roles: dbschema_app",
-            "behaviour: row security is active",
+            "behaviour: row-level security is active",
             *[f"isolation: {table}" for table in metadata.tables],
         ),
     ),
@@ -363,11 +363,11 @@ CASES = [
         "DROP TABLE user_events",
         (
             "tables: user_events",
-            "row security: user_events",
+            "row-level security: user_events",
             "policies: operator_access on user_events",
             "policies: tenant_isolation on user_events",
             "grants: table user_events",
-            "behaviour: row security is active",
+            "behaviour: row-level security is active",
             "isolation: no tenant set",
             "isolation: user_events",
             "removal: rows go with their row in tenants",

@@ -74,7 +74,7 @@ _CERTIFICATE: Final = Meaning(
 )
 _UNKNOWN_ROLE: Final = Meaning(
     errors.NotAdmitted,
-    "{server} does not admit {user}: {reason}",
+    "{server} does not let {user} log in: {reason}",
     "Correct the user name in {source}, or have an administrator create the role with LOGIN",
 )
 _NOT_ADMITTED: Final = Meaning(
