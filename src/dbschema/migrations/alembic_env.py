@@ -15,6 +15,7 @@ import contextlib
 import logging.config
 import sys
 from collections.abc import Callable, Sequence
+from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
 from alembic.util import CommandError
@@ -45,6 +46,9 @@ Models: TypeAlias = MetaData | Sequence[MetaData] | Callable[[], MetaData | Sequ
 ONLINE = "online"
 LOCK_TIMEOUT = "5s"
 """How long a statement of an offline script waits for a lock: nothing there tries again. For runs, see `timeouts`."""
+
+SERVERS = "dbschema.servers"
+"""Entry points whose functions start a server and return its URL, for a command without an address."""
 
 PLUGINS = ("alembic.autogenerate.*", "alembic.ext.checkconstraint_byname", "dbschema.*")
 """What autogenerate compares: all that Alembic knows, CHECK constraints by their name, and our own objects."""
@@ -275,7 +279,11 @@ def _database(context: Context) -> connect.Settings:
 
 
 def _private_server() -> str:
-    """Start the private server, for whoever gave no address."""
-    from dbschema.tools.server import PrivateServer  # noqa: PLC0415  costs time, and few need it
+    """Start the private server, where the package has one; its address.
 
-    return PrivateServer().start().url(driver="psycopg")
+    Raises:
+        NoAddress: no address is configured, and no tool offers a server.
+    """
+    for offered in entry_points(group=SERVERS):
+        return str(offered.load()())
+    raise NoAddress

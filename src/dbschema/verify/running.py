@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from dbschema.ddl import Extension, declared
-from dbschema.tools.application import load_models, load_snapshot
 from dbschema.verify import behaviour, roles, structure
 from dbschema.verify.report import Recorder, Report, Unmet, execute, no_transaction
 
@@ -83,7 +82,7 @@ def _extension(connection: Connection, name: str) -> str:
 
 
 LIMITS = (
-    # Another session needs a lock that is not free; a longer wait in its queue would block all sessions behind.
+    # Another session uses a lock that is not free at once; a longer wait for it would block the sessions behind.
     "SET LOCAL lock_timeout = '1s'",
     "SET LOCAL statement_timeout = '30s'",
     # With "off", a filtered row is an error.
@@ -94,7 +93,7 @@ LIMITS = (
 def run(
     connection: Connection,
     *,
-    metadata: MetaData | None = None,
+    metadata: MetaData,
     snapshot: Snapshot | None = None,
     on_check: Callable[[Check], object] | None = None,
 ) -> Report:
@@ -102,12 +101,12 @@ def run(
 
     All changes are rolled back: the rows of two temporary tenants, and their locks, which are those of an ordinary INSERT
     or UPDATE. If the caller has begun a transaction, a savepoint is rolled back. Only a sequence keeps its new value, as
-    after each rollback; the tables of this package have none.
+    after each rollback.
 
     Args:
         connection: to the database; its role need not be a superuser. The behaviour is checked as the application's role
             if the session can set it, else as the session's own role if row-level security applies to that role.
-        metadata: the expected models; None: those of this package, with their snapshot.
+        metadata: the expected models.
         snapshot: of `metadata`, for a role without CREATE; see `dbschema.tools.application.load_snapshot`.
         on_check: called with each check as soon as it is done.
 
@@ -115,9 +114,6 @@ def run(
         NoTransaction: the connection is in autocommit mode.
         sqlalchemy.exc.OperationalError: the connection was lost.
     """
-    if metadata is None:
-        metadata = load_models(None)
-        snapshot = load_snapshot(None, metadata)
     with _rolled_back(connection):
         for limit in LIMITS:
             execute(connection, limit)
