@@ -188,18 +188,18 @@ class Recorder:
         """Add a line for a check that is not possible; it counts neither as passed nor as failed."""
         self._add(Check(group, name, True, reason, tried=False))
 
-    def ask(self, group: str, name: str, question: Callable[[], str]) -> None:
+    def run(self, group: str, name: str, check: Callable[[], str]) -> None:
         """Run a check in a savepoint, and roll it back.
 
         A lost connection is raised, because no other check is possible without it.
 
         Args:
             group, name: of the check.
-            question: returns the detail of a passed check. An exception is a failed check; its first line is the detail.
+            check: returns the detail of a passed check. An exception is a failed check; its first line is the detail.
         """
         try:
             with savepoint(self.connection):
-                detail, passed = question(), True
+                detail, passed = check(), True
         except Exception as error:
             if self.connection.invalidated:
                 raise

@@ -79,14 +79,14 @@ def check(recorder: Recorder, metadata: MetaData) -> None:
                 for function in declared(metadata)
                 if isinstance(function, Function) and function.owner == item.name
             ]
-            recorder.ask("roles", item.name, _role(connection, item, owned))
-    recorder.ask("roles", "PUBLIC on tables", lambda: _public_on_tables(connection, metadata))
-    recorder.ask("roles", "PUBLIC on functions", lambda: _public_on_functions(connection, metadata))
-    recorder.ask("roles", "PUBLIC on the schema", lambda: _public_on_schema(connection))
+            recorder.run("roles", item.name, _role(connection, item, owned))
+    recorder.run("roles", "PUBLIC on tables", lambda: _public_on_tables(connection, metadata))
+    recorder.run("roles", "PUBLIC on functions", lambda: _public_on_functions(connection, metadata))
+    recorder.run("roles", "PUBLIC on the schema", lambda: _public_on_schema(connection))
 
 
 def _role(connection: Connection, role: Role, functions: list[str]) -> Callable[[], str]:
-    def ask() -> str:
+    def run() -> str:
         values = {"role": role.name, "functions": "|".join(functions)}
         row = execute(connection, _ATTRIBUTES, values).one_or_none()
         if row is None:
@@ -124,7 +124,7 @@ def _role(connection: Connection, role: Role, functions: list[str]) -> Callable[
             )
         return "no power of its own, owns nothing, bound by row-level security"
 
-    return ask
+    return run
 
 
 def _public_on_tables(connection: Connection, metadata: MetaData) -> str:

@@ -27,13 +27,13 @@ OLDEST_SERVER = 15
 def check(recorder: Recorder, metadata: MetaData) -> None:
     """Run the checks of the groups `connection` and `extensions`."""
     connection = recorder.connection
-    recorder.ask("connection", "server", lambda: _server(connection))
-    recorder.ask("connection", "session", lambda: _session(connection))
-    recorder.ask("connection", "encoding", lambda: _encoding(connection))
-    recorder.ask("connection", "writable", lambda: _writable(connection))
+    recorder.run("connection", "server", lambda: _server(connection))
+    recorder.run("connection", "session", lambda: _session(connection))
+    recorder.run("connection", "encoding", lambda: _encoding(connection))
+    recorder.run("connection", "writable", lambda: _writable(connection))
     for item in declared(metadata):
         if isinstance(item, Extension):
-            recorder.ask("extensions", item.name, lambda name=item.name: _extension(connection, name))  # type: ignore[misc]  # a default binds the loop's value
+            recorder.run("extensions", item.name, lambda name=item.name: _extension(connection, name))  # type: ignore[misc]  # a default binds the loop's value
 
 
 def _server(connection: Connection) -> str:

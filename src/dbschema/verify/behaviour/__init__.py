@@ -38,7 +38,7 @@ def check(recorder: Recorder, metadata: MetaData) -> None:
     recorder.note("behaviour", "role", True, _who(actor))
     for setting in SETTINGS:
         execute(connection, setting)
-    recorder.ask("behaviour", "row-level security is active", lambda: _bound(recorder, tables, actor))
+    recorder.run("behaviour", "row-level security is active", lambda: _bound(recorder, tables, actor))
     isolation.check_unset(recorder, tables)
     fixture = TwoTenantFixture(connection, tables, actor)
     fixture.set_up()

@@ -52,7 +52,7 @@ def check_values(recorder: Recorder, fixture: TwoTenantFixture, metadata: MetaDa
         constraints = check_constraints(table)
         examples = [item for item in map(example, constraints) if item is not None]
         if examples:
-            recorder.ask("values", table.fullname, _values_question(fixture, table, examples))
+            recorder.run("values", table.fullname, _values_check(fixture, table, examples))
         for constraint in constraints:
             if example(constraint) is None:
                 recorder.note_untried("values", f"{table.fullname}.{_name(constraint)}", NO_EXAMPLE)
@@ -89,31 +89,29 @@ def _name(constraint: CheckConstraint) -> str:
     return f"CHECK ({constraint.sqltext})" if constraint.name is None else str(constraint.name)
 
 
-def _values_question(
-    fixture: TwoTenantFixture, table: Table, examples: Sequence[Example]
-) -> Callable[[], str]:
-    def ask() -> str:
+def _values_check(fixture: TwoTenantFixture, table: Table, examples: Sequence[Example]) -> Callable[[], str]:
+    def run() -> str:
         tenant = fixture.mine if "tenant_id" in table.columns else uuid4()
         fixture.become(tenant)
         # A valid row is accepted, so that a later error is caused by the wrong value.
-        answer = fixture.try_insert(table, tenant)
-        if answer.rejected:
-            raise Unmet(f"a row without a wrong value is rejected: {answer.message}")
+        result = fixture.try_insert(table, tenant)
+        if result.rejected:
+            raise Unmet(f"a row without a wrong value is rejected: {result.message}")
         failed: dict[str, list[str]] = defaultdict(list)
         for item in examples:
             values = {column: as_text(value) for column, value in item.values.items()}
-            answer = fixture.try_insert(table, tenant, **values)
-            if not answer.rejected:
+            result = fixture.try_insert(table, tenant, **values)
+            if not result.rejected:
                 failed["does not reject a wrong value"].append(item.constraint)
-            elif answer.state != CHECK_VIOLATION or answer.constraint not in item.rejected_by:
-                failed[f"could not reject a wrong value, because of another error: {answer.message}"].append(
+            elif result.state != CHECK_VIOLATION or result.constraint not in item.rejected_by:
+                failed[f"could not reject a wrong value, because of another error: {result.message}"].append(
                     item.constraint
                 )
         if failed:
             raise Unmet("; ".join(f"{', '.join(names)} {what}" for what, names in failed.items()))
         return f"wrong values rejected by {len(examples)} check{'' if len(examples) == 1 else 's'}"
 
-    return ask
+    return run
 
 
 FOREIGN_KEY_VIOLATION = "23503"
@@ -125,14 +123,14 @@ def check_references(recorder: Recorder, fixture: TwoTenantFixture) -> None:
         for key in sorted(table.foreign_key_constraints, key=lambda key: list(key.column_keys)):
             if key.referred_table in fixture.tables:
                 columns = [column.name for column in key.columns if column.name != "tenant_id"]
-                ask = _across(fixture, table, key, columns) if columns else _nowhere(fixture, table)
-                recorder.ask("foreign keys", f"{table.fullname}.{', '.join(columns) or 'tenant_id'}", ask)
+                run = _across(fixture, table, key, columns) if columns else _nowhere(fixture, table)
+                recorder.run("foreign keys", f"{table.fullname}.{', '.join(columns) or 'tenant_id'}", run)
 
 
 def _across(
     fixture: TwoTenantFixture, table: Table, key: ForeignKeyConstraint, columns: list[str]
 ) -> Callable[[], str]:
-    def ask() -> str:
+    def run() -> str:
         target = key.referred_table
         # A row with references of its own tenant is accepted, so that a later error is caused by the other tenant.
         fixture.insert(table, fixture.mine)
@@ -140,11 +138,11 @@ def _across(
         _require(fixture.try_insert(table, fixture.mine, **theirs))
         return f"cannot point into {target.fullname} of another tenant"
 
-    return ask
+    return run
 
 
 def _nowhere(fixture: TwoTenantFixture, table: Table) -> Callable[[], str]:
-    def ask() -> str:
+    def run() -> str:
         values = fixture.values(table, fixture.mine)
         nobody = uuid4()
         fixture.become(nobody)
@@ -153,14 +151,14 @@ def _nowhere(fixture: TwoTenantFixture, table: Table) -> Callable[[], str]:
         _require(fixture.try_insert(table, nobody, **{**values, **optional, "tenant_id": str(nobody)}))
         return "cannot name a tenant that does not exist"
 
-    return ask
+    return run
 
 
-def _require(answer: Attempt) -> None:
-    if not answer.rejected:
+def _require(result: Attempt) -> None:
+    if not result.rejected:
         raise Unmet("a row that points to another tenant is accepted")
-    if answer.state != FOREIGN_KEY_VIOLATION:
-        raise Unmet(f"it is rejected for another reason: {answer.message}")
+    if result.state != FOREIGN_KEY_VIOLATION:
+        raise Unmet(f"it is rejected for another reason: {result.message}")
 
 
 UNIQUE_VIOLATION = "23505"
@@ -173,11 +171,11 @@ def check_uniqueness(recorder: Recorder, fixture: TwoTenantFixture) -> None:
         for constraint in sorted(constraints, key=lambda item: item.columns.keys()):
             columns = [name for name in constraint.columns.keys() if name != "tenant_id"]  # noqa: SIM118  iterating over the collection yields columns, not names
             name = f"{table.fullname}.{', '.join(columns)}"
-            recorder.ask("unique", name, _uniqueness_question(fixture, table, columns))
+            recorder.run("unique", name, _uniqueness_check(fixture, table, columns))
 
 
-def _uniqueness_question(fixture: TwoTenantFixture, table: Table, columns: list[str]) -> Callable[[], str]:
-    def ask() -> str:
+def _uniqueness_check(fixture: TwoTenantFixture, table: Table, columns: list[str]) -> Callable[[], str]:
+    def run() -> str:
         values: dict[str, str | None] = {
             column: fixture.value(table, table.columns[column])
             for column in columns
@@ -192,19 +190,19 @@ def _uniqueness_question(fixture: TwoTenantFixture, table: Table, columns: list[
         fixture.become(first)
         fixture.insert(table, first, **values)
         fixture.become(second)
-        answer = fixture.try_insert(table, second, **values)
-        if not answer.rejected:
+        result = fixture.try_insert(table, second, **values)
+        if not result.rejected:
             raise Unmet("the same value is accepted twice")
-        if answer.state != UNIQUE_VIOLATION:
-            raise Unmet(f"the second is rejected for another reason: {answer.message}")
+        if result.state != UNIQUE_VIOLATION:
+            raise Unmet(f"the second is rejected for another reason: {result.message}")
         if keys_alone:
             return "rejected the second time"
         if not scoped:
             return "rejected the second time, in any tenant"
         fixture.become(fixture.theirs)
-        answer = fixture.try_insert(table, fixture.theirs, **values)
-        if answer.rejected:
-            raise Unmet(f"another tenant cannot have the same value: {answer.message}")
+        result = fixture.try_insert(table, fixture.theirs, **values)
+        if result.rejected:
+            raise Unmet(f"another tenant cannot have the same value: {result.message}")
         return "rejected the second time, free for another tenant"
 
-    return ask
+    return run

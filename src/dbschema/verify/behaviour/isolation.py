@@ -32,13 +32,13 @@ CONSTRAINTS = "23"
 
 def check_unset(recorder: Recorder, tables: Sequence[Table]) -> None:
     """Check that a session without a tenant sees no rows; call it before the first tenant is set."""
-    recorder.ask("isolation", "no tenant set", lambda: _unset(recorder, tables))
+    recorder.run("isolation", "no tenant set", lambda: _unset(recorder, tables))
 
 
 def check_isolation(recorder: Recorder, fixture: TwoTenantFixture) -> None:
     """Check each table."""
     for table in fixture.tables:
-        recorder.ask("isolation", table.fullname, _table(fixture, table))
+        recorder.run("isolation", table.fullname, _table(fixture, table))
 
 
 def _unset(recorder: Recorder, tables: Sequence[Table]) -> str:
@@ -62,13 +62,13 @@ def _unset(recorder: Recorder, tables: Sequence[Table]) -> str:
 
 
 def _table(fixture: TwoTenantFixture, table: Table) -> Callable[[], str]:
-    def ask() -> str:
+    def run() -> str:
         violations = [text for text, is_violated in QUESTIONS if is_violated(fixture, table)]
         if violations:
             raise Unmet("; ".join(violations))
         return "not seen, inserted, updated, taken over or deleted across tenants; nothing without a tenant"
 
-    return ask
+    return run
 
 
 def _own_is_hidden(fixture: TwoTenantFixture, table: Table) -> bool:
@@ -126,31 +126,31 @@ QUESTIONS: tuple[tuple[str, Callable[[TwoTenantFixture, Table], bool]], ...] = (
 )
 
 
-def _rejected(answer: Attempt) -> bool:
+def _rejected(result: Attempt) -> bool:
     """Return whether a policy or a privilege rejects the statement; constraints come later, and are no protection."""
     if (
-        answer.rejected
-        and answer.state != INSUFFICIENT_PRIVILEGE
-        and not answer.state.startswith(CONSTRAINTS)
+        result.rejected
+        and result.state != INSUFFICIENT_PRIVILEGE
+        and not result.state.startswith(CONSTRAINTS)
     ):
-        raise Unmet(answer.message)
-    return answer.state == INSUFFICIENT_PRIVILEGE
+        raise Unmet(result.message)
+    return result.state == INSUFFICIENT_PRIVILEGE
 
 
-def _reaches(answer: Attempt) -> bool:
+def _reaches(result: Attempt) -> bool:
     """Return whether a statement affected rows; a hidden row yields 0 rows, or a missing privilege."""
-    return not _rejected(answer) and (answer.rows != 0 or answer.rejected)
+    return not _rejected(result) and (result.rows != 0 or result.rejected)
 
 
 def check_removal(recorder: Recorder, fixture: TwoTenantFixture) -> None:
     """Check the deletion of a tenant, for each table of tenants among the tenant tables."""
     for root in fixture.tables:
         if root.info.get("distribution") == "reference" and "tenant_id" not in root.columns:
-            recorder.ask("removal", f"rows go with their row in {root.fullname}", _question(fixture, root))
+            recorder.run("removal", f"rows go with their row in {root.fullname}", _check(fixture, root))
 
 
-def _question(fixture: TwoTenantFixture, root: Table) -> Callable[[], str]:
-    def ask() -> str:
+def _check(fixture: TwoTenantFixture, root: Table) -> Callable[[], str]:
+    def run() -> str:
         counted = {table.fullname: _count(fixture, table) for table in fixture.tables}
         done = execute(fixture.connection, samples.delete(root, fixture.key(root, fixture.mine)))
         left = [table.fullname for table in fixture.tables if _count(fixture, table)]
@@ -161,7 +161,7 @@ def _question(fixture: TwoTenantFixture, root: Table) -> Callable[[], str]:
             raise Unmet(f"there was no row to remove in {', '.join(empty)}")
         return f"from {len(counted)} tables"
 
-    return ask
+    return run
 
 
 def _count(fixture: TwoTenantFixture, table: Table) -> int:

@@ -28,7 +28,7 @@ def check(recorder: Recorder, fixture: TwoTenantFixture) -> None:
     """Check each GiST index on a place."""
     for table in fixture.tables:
         for index, column in _indexes(table):
-            recorder.ask("nearest", f"{table.fullname}.{column}", _question(fixture, table, column, index))
+            recorder.run("nearest", f"{table.fullname}.{column}", _check(fixture, table, column, index))
 
 
 def _indexes(table: Table) -> Iterator[tuple[str, str]]:
@@ -39,8 +39,8 @@ def _indexes(table: Table) -> Iterator[tuple[str, str]]:
                     yield str(index.name), column.name
 
 
-def _question(fixture: TwoTenantFixture, table: Table, column: str, index: str) -> Callable[[], str]:
-    def ask() -> str:
+def _check(fixture: TwoTenantFixture, table: Table, column: str, index: str) -> Callable[[], str]:
+    def run() -> str:
         fixture.become(fixture.theirs)
         fixture.insert(table, fixture.theirs, **{column: _point(0)})
         fixture.become(fixture.mine)
@@ -64,7 +64,7 @@ def _question(fixture: TwoTenantFixture, table: Table, column: str, index: str) 
             )
         return f"{len(actual)} found in order, by {index}"
 
-    return ask
+    return run
 
 
 def _point(east: float) -> str:

@@ -41,11 +41,11 @@ def check_timestamps(recorder: Recorder, fixture: TwoTenantFixture, metadata: Me
     }
     for table in fixture.tables:
         if (table.schema, table.name) in maintained:
-            recorder.ask("timestamps", table.fullname, _table(fixture, table))
+            recorder.run("timestamps", table.fullname, _table(fixture, table))
 
 
 def _table(fixture: TwoTenantFixture, table: Table) -> Callable[[], str]:
-    def ask() -> str:
+    def run() -> str:
         key = fixture.key(table, fixture.mine)
         done = execute(
             fixture.connection,
@@ -62,7 +62,7 @@ def _table(fixture: TwoTenantFixture, table: Table) -> Callable[[], str]:
             raise Unmet(f"{UPDATED_AT} is {value} after an update, and not the time of the transaction")
         return f"{UPDATED_AT} moves though the client forges it"
 
-    return ask
+    return run
 
 
 CASES = (
@@ -84,13 +84,11 @@ def check_versions(recorder: Recorder, fixture: TwoTenantFixture, metadata: Meta
     for table in fixture.tables:
         if (table.schema, table.name) in versioned:
             for name, assignment, rise in CASES:
-                recorder.ask(
-                    "versions", f"{table.fullname} {name}", _question(fixture, table, assignment, rise)
-                )
+                recorder.run("versions", f"{table.fullname} {name}", _check(fixture, table, assignment, rise))
 
 
-def _question(fixture: TwoTenantFixture, table: Table, assignment: str, rise: int) -> Callable[[], str]:
-    def ask() -> str:
+def _check(fixture: TwoTenantFixture, table: Table, assignment: str, rise: int) -> Callable[[], str]:
+    def run() -> str:
         key = fixture.key(table, fixture.mine)
         column = _changeable(table)
         values = {"new": value_for(column)} if "%(new)s" in assignment else None
@@ -103,7 +101,7 @@ def _question(fixture: TwoTenantFixture, table: Table, assignment: str, rise: in
             raise Unmet(f"the version changed from {before} to {after}; expected {before + rise}")
         return f"from {before} to {after}"
 
-    return ask
+    return run
 
 
 def _changeable(table: Table) -> Column[object]:
@@ -136,13 +134,13 @@ def check_append_only(recorder: Recorder, fixture: TwoTenantFixture, metadata: M
     for table in fixture.tables:
         if (table.schema, table.name) in protected:
             for event in _EVENTS:
-                recorder.ask(
+                recorder.run(
                     "append-only",
                     f"{table.fullname}: {event} by {fixture.actor.role}",
                     _as_actor(fixture, table, event),
                 )
                 if fixture.actor.own != fixture.actor.role:
-                    recorder.ask(
+                    recorder.run(
                         "append-only",
                         f"{table.fullname}: {event} by {fixture.actor.own}",
                         _as_own(fixture, table, event),
@@ -150,18 +148,18 @@ def check_append_only(recorder: Recorder, fixture: TwoTenantFixture, metadata: M
 
 
 def _as_actor(fixture: TwoTenantFixture, table: Table, event: str) -> Callable[[], str]:
-    def ask() -> str:
+    def run() -> str:
         return _expect_rejection(fixture, table, event)
 
-    return ask
+    return run
 
 
 def _as_own(fixture: TwoTenantFixture, table: Table, event: str) -> Callable[[], str]:
-    def ask() -> str:
+    def run() -> str:
         as_own_role(fixture.connection, fixture.actor)
         return _expect_rejection(fixture, table, event)
 
-    return ask
+    return run
 
 
 def _expect_rejection(fixture: TwoTenantFixture, table: Table, event: str) -> str:
@@ -174,7 +172,7 @@ def _expect_rejection(fixture: TwoTenantFixture, table: Table, event: str) -> st
             raise Unmet("no trigger rejects it")
         return "a trigger rejects it"
     key = fixture.key(table, fixture.mine)
-    answer = attempt(
+    result = attempt(
         fixture.connection,
         {
             "UPDATE": samples.update(table, "id = id", key),
@@ -182,8 +180,8 @@ def _expect_rejection(fixture: TwoTenantFixture, table: Table, event: str) -> st
             "TRUNCATE": f"TRUNCATE {samples.named(table)}",
         }[event],
     )
-    if not answer.rejected:
+    if not result.rejected:
         raise Unmet("it is allowed")
-    if answer.state != INSUFFICIENT_PRIVILEGE:
-        raise Unmet(f"it is rejected for another reason: {answer.message}")
+    if result.state != INSUFFICIENT_PRIVILEGE:
+        raise Unmet(f"it is rejected for another reason: {result.message}")
     return "the trigger rejects it" if privileged else "the role lacks the privilege"
