@@ -1,7 +1,7 @@
-"""dbschema owns the PostgreSQL schema of multi-tenant applications: models, revisions, row security, safe runs.
+"""Own the PostgreSQL schema of multi-tenant applications: models, revisions, row-level security (RLS), safe runs.
 
-The public names are here and in `dbschema.models`. They are imported when they are first used: `import dbschema` alone
-costs nothing, reads no environment and opens no socket.
+The public names are here and in `dbschema.models`. Each name is imported on first use: `import dbschema` alone is fast,
+reads no environment and opens no socket.
 """
 
 from __future__ import annotations

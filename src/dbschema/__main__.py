@@ -1,4 +1,4 @@
-"""`python -m dbschema`: the command line."""
+"""Run the command line with `python -m dbschema`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Private names of Alembic, each wrapped in one typed function.
+"""Wrap each private name of Alembic in a typed function.
 
 No other module uses a private name of Alembic. For each wrapper, tests/test_alembic_private.py tests the behaviour that
 this package relies on: a release of Alembic that changes it fails there first.
@@ -20,25 +20,25 @@ if TYPE_CHECKING:
 
 
 def add_name_filter(context: AutogenContext, include: NameFilter) -> None:
-    """Have a comparison skip the objects of the database for which `include` returns False.
+    """Make a comparison skip the objects of the database for which `include` returns False.
 
-    Alembic asks before it reflects an object. A filter of the result is too late: it has then reflected tables whose types
-    SQLAlchemy does not know.
+    Alembic calls the filter before it reflects an object. A filter of the result is too late: by then, Alembic has
+    reflected tables whose types SQLAlchemy does not know.
 
     Private: `_name_filters` (since Alembic 1.4), the list that Alembic makes from `include_name`. The public
-    `include_name` is an option of env.py, which a plugin cannot add to.
+    `include_name` is an option of env.py, which a plugin cannot extend.
 
     Args:
-        context: of the comparison.
+        context: the context of the comparison.
         include: receives name, kind and the names of the parents, as Alembic's `include_name` does.
     """
     context._name_filters.append(include)
 
 
 def render_operation(context: AutogenContext, operation: MigrateOperation) -> list[str]:
-    """Return the Python source of an operation, one statement an item.
+    """Return the Python source of an operation as a list of statements.
 
     Private: `alembic.autogenerate.render.render_op` (since Alembic 0.7), an undocumented module. The public
-    `render_op_text` joins the statements, and a statement of several lines can then not be told from two statements.
+    `render_op_text` joins the statements, so that a statement of several lines looks like two statements.
     """
     return render_op(context, operation)

@@ -1,4 +1,4 @@
-"""How far an operation on many rows is: passed to a function, shown as a bar on a terminal, or both."""
+"""Report the progress of an operation on many rows to a function, to a bar on a terminal, or to both."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from typing import Literal, TypeAlias
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a bulk load, or the export, import or removal of a tenant is.
+    """The progress of a bulk load, or of the export, import or removal of a tenant.
 
     Args:
         table: the table in progress.
-        rows: how many of its rows are done.
-        total: how many rows there are; None: unknown.
+        rows: the number of its rows that are done.
+        total: the number of all its rows; None: unknown.
         phase: of a bulk load: 'sending' rows to the database, 'writing' them into the table, 'done'. None: an
             operation without phases.
     """
@@ -35,11 +35,11 @@ Listener: TypeAlias = Callable[[Progress], object]
 def progress_bar(
     listener: Listener | None = None, *, table: str = "", show: bool = True, keep: bool = False
 ) -> Iterator[Listener]:
-    """Give the function to call with each `Progress`; it calls `listener`, and moves a bar on a terminal.
+    """Yield a function to call with each `Progress`; it calls `listener`, and moves a bar on a terminal.
 
     Args:
-        listener: called with each `Progress`; None: nobody.
-        table: the name at the bar before the first `Progress`.
+        listener: called with each `Progress`; None: no listener.
+        table: the label of the bar before the first `Progress`.
         show: draw a bar if standard error is a terminal.
         keep: leave the bar on the screen at the end.
     """
@@ -61,7 +61,7 @@ def progress_bar(
         task = bar.add_task(table, total=None)
 
         def move(progress: Progress) -> None:
-            # The database reports nothing while it writes: the bar moves without an end.
+            # The database reports no progress while it writes: show an indeterminate bar.
             total = {"writing": None, "done": progress.rows}.get(progress.phase or "", progress.total)
             text = progress.table if progress.phase is None else f"{progress.table}: {progress.phase}"
             bar.update(task, description=text, completed=progress.rows)

@@ -1,7 +1,7 @@
-"""Waiting for the next attempt: exponential pauses with jitter, bounded by a deadline.
+"""Wait for the next attempt: exponential backoff with jitter, bounded by a deadline.
 
-All loops of this package that try again after a pause use `Retry`. The loop itself stays with its caller, who knows
-which failure is worth another attempt and which error ends it::
+All loops of this package that retry after a pause use `Retry`. The loop itself is in the caller, which decides on which
+error to retry::
 
     retry = Retry(Pauses(0.2, 5.0), seconds=60)
     while True:
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Pauses:
-    """How long the pauses between attempts are.
+    """The lengths of the pauses between attempts.
 
     Args:
         first: the upper limit of the first pause, in seconds; it doubles with each attempt.
         longest: the upper limit of all pauses; None: `first`, so that the limit does not grow.
-        least: the part of the limit that a pause takes at least. 0 is full jitter, 1 no jitter.
+        least: the minimum of a pause, as a fraction of its limit. 0 is full jitter, 1 no jitter.
     """
 
     first: float
@@ -42,22 +42,22 @@ class Pauses:
         """Draw the length of a pause at random.
 
         Args:
-            number: of the pause, from 1.
+            number: the number of the pause, from 1.
         """
         longest = self.first if self.longest is None else self.longest
         limit = min(longest, self.first * 2 ** min(number - 1, 30))
-        return random.uniform(self.least * limit, limit)  # noqa: S311  callers shall not try in step; nothing secret
+        return random.uniform(self.least * limit, limit)  # noqa: S311  spreads the attempts of several clients; no secret
 
 
 class Retry:
-    """The attempts at one thing.
+    """The attempts at an operation.
 
     Args:
-        pauses: between two attempts.
-        seconds: until the deadline; None: no deadline.
+        pauses: the pauses between attempts.
+        seconds: from the first attempt to the deadline; None: no deadline.
         began: when the first attempt began, by the clock; None: now.
         clock: a monotonic clock; None: `time.monotonic`.
-        sleep: waits for so many seconds; None: `time.sleep`. With asyncio, a function that gives way to other tasks.
+        sleep: waits for a number of seconds; None: `time.sleep`. With asyncio, a function that lets other tasks run.
 
     Attributes:
         attempt: the number of the current attempt, from 1.
@@ -91,20 +91,20 @@ class Retry:
         return self._deadline - self._clock()
 
     def draw(self) -> float:
-        """Draw the length of the next pause; it ends at the deadline at the latest."""
+        """Draw the length of the next pause, limited by the deadline."""
         return max(0.0, min(self._pauses.draw(self.attempt), self.left))
 
     def pause(self, seconds: float | None = None) -> None:
-        """Wait for the next attempt, whether the deadline has passed or not.
+        """Wait for the next attempt, even after the deadline.
 
         Args:
-            seconds: how long; None: `draw`.
+            seconds: the length of the pause; None: `draw`.
         """
         self._sleep(self.draw() if seconds is None else seconds)
         self.attempt += 1
 
     def again(self) -> bool:
-        """Wait for the next attempt; False, without a pause, after the deadline."""
+        """Wait for the next attempt, and return True; after the deadline, return False at once."""
         if self.left <= 0:
             return False
         self.pause()
@@ -112,7 +112,7 @@ class Retry:
 
 
 def wait_until(done: Callable[[], bool], pauses: Pauses, seconds: float) -> bool:
-    """Ask `done` until it is true; False if it is not after `seconds`."""
+    """Call `done` until it returns True; return False at the deadline, `seconds` from now."""
     retry = Retry(pauses, seconds)
     while not done():
         if not retry.again():

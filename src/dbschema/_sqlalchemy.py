@@ -1,4 +1,4 @@
-"""Private names of SQLAlchemy, each wrapped in one typed function or class.
+"""Wrap each private name of SQLAlchemy in a typed function or class.
 
 No other module uses a private name of SQLAlchemy or GeoAlchemy2. For each wrapper, tests/test_sqlalchemy_private.py tests
 the behaviour that this package relies on: a release of SQLAlchemy that changes it fails there first.
@@ -56,10 +56,10 @@ _LEARNED = (
 
 
 class MetadataConnection(MockConnection):
-    """A connection that hands each statement of `create_all()` to a function and needs no database.
+    """A connection without a database: it passes each statement of `create_all()` to a function.
 
-    Private: the class and its constructor. The public `create_mock_engine()` makes the dialect from a URL; here it is that
-    of a real server. Since SQLAlchemy 1.4.
+    Private: the class and its constructor (since SQLAlchemy 1.4). The public `create_mock_engine()` makes the dialect from
+    a URL; here the dialect of a real server is necessary.
 
     Args:
         dialect: compiles the statements.
@@ -71,7 +71,7 @@ class MetadataConnection(MockConnection):
 
 
 def offline_dialect(initialised: Dialect) -> Any:
-    """Make a dialect that compiles as `initialised` does, for statements that are sent without parameters.
+    """Create a dialect that compiles as `initialised` does, for statements that are sent without parameters.
 
     Percent signs stay single, because no driver formats the statements, and no index is created CONCURRENTLY.
 
@@ -98,7 +98,7 @@ def json_serializer(dialect: Dialect) -> Callable[[Any], str] | None:
 def is_part_of_metadata(context: Mapping[str, Any]) -> bool:
     """Return whether a DDL event of a table belongs to a `create_all()` or `drop_all()` of its metadata.
 
-    Private: the keyword `_is_metadata_operation` of the event (since 0.9). No public keyword tells the two apart.
+    Private: the keyword `_is_metadata_operation` of the event (since 0.9). No public keyword distinguishes the two cases.
 
     Args:
         context: the keywords of the event.
@@ -112,14 +112,14 @@ def is_part_of_metadata(context: Mapping[str, Any]) -> bool:
 def options_of(statement: Any) -> tuple[Any, ...]:
     """Return all options of a statement.
 
-    Private: `_with_options` (since 1.4). `ORMExecuteState.user_defined_options` returns those of users only.
+    Private: `_with_options` (since 1.4). `ORMExecuteState.user_defined_options` omits internal options.
     """
     options: tuple[Any, ...] = statement._with_options
     return options
 
 
 def replace_options(statement: Any, options: Iterable[Any]) -> Any:
-    """Return a copy of a statement that has these options only.
+    """Return a copy of a statement with its options replaced.
 
     Private: `_generate()` and `_with_options` (since 1.4). `options()` appends and cannot remove.
     """
@@ -147,16 +147,16 @@ def is_extended(statement: Any) -> bool:
 
 
 def conditions_of(statement: Any) -> tuple[ColumnElement[Any], ...]:
-    """Return the conditions of WHERE, one by one; empty if the kind of statement has no WHERE.
+    """Return the conditions of WHERE as a tuple; empty if the kind of statement has no WHERE.
 
-    Private: `_where_criteria` (since 1.4). The public `whereclause` joins them to a new element on each call.
+    Private: `_where_criteria` (since 1.4). The public `whereclause` joins them into a new element on each call.
     """
     conditions: tuple[ColumnElement[Any], ...] = getattr(statement, "_where_criteria", ())
     return conditions
 
 
 def values_of(statement: Any) -> Mapping[Any, Any]:
-    """Return the values that `values()` gave to an INSERT or UPDATE, by column; empty if none, or for a DELETE.
+    """Return the values that `values()` set in an INSERT or UPDATE, by column; empty if there are none, or for a DELETE.
 
     Private: `_values` (since 1.4). SQLAlchemy has no public name for them.
     """
@@ -164,7 +164,7 @@ def values_of(statement: Any) -> Mapping[Any, Any]:
 
 
 def rows_of_values(statement: Any) -> tuple[Sequence[Any], ...]:
-    """Return the rows that `values([...])` gave to an INSERT, in one list a call; empty if it has one row or none.
+    """Return the rows that `values([...])` added to an INSERT, a list for each call; empty for a single row or none.
 
     Private: `_multi_values` (since 1.4). SQLAlchemy has no public name for them.
     """
@@ -185,7 +185,7 @@ def replace_rows(statement: Any, rows: Iterable[Sequence[Any]]) -> Any:
 def resolve_lambda(statement: Any) -> Any:
     """Return the statement that a `lambda_stmt()` makes.
 
-    Private: `_resolved` (since 1.4). A lambda takes no options, and has no public name for its statement.
+    Private: `_resolved` (since 1.4). A lambda accepts no options, and has no public name for its statement.
     """
     return statement._resolved
 
@@ -208,37 +208,37 @@ def entity_of(element: Any, default: Any = None) -> Any:
 
     Args:
         element: a table, column or expression.
-        default: the result for an element of Core.
+        default: the result for an element of SQLAlchemy Core.
     """
     return element._annotations.get("parententity", default)
 
 
 def is_key_lookup(mapper: Mapper[Any], condition: ColumnElement[Any]) -> bool:
-    """Return whether a condition is the mapper's own lookup of a row by its whole key: `get()` and lazy loads.
+    """Return whether a condition is the mapper's own lookup of a row by its whole key, as in `get()` and lazy loads.
 
-    Private: `_get_clause` (since 0.5), the element that the ORM uses for all of them. The element itself is the only sign.
+    Private: `_get_clause` (since 0.5), the element that the ORM uses for all of them. Only its identity marks the lookup.
     """
     return condition is mapper._get_clause[0]
 
 
 def criteria_key(mapper: Mapper[Any]) -> tuple[str, Mapper[Any]]:
-    """Return the key of a mapper's additional criteria among the attributes of a statement's compilation.
+    """Return the key of a mapper's additional criteria in the attributes of a statement's compilation.
 
-    Private: the word `additional_entity_criteria` (since 1.4). `with_loader_criteria()` writes it too, but finds the mappers
-    of a mixin anew for each statement.
+    Private: the string `additional_entity_criteria` (since 1.4). `with_loader_criteria()` writes it too, but searches the
+    mappers of a mixin again for each statement.
     """
     return "additional_entity_criteria", mapper
 
 
 class ResolvedCriterion:
-    """A base of a `LoaderCriteriaOption` whose condition a method makes: derive from this class first.
+    """A base of a `LoaderCriteriaOption` with a method for its condition: derive from this class first.
 
-    Private: `_resolve_where_criteria()` (since 1.4). SQLAlchemy annotates the whole condition that it returns; a bind
+    Private: `_resolve_where_criteria()` (since 1.4). SQLAlchemy's own method annotates the whole condition; a bind
     parameter in it would then be a new one in each statement, and not that of the statement's cache key.
     """
 
     def condition(self, entity: Any) -> ColumnElement[bool]:
-        """Make the condition.
+        """Create the condition.
 
         Args:
             entity: the mapper or alias, as `inspect()` returns it.
@@ -252,7 +252,7 @@ class ResolvedCriterion:
 class ParameterCacheKey:
     """A base of a `CriteriaOption` whose cache key is its class and a bind parameter: derive from this class first.
 
-    The compiled statement is the same for all values. Each execution takes the value from its own option, as if the
+    The compiled statement is the same for all values. Each execution uses the value of its own option, as if the
     parameter were a part of the statement.
 
     Private: `_gen_cache_key()` of options and parameters (since 1.4). SQLAlchemy has no public way to write a cache key.

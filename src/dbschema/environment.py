@@ -1,4 +1,4 @@
-"""Declare an environment variable beside the code that reads it; docs/environment.md is generated from the declarations."""
+"""Declare environment variables beside the code that reads them; docs/environment.md is generated from them."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from typing import Literal, Self, TypeAlias
 Reader: TypeAlias = Literal[
     "connections", "runs", "command line", "function", "private server", "tests", "make"
 ]
-"""Which part reads a variable: whatever connects, or runs revisions; or one of the tools."""
+"""The part that reads a variable: all connections, all runs of revisions, or a tool."""
 
 
 class Variable(str):
     """The name of an environment variable, with its documentation.
 
     Args:
-        name: the name; the value itself is the name, so a mapping of the environment is read with it.
-        meaning: what it sets, as a sentence.
+        name: the name. The object is this string, so that it can be a key of `os.environ`.
+        meaning: the effect of the variable, as a sentence.
         reader: the part that reads it.
-        default: what counts if it is not set.
+        default: the behaviour if it is not set.
         example: a value.
     """
 
@@ -31,13 +31,13 @@ class Variable(str):
     def __new__(
         cls,
         name: str,
-        meaning: str = "",  # a copy and a pickle keep the name alone
+        meaning: str = "",  # a copy or a pickle keeps the name only
         *,
         reader: Reader = "connections",
         default: str = "",
         example: str = "",
     ) -> Self:
-        """Keep the documentation beside the name."""
+        """Create the string, and attach the documentation."""
         self = super().__new__(cls, name)
         self.meaning = meaning
         self.reader = reader

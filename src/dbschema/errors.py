@@ -1,8 +1,8 @@
-"""The errors of this package: one root, families, and the situations that several packages share.
+"""Define the errors that several packages share: the root, the families and common situations.
 
-A message names the thing, the place and the next step, on one line. No error holds a password: `dbschema.connect`
-shortens addresses first. A class exists where a caller tells the error from others, reads its fields, or looks it up
-in docs/errors.md; all other errors are instances of their family.
+A message names the thing, the place and the next step, on one line. No error contains a password: `dbschema.connect`
+removes it from addresses. An error has a class of its own if callers catch it, read its fields, or look it up in
+docs/errors.md; all other errors are instances of their family.
 
 Tree (written by scripts/error_docs.py):
 
@@ -15,7 +15,7 @@ Tree (written by scripts/error_docs.py):
             BadAddress              dbschema.errors
             DataApiUnsupported      dbschema.connect.errors
             NoAddress               dbschema.connect.errors
-            Refusal                 dbschema.connect.errors
+            Rejection               dbschema.connect.errors
                 Cancelled           dbschema.connect.errors
                 ConnectionLost      dbschema.connect.errors
                 Incomplete          dbschema.connect.errors
@@ -136,14 +136,14 @@ class CallRefused(DbSchemaError):
 
 
 class BadSetting(DbSchemaError):
-    """A variable of the environment or an option has a value that cannot be used.
+    """An environment variable or an option has a value that cannot be used.
 
     Changed: nothing.
     Fix: correct the setting that the message names, or unset it.
 
     Args:
         name: the variable or the option.
-        why: what is wrong with its value.
+        why: the problem of its value.
         next_step: what the reader can do; no full stop at its end.
         subject: the beginning of the message; None: `name`.
     """
@@ -213,7 +213,7 @@ class ExtraMissing(DbSchemaError):
 
     Args:
         what: the cause and its place; no full stop at its end.
-        extra: the extra of this package that brings the library.
+        extra: the extra of this package that installs the library.
     """
 
     code = "extra-missing"
@@ -270,7 +270,7 @@ class UnknownRevision(MigrationError):
     Fix: correct the id, or install or build the code that has this revision.
 
     Args:
-        revision: the id as it was written.
+        revision: the id as the caller wrote it.
         what: the cause and its place; no full stop at its end.
         next_step: what the reader can do; no full stop at its end.
     """
@@ -359,7 +359,7 @@ class NotMigrated(DbSchemaError):
 
     Args:
         table: the table.
-        what: what is missing; no full stop at its end.
+        what: the missing object; no full stop at its end.
     """
 
     code = "not-migrated"
@@ -407,14 +407,14 @@ class TenantsHidden(DbSchemaError):
     Args:
         role: the role of the connection.
         next_step: what the caller can do; no full stop at its end.
-        consequence: what the role cannot do for this reason, as the end of the sentence.
+        consequence: the resulting limitation, as the end of the sentence.
     """
 
     code = "tenants-hidden"
 
     def __init__(self, role: str, next_step: str, *, consequence: str = "") -> None:
         self.role = role
-        super().__init__(f"Row security hides the tenants from role {role!r}{consequence}", next_step)
+        super().__init__(f"Row-level security hides the tenants from role {role!r}{consequence}", next_step)
 
 
 class NoSuchTenant(DbSchemaError):

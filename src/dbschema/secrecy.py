@@ -1,4 +1,4 @@
-"""Mappings that hold secrets, with a `repr` of names alone: whatever prints the variables of a traceback's frames prints that."""
+"""Define mappings for secrets whose `repr` shows only names, so that a traceback with variables shows no secret."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import Any
 
 
 class Parameters(dict[str, Any]):
-    """What a connection is opened with, by libpq's names; the password is one of them."""
+    """The parameters of a connection by their libpq names, with the password."""
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(self)})"
 
 
 class Variables(Mapping[str, str]):
-    """Variables of an environment, to be read.
+    """A read-only view of environment variables.
 
     Args:
-        source: where they are; None: the environment of this process, as it is when it is asked.
+        source: the variables; None: the environment of this process at the time of each read.
     """
 
     def __init__(self, source: Mapping[str, str] | None = None) -> None:

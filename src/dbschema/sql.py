@@ -1,9 +1,7 @@
-"""What names an object of a database, and how a text stands in SQL: for those who do without SQLAlchemy as well.
+"""Identify, name and quote objects of a database, without importing SQLAlchemy.
 
-The names of constraints and indexes: one convention, and the 63-byte rule.
-
-PostgreSQL cuts a longer identifier silently, so two long names can become one, and a revision then drops the wrong
-object. A name that does not fit is therefore refused where it is declared.
+PostgreSQL silently truncates an identifier of more than 63 bytes, so that two long names can become equal, and a
+revision then drops the wrong object. A longer name is therefore rejected when it is declared.
 """
 
 from __future__ import annotations
@@ -19,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Identity(NamedTuple):
-    """Which object this is: kind, schema (None: the default schema), table ('' where it stands on none), name."""
+    """The identity of an object: kind, schema (None: the default schema), table ('' if it belongs to no table), name."""
 
     kind: str
     schema: str | None
@@ -28,7 +26,7 @@ class Identity(NamedTuple):
 
 
 def sql_string(value: str) -> str:
-    """`value` as a SQL string literal, for a server with standard_conforming_strings on (the default)."""
+    """Quote a value as a SQL string literal, for a server with standard_conforming_strings on (the default)."""
     return "'" + value.replace("'", "''") + "'"
 
 
@@ -44,19 +42,19 @@ MAX_NAME_BYTES = 63
 
 
 def check_name(kind: str, name: str, place: str) -> str:
-    """Give `name` back, or raise `DeclarationError` when it has more than 63 bytes."""
+    """Return `name`, or raise `DeclarationError` if it has more than 63 bytes."""
     if len(name.encode()) > MAX_NAME_BYTES:
         raise DeclarationError(
             f"The name of {kind} {name!r} on {place} has {len(name.encode())} bytes, and PostgreSQL keeps 63",
-            "Give it a shorter name of its own",
+            "Give it a shorter name",
         )
     return name
 
 
 def names_of(metadata: MetaData) -> Iterator[tuple[str, str, str]]:
-    """Every name that `metadata` gives to the database, as (kind, name, place).
+    """Yield each name of an object in `metadata` as (kind, name, place).
 
-    Names made by the convention are given in full, before SQLAlchemy shortens them.
+    A name that the convention generates is complete, before SQLAlchemy shortens it.
     """
     for table in metadata.tables.values():
         yield "table", table.name, table.schema or "the default schema"
@@ -71,6 +69,6 @@ def names_of(metadata: MetaData) -> Iterator[tuple[str, str, str]]:
 
 
 def check_names(metadata: MetaData) -> None:
-    """Raise `DeclarationError` for the first name in `metadata` that PostgreSQL would cut."""
+    """Raise `DeclarationError` for the first name in `metadata` that PostgreSQL would truncate."""
     for kind, name, place in names_of(metadata):
         check_name(kind, name, place)

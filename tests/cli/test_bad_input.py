@@ -130,8 +130,8 @@ def test_a_host_that_is_unknown(run: Run, command: list[str]) -> None:
     ("address", "words"),
     [
         ("", "is empty"),
-        ("nonsense", "is no address"),
-        (f"mysql://ada:{SECRET}@127.0.0.1/shop", "speaks of 'mysql'"),
+        ("nonsense", "is not the address"),
+        (f"mysql://ada:{SECRET}@127.0.0.1/shop", "has the scheme 'mysql'"),
         (f"postgresql://ada:{SECRET}@127.0.0.1", "names no database"),
         (f"postgresql://ada:{SECRET}@127.0.0.1/shop?colour=red", "'colour'"),
         (f"postgresql://ada:{SECRET}%zz@127.0.0.1/shop", "Percent-encode"),
@@ -147,7 +147,7 @@ def test_a_wrong_address(run: Run, command: list[str], address: str, words: str)
 def test_a_wrong_address_in_the_environment_is_told_as_that(run: Run) -> None:
     done = run("status", DATABASE_URL=f"mysql://ada:{SECRET}@127.0.0.1/shop")
 
-    refused(done, "The address from DATABASE_URL speaks of 'mysql'")
+    refused(done, "The address from DATABASE_URL has the scheme 'mysql'")
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
@@ -156,7 +156,7 @@ def test_a_wrong_password(run: Run, fresh_database: str, snapshot: Snapshot, com
 
     done = run(*command, "--url", with_user(fresh_database, "dbschema"))
 
-    refused(done, "refuses the password of 'dbschema'", "Correct user name and password in --url")
+    refused(done, "rejects the password of 'dbschema'", "Correct user name and password in --url")
     assert snapshot(fresh_database) == before
 
 

@@ -163,6 +163,6 @@ def test_an_application_with_an_alembic_ini_is_verified_by_its_snapshot(
     report = json.loads(verified.stdout)
     assert [check for check in report["checks"] if not check["passed"]] == []
     (method,) = [check["detail"] for check in report["checks"] if check["name"] == "comparison"]
-    assert method.startswith("catalog with the snapshot made on PostgreSQL")
+    assert method.startswith("catalog with the snapshot from PostgreSQL")
     again = program(database, "status")
     assert again.returncode == 0, again.stderr

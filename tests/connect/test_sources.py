@@ -211,11 +211,11 @@ def test_a_token_needs_to_know_for_whom_it_is() -> None:
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("just-s3cr3t-words", "is no JSON object"),
-        ('["s3cr3t"]', "is no JSON object"),
-        (json.dumps({"password": PASSWORD}), "holds no username"),
-        (json.dumps({"username": "ada"}), "holds no password"),
-        (json.dumps({**WHOLE, "engine": "mysql"}), "another kind of database"),
+        ("just-s3cr3t-words", "is not a JSON object"),
+        ('["s3cr3t"]', "is not a JSON object"),
+        (json.dumps({"password": PASSWORD}), "contains no username"),
+        (json.dumps({"username": "ada"}), "contains no password"),
+        (json.dumps({**WHOLE, "engine": "mysql"}), "is not PostgreSQL"),
     ],
 )
 def test_a_secret_that_is_none_of_a_database_is_refused_and_not_shown(aws: Aws, text: str, why: str) -> None:

@@ -167,7 +167,7 @@ def test_a_role_that_may_build_nothing_finds_them_well_by_their_snapshot(connect
 
     assert report.failures == ()
     assert report.of("tables")[0].detail == (
-        f"catalog with the snapshot made on PostgreSQL {snapshot.server}: "
+        f"catalog with the snapshot from PostgreSQL {snapshot.server}: "
         f"role dbschema_app may not CREATE in database {connection.engine.url.database}"
     )
 
@@ -198,7 +198,7 @@ def test_a_snapshot_of_another_server_is_named_if_something_differs(
     )
     named = f"this server is PostgreSQL {taken.server}" in report.of("tables")[0].detail
     assert named == bool(damage)
-    assert "snapshot made on PostgreSQL 9" in report.of("tables")[0].detail
+    assert "snapshot from PostgreSQL 9" in report.of("tables")[0].detail
 
 
 def test_their_damage_is_found(connection: Connection) -> None:
@@ -227,7 +227,7 @@ def test_a_lost_unique_constraint_over_a_key_is_found(connection: Connection, ta
     report = verify.run(connection, metadata=Own.metadata)
 
     assert [check.detail for check in report.failures if check.group == "unique"] == [
-        "the same value is taken twice"
+        "the same value is accepted twice"
     ]
 
 
@@ -297,7 +297,7 @@ def test_examples_of_an_application_are_tried_and_a_check_without_one_is_named(b
     assert report.failures == ()
     assert report.ok
     assert [(check.name, check.detail) for check in report.of("values")] == [
-        ("boxes", "wrong values refused by 7 checks"),
+        ("boxes", "wrong values rejected by 7 checks"),
         ("boxes.ck_boxes_depth", NO_EXAMPLE),
     ]
     assert [check.name for check in report.untried] == ["boxes.ck_boxes_depth"]
@@ -313,7 +313,7 @@ def test_a_check_that_no_longer_rejects_its_example_fails(boxes: Connection, nam
     report = verify.run(boxes, metadata=Checks.metadata)
 
     (wrong,) = [check for check in report.failures if check.group == "values"]
-    assert f"ck_boxes_{name} does not refuse a wrong value" in wrong.detail
+    assert f"ck_boxes_{name} does not reject a wrong value" in wrong.detail
 
 
 def test_a_column_whose_value_cannot_be_guessed_asks_for_a_sample(

@@ -105,7 +105,7 @@ def test_everything_that_is_declared_has_its_line(connection: Connection) -> Non
     assert len(names["timestamps"]) == updated
     assert sum(name.startswith("update_") for name in names["triggers"]) == updated
     # Two policies a table, and two for the searches.
-    assert (len(names["row security"]), len(names["policies"])) == (tables, 2 * tables + 2)
+    assert (len(names["row-level security"]), len(names["policies"])) == (tables, 2 * tables + 2)
     assert set(names["isolation"]) == {"no tenant set", *metadata.tables}
     assert sum(name.startswith("table ") for name in names["grants"]) == tables
     assert {name.partition(":")[0] for name in names["append-only"]} == {"audit_logs"}
@@ -224,7 +224,7 @@ def test_an_empty_database_is_told_line_by_line(
     }
     assert {check.name for check in report.of("tables") if not check.passed} == set(metadata.tables)
     assert not any(
-        check.passed for group in ("triggers", "policies", "row security") for check in report.of(group)
+        check.passed for group in ("triggers", "policies", "row-level security") for check in report.of(group)
     )
     assert not any(
         check.passed for group in ("isolation", "timestamps", "unique") for check in report.of(group)

@@ -110,12 +110,12 @@ CASES = [
     Case(
         "row security is not forced",
         "ALTER TABLE incidents NO FORCE ROW LEVEL SECURITY",
-        ("row security: incidents",),
+        ("row-level security: incidents",),
     ),
     Case(
         "row security is off",
         "ALTER TABLE incidents DISABLE ROW LEVEL SECURITY",
-        ("row security: incidents", "behaviour: row security is active", "isolation: incidents"),
+        ("row-level security: incidents", "behaviour: row-level security is active", "isolation: incidents"),
     ),
     Case(
         "a trigger is disabled",
@@ -234,7 +234,7 @@ CASES = [
         "ALTER ROLE dbschema_app BYPASSRLS",
         (
             "roles: dbschema_app",
-            "behaviour: row security is active",
+            "behaviour: row-level security is active",
             *[f"isolation: {table}" for table in metadata.tables],
         ),
     ),
@@ -367,11 +367,11 @@ CASES = [
         "DROP TABLE user_events",
         (
             "tables: user_events",
-            "row security: user_events",
+            "row-level security: user_events",
             "policies: operator_access on user_events",
             "policies: tenant_isolation on user_events",
             "grants: table user_events",
-            "behaviour: row security is active",
+            "behaviour: row-level security is active",
             "isolation: no tenant set",
             "isolation: user_events",
             "removal: rows go with their row in tenants",

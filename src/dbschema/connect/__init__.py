@@ -1,6 +1,6 @@
-"""Where the database is, how it is reached, and what its refusals mean.
+"""Find the database, connect to it, and translate its errors.
 
-The names are imported when they are first used: SQLAlchemy comes with `create_engine` only, and boto3 where AWS is named.
+Each name is imported on first use. Only `create_engine` imports SQLAlchemy; boto3 is imported only if AWS is used.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""The address of a database as people write it, read into one frozen value.
+"""Parse the address of a database into a frozen value.
 
-libpq itself takes an address apart, so that one means here what it means to psql: several hosts, Unix sockets, parameters
-after the question mark. Its complaints repeat the address, or the part that it could not read, and with it the
-password; none of them is passed on.
+libpq parses the address, so that it means the same here as in psql: several hosts, Unix sockets, parameters after the
+question mark. The error messages of libpq repeat the address, and with it the password. They are never passed on.
 """
 
 from __future__ import annotations
@@ -27,9 +26,9 @@ DRIVER: Final = "postgresql+psycopg"
 SHAPE: Final = "postgresql://user@host:5432/database"
 
 _SCHEMES: Final = ("postgresql", "postgres")
-# Drivers that applications name for the same server: all of them mean it, and we speak to it with psycopg.
+# Drivers that applications name for a PostgreSQL server. This package connects with psycopg in all cases.
 _DRIVERS: Final = ("", "psycopg", "psycopg_async", "psycopg2", "asyncpg")
-# Secrets that libpq takes as parameters; where they stood in an address, an engine would show them in its repr.
+# Secrets that libpq accepts as parameters. The repr of an engine would show them.
 _SECRETS: Final = ("sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key")
 _FROM_ENVIRONMENT: Final = (
     ("host", Variable("PGHOST", "libpq's: the host, if the address has none.", example="db.example.com")),
@@ -48,11 +47,14 @@ _PARAMETER: Final = re.compile(r'"([a-z_]+)"', re.ASCII)
 
 @dataclass(frozen=True)
 class Address:
-    """One address; its `repr` hides the password. SQLAlchemy's URL would do, and costs more to import than an upgrade.
+    """The address of a database. Its `repr` hides the password.
+
+    It replaces SQLAlchemy's URL, whose import takes longer than an upgrade with nothing to do.
 
     Args:
-        user, password, host, port, database: as in `SHAPE`; `host` is one host of a network.
-        parameters: all others, by libpq's names, sorted; several hosts and the folder of a socket are among them.
+        user, password, host, port, database: as in `SHAPE`; `host` is a single network host.
+        parameters: all other parameters by their libpq names, sorted. Several hosts, or the folder of a socket, are
+            the parameter `host`.
     """
 
     user: str | None = None
@@ -64,11 +66,11 @@ class Address:
 
     @property
     def query(self) -> dict[str, str]:
-        """`parameters`, to look one up."""
+        """`parameters` as a dictionary."""
         return dict(self.parameters)
 
     def libpq(self) -> dict[str, str | int]:
-        """All of it, by libpq's names. With the password: do not log it."""
+        """Return all parts by their libpq names, with the password. Do not log them."""
         named = {
             "user": self.user,
             "password": self.password,
@@ -79,8 +81,8 @@ class Address:
         return {key: value for key, value in named.items() if value is not None} | self.query
 
     def url(self) -> URL:
-        """The same as SQLAlchemy writes it, with the driver psycopg."""
-        from sqlalchemy import URL  # noqa: PLC0415  an upgrade with nothing to do shall not wait for it
+        """Return the address as SQLAlchemy's URL, with the driver psycopg."""
+        from sqlalchemy import URL  # noqa: PLC0415  slow to import; an upgrade with nothing to do does not need it
 
         return URL.create(
             DRIVER, self.user, self.password, self.host, self.port, self.database, dict(self.parameters)
@@ -88,26 +90,26 @@ class Address:
 
 
 def parse(text: str, source: str, environ: Mapping[str, str] | None = None) -> Address:
-    """Read an address.
+    """Parse an address.
 
     Args:
         text: as in `SHAPE`; also ``postgres://``, ``postgresql+psycopg://``, several hosts, ``?host=/socket/folder``
             and any other parameter of libpq.
-        source: where it comes from, for the error.
-        environ: where libpq's PGHOST, PGPORT, PGUSER and PGDATABASE are looked up, which fill what the address leaves
-            open; None: the environment.
+        source: the option or variable with the address, for the error.
+        environ: contains libpq's PGHOST, PGPORT, PGUSER and PGDATABASE, which replace missing parts of the address;
+            None: the environment of the process.
 
     Raises:
-        BadAddress: it cannot be read, or names no database. The error never shows the address.
+        BadAddress: the address cannot be parsed, or names no database. The error never shows the address.
     """
     if not text.strip():
         raise _bad(source, "is empty")
     parts = _ADDRESS.fullmatch(text.strip())
     if parts is None:
-        raise _bad(source, "is no address of a database")
+        raise _bad(source, "is not the address of a database")
     scheme, driver, rest = parts["scheme"].lower(), parts["driver"] or "", parts["rest"]
     if scheme not in _SCHEMES:
-        raise _bad(source, f"speaks of {scheme!r}, and dbschema serves PostgreSQL only")
+        raise _bad(source, f"has the scheme {scheme!r}, and dbschema supports PostgreSQL only")
     if driver not in _DRIVERS:
         raise _bad(source, f"names the driver {driver!r}, which dbschema does not know")
     _check_raw(rest, source)
@@ -121,14 +123,14 @@ def _bad(source: str, why: str, next_step: str = f"Write it as {SHAPE}") -> BadA
 
 
 def _check_raw(rest: str, source: str) -> None:
-    """Refuse an address whose password holds unescaped signs: libpq would take its end for a host or a database."""
+    """Reject an address with an unescaped character in its password: libpq would read the rest as host or database."""
     place = rest.partition("?")[0]
     authority, _, path = place.partition("/")
     if authority.count("@") > 1 or "@" in path:
         raise _bad(
             source,
-            "cannot be read: there is an '@' too many",
-            "Percent-encode the signs / ? # @ : % in user name and password ('@' is %40)",
+            "cannot be read: it has more than one '@'",
+            "Percent-encode the characters / ? # @ : % in user name and password ('@' is %40)",
         )
 
 
@@ -136,21 +138,21 @@ def _parsed(rest: str, source: str) -> dict[str, str]:
     try:
         return {key: str(value) for key, value in conninfo_to_dict(f"postgresql://{rest}").items()}
     except psycopg.ProgrammingError as error:
-        complaint = str(error)
-    if complaint.startswith("invalid URI query parameter") and "@" not in rest.partition("?")[2]:
-        name = _PARAMETER.search(complaint)
+        message = str(error)
+    if message.startswith("invalid URI query parameter") and "@" not in rest.partition("?")[2]:
+        name = _PARAMETER.search(message)
         raise _bad(
             source,
             f"has the parameter {name[1]!r}, which libpq does not know"
             if name
             else "has an unknown parameter",
-            "Leave it out, or take one that psql accepts",
+            "Remove it, or use a parameter that psql accepts",
         )
-    if "percent-encoded" in complaint:
+    if "percent-encoded" in message:
         raise _bad(
             source,
             "cannot be read: a '%' is not followed by two hexadecimal digits",
-            "Percent-encode the signs / ? # @ : % in user name and password ('%' is %25)",
+            "Percent-encode the characters / ? # @ : % in user name and password ('%' is %25)",
         )
     raise _bad(source, "cannot be read")
 
@@ -158,14 +160,14 @@ def _parsed(rest: str, source: str) -> dict[str, str]:
 def _check(parameters: Mapping[str, str], source: str) -> None:
     for port in parameters.get("port", "").split(","):
         if port and not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
-            # What stands there may be the end of a password with an unescaped sign: it is not shown.
-            raise _bad(source, "has a port that is no number from 1 to 65535")
+            # Do not show the value: it may be the end of a password with an unescaped character.
+            raise _bad(source, "has a port that is not a number from 1 to 65535")
     for name in _SECRETS:
         if name in parameters:
             raise _bad(
                 source,
-                f"holds the secret {name!r}",
-                "Keep it in a service file (PGSERVICEFILE) and give the address ?service=NAME",
+                f"contains the secret {name!r}",
+                "Move it to a service file (PGSERVICEFILE) and add ?service=NAME to the address",
             )
 
 
@@ -176,13 +178,13 @@ def _completed(parameters: dict[str, str], source: str, environ: Mapping[str, st
         if not parameters.get(name) and environ.get(variable):
             parameters[name] = environ[variable]
     if not parameters.get("dbname"):
-        # libpq would take the user's name, which is seldom the database that is meant, and sometimes is 'postgres'.
+        # The default of libpq is the name of the user: rarely the right database, and sometimes 'postgres'.
         raise _bad(source, "names no database")
     return parameters
 
 
 def _address(parameters: dict[str, str]) -> Address:
-    """One host of a network in its own fields, sockets and several hosts as parameters, as SQLAlchemy wants them."""
+    """Store a single network host in fields; store a socket or several hosts as parameters, as SQLAlchemy requires."""
     rest = dict(parameters)
     user, password, database = (rest.pop(name, None) for name in ("user", "password", "dbname"))
     host, port = rest.pop("host", None), rest.pop("port", None)

@@ -1,7 +1,7 @@
-"""What AWS is asked for: secrets, parameters, tokens, and the calls of the RDS Data API. The only module that imports boto3.
+"""Call AWS: secrets, parameters, tokens and the RDS Data API. This is the only module that imports boto3.
 
-Region, credentials and endpoints are boto3's own affair (AWS_REGION, profiles, roles, AWS_ENDPOINT_URL); where an ARN or
-the name of a host tells the region, that one counts.
+boto3 determines region, credentials and endpoints (AWS_REGION, profiles, roles, AWS_ENDPOINT_URL). The region in an ARN
+or in the name of a host takes precedence.
 """
 
 from __future__ import annotations
@@ -34,29 +34,29 @@ _LIBRARIES: Final = ("boto3", "botocore", "urllib3")
 _LOCK: Final = threading.RLock()
 
 _STEPS: Final = {
-    "AccessDeniedException": "Allow {action} on it for this role, and kms:Decrypt on its key where it has one of its own",
+    "AccessDeniedException": "Allow {action} on it for this role, and kms:Decrypt if it has a key of its own",
     "ResourceNotFoundException": "Correct it; region and account are part of an ARN",
-    "ParameterNotFound": "Correct it; region and account must be those of the parameters",
+    "ParameterNotFound": "Correct it; the parameters must be in this region and account",
     "DecryptionFailure": "Allow kms:Decrypt on its key for this role",
     "ExpiredTokenException": "Renew the credentials, for example with 'aws sso login'",
     "UnrecognizedClientException": "Renew the credentials, for example with 'aws sso login'",
     "InvalidSignatureException": "Correct the credentials",
-    # Those of the Data API.
+    # Codes of the Data API.
     "ForbiddenException": "Allow {action} on it for this role",
-    "HttpEndpointNotEnabledException": "Switch the Data API on: aws rds enable-http-endpoint --resource-arn ARN",
+    "HttpEndpointNotEnabledException": "Enable the Data API: aws rds enable-http-endpoint --resource-arn ARN",
     "SecretsErrorException": "Correct AURORA_SECRET_ARN, or allow secretsmanager:GetSecretValue on it for this role, and kms:Decrypt on its key",
     "InvalidSecretException": 'Give the secret the form {{"username": …, "password": …}} of Secrets Manager',
-    "DatabaseNotFoundException": "Give the cluster an instance",
-    "DatabaseUnavailableException": "See in the console whether the cluster has a writer that runs, and repeat",
+    "DatabaseNotFoundException": "Add an instance to the cluster",
+    "DatabaseUnavailableException": "Check in the console that the cluster has a running writer, and repeat",
 }
 _OTHER_STEP: Final = (
-    "Check credentials, region and the way to AWS (in isolated subnets: the endpoint of the service)"
+    "Check credentials, region and the network path to AWS (in isolated subnets: the endpoint of the service)"
 )
 
 
 @dataclass(frozen=True)
 class Secret:
-    """What a secret says of a database; what it leaves open is None. Its `repr` shows no value but the host."""
+    """The fields of a secret that describe a database; None: not in the secret. Its `repr` hides the password."""
 
     username: str
     password: str = field(repr=False)
@@ -66,44 +66,48 @@ class Secret:
 
 
 def read_secret(name: str, source: str, stage: Stage = "AWSCURRENT") -> Secret:
-    """Read a secret of Secrets Manager: a whole one, or one with user name and password only, as RDS manages it.
+    """Read a secret of Secrets Manager.
+
+    A secret that RDS manages contains only user name and password.
 
     Args:
-        name: its name or ARN.
-        source: the variable that names it, for errors.
-        stage: which of its versions.
+        name: the name or ARN of the secret.
+        source: the variable that names the secret, for errors.
+        stage: the version of the secret.
 
     Raises:
         ExtraMissing: boto3 is not installed.
-        AwsRefused: it cannot be read.
-        BadAddress: it does not describe a PostgreSQL database.
+        AwsRefused: the secret cannot be read.
+        BadAddress: the secret does not describe a PostgreSQL database.
     """
     with _asking(source, f"the secret {name!r}", "secretsmanager:GetSecretValue") as (session, config):
         client = session.client("secretsmanager", region_name=_region(name, session), config=config)
-        answer = client.get_secret_value(SecretId=name, VersionStage=stage)
-    return _parsed(answer.get("SecretString"), name, source)
+        response = client.get_secret_value(SecretId=name, VersionStage=stage)
+    return _parsed(response.get("SecretString"), name, source)
 
 
 def read_parameters(names: Sequence[str], source: str) -> dict[str, str]:
-    """Read parameters of the parameter store, encrypted ones too; those that do not exist are left out.
+    """Read parameters of the parameter store, and decrypt them; omit those that do not exist.
 
     Raises:
-        ExtraMissing, AwsRefused: as `read_secret`.
+        ExtraMissing, AwsRefused: see `read_secret`.
     """
     with _asking(source, f"the parameters {', '.join(names)}", "ssm:GetParameters") as (session, config):
         client = session.client("ssm", region_name=_region("", session), config=config)
-        answer = client.get_parameters(Names=list(names), WithDecryption=True)
-    return {one["Name"]: one["Value"] for one in answer["Parameters"]}
+        response = client.get_parameters(Names=list(names), WithDecryption=True)
+    return {parameter["Name"]: parameter["Value"] for parameter in response["Parameters"]}
 
 
 def auth_token(host: str, port: int, user: str, source: str) -> str:
-    """A password for one connection of `user`, which AWS accepts for 15 minutes; made here, AWS is not asked.
+    """Create an IAM token: a password for a connection of `user` that AWS accepts for 15 minutes.
+
+    The token is signed locally, without a call to AWS.
 
     Args:
-        host: as the cluster, instance or proxy calls itself: the token is for this name.
+        host: the host name of the cluster, instance or proxy; the token is valid for this name only.
 
     Raises:
-        ExtraMissing, AwsRefused: as `read_secret`.
+        ExtraMissing, AwsRefused: see `read_secret`.
     """
     with _asking(source, f"a token for {user!r} at {host}:{port}", "rds-db:connect") as (session, config):
         known = _RDS_HOST.search(host)
@@ -114,28 +118,30 @@ def auth_token(host: str, port: int, user: str, source: str) -> str:
 
 
 def call_data_api(operation: str, cluster: str, source: str, **arguments: str) -> dict[str, Any]:
-    """Make one call to the RDS Data API. It is never repeated here: whether it was carried out is not known to its client.
+    """Call the RDS Data API once.
+
+    A failed call is not repeated, because the client cannot know whether it was executed.
 
     Args:
-        operation: as boto3 calls it, such as "execute_statement".
+        operation: the method of boto3's client, such as "execute_statement".
         cluster: the ARN of the cluster.
-        source: the variable that names it, for errors.
+        source: the variable that names the cluster, for errors.
         arguments: of the call.
 
     Raises:
         ExtraMissing: boto3 is not installed.
-        AwsRefused: the API refuses, or does not answer (`aws_code` None).
+        AwsRefused: the API rejects the call, or does not respond (`aws_code` is None).
     """
     action = f"rds-data:{operation.title().replace('_', '')}"
     with _asking(source, f"the Data API of {cluster}", action) as (session, _):
         call = getattr(_data_api(session, _region(cluster, session)), operation)
-        answer: dict[str, Any] = call(resourceArn=cluster, **arguments)
-    return answer
+        response: dict[str, Any] = call(resourceArn=cluster, **arguments)
+    return response
 
 
 @contextmanager
 def _asking(source: str, thing: str, action: str) -> Iterator[tuple[Session, Config]]:
-    """A session and the limits of its calls; what AWS refuses in this block is translated, and nothing of it logged."""
+    """Yield a session and the time limits of its calls; translate errors of AWS, and keep the block out of the logs."""
     try:
         import boto3.session  # noqa: F401, PLC0415  an extra, and slow to import
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415  as above
@@ -156,13 +162,13 @@ def _asking(source: str, thing: str, action: str) -> Iterator[tuple[Session, Con
 
 
 def _aws_variables() -> int:
-    """The variables of AWS to be compared, without their values: a key is one of them."""
+    """Return a hash of the AWS variables, for comparison: their values include a secret key."""
     return hash(frozenset((name, value) for name, value in os.environ.items() if name.startswith("AWS_")))
 
 
 @lru_cache(maxsize=1)
 def _session(_process: int, _variables: int) -> Session:
-    """One session for a process and its variables: it renews credentials, which a new one would fetch each time."""
+    """Return the session of this process and its variables: it caches credentials, which a new session fetches again."""
     import boto3.session  # noqa: PLC0415  an extra, and slow to import
 
     return boto3.session.Session()
@@ -170,7 +176,7 @@ def _session(_process: int, _variables: int) -> Session:
 
 @lru_cache(maxsize=1)
 def _limits() -> Config:
-    """A service that cannot be reached is given up within half a minute."""
+    """Return limits that end calls to an unreachable service within half a minute."""
     from botocore.config import Config  # noqa: PLC0415  as above
 
     return Config(connect_timeout=5, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 3})
@@ -178,12 +184,12 @@ def _limits() -> Config:
 
 @lru_cache(maxsize=4)
 def _rds(session: Session, region: str | None, config: Config) -> RDSClient:
-    """A client for tokens, which are made for every connection; the client costs far more time than a token."""
+    """Return a cached client for tokens: each connection needs a token, and a client takes far longer to create."""
     return session.client("rds", region_name=region, config=config)
 
 
 @lru_cache(maxsize=4)
-def _data_api(session: Session, region: str | None) -> Any:  # its types are no dependency of ours
+def _data_api(session: Session, region: str | None) -> Any:  # its type stubs are not a dependency
     from botocore.config import Config  # noqa: PLC0415  as above
 
     # The API ends a statement after 45 seconds.
@@ -193,7 +199,7 @@ def _data_api(session: Session, region: str | None) -> Any:  # its types are no 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the libraries below from logging requests and answers, which at the level DEBUG hold secrets and tokens."""
+    """Raise the log level of `_LIBRARIES` to INFO: at DEBUG they log requests and responses with secrets and tokens."""
     with _LOCK:
         names = [name for name in logging.root.manager.loggerDict if name.partition(".")[0] in _LIBRARIES]
         before = {
@@ -217,17 +223,17 @@ def _region(name: str, session: Session) -> str | None:
 
 def _parsed(text: str | None, name: str, source: str) -> Secret:
     try:
-        found = json.loads(text or "")
+        content = json.loads(text or "")
     except ValueError:
-        found = None
-    # Raised outside of the block above: the error of the parser carries the whole text.
-    if not isinstance(found, dict):
-        raise bad_secret(source, name, "is no JSON object")
-    values = {key: str(value) for key, value in found.items() if value not in (None, "")}
+        content = None
+    # Raise outside the block above: the error of the parser contains the whole text.
+    if not isinstance(content, dict):
+        raise bad_secret(source, name, "is not a JSON object")
+    values = {key: str(value) for key, value in content.items() if value not in (None, "")}
     if missing := [key for key in ("username", "password") if key not in values]:
-        raise bad_secret(source, name, f"holds no {' and no '.join(missing)}")
+        raise bad_secret(source, name, f"contains no {' and no '.join(missing)}")
     if "postgres" not in values.get("engine", "postgres"):
-        raise bad_secret(source, name, "is that of another kind of database than PostgreSQL")
+        raise bad_secret(source, name, "describes a database that is not PostgreSQL")
     return Secret(
         values["username"],
         values["password"],

@@ -1,9 +1,7 @@
-"""How one connection is opened: with a fresh token, with a password that may have been rotated, by a server that may sleep.
+"""Open connections: with a new token, a rotated password, or a server that has to resume first.
 
-`opener` gives connections of psycopg; SQLAlchemy calls the same for each of its own (event `do_connect`), so that neither
-tokens nor waiting are the business of whoever uses them, and no token ever stands in an address.
-
-The engine for asyncio, with psycopg's asynchronous connections, by the same rules as the other.
+`opener` opens connections of psycopg. `attach` does the same for an engine of SQLAlchemy (event `do_connect`), with or
+without asyncio. The users of a connection therefore handle neither tokens nor waiting, and no address contains a token.
 """
 
 from __future__ import annotations
@@ -37,20 +35,20 @@ _ASLEEP: Final = (errors.Unreachable, errors.NotReady)
 _PAUSES: Final = Pauses(0.5, 5.0)
 
 OLDEST_SERVER: Final = 15
-"""The oldest major version of PostgreSQL that the schema is made for."""
+"""The oldest major version of PostgreSQL that the schema supports."""
 
-# An address that names one of these keeps its own.
+# A value in the address takes precedence.
 _DEFAULTS: Final[dict[str, str | int]] = {
     "application_name": "dbschema",
-    # Revisions, comments and seeds are Unicode; PGCLIENTENCODING or the database's own setting could not carry them.
+    # Revisions, comments and seeds are Unicode. PGCLIENTENCODING or the setting of the database may not support it.
     "client_encoding": "utf8",
     "connect_timeout": 10,  # seconds, for each host
-    # A server that vanished during a long run is noticed after a minute, not after the system's two hours.
+    # Detect a dead server after a minute; the default of the operating system is two hours.
     "keepalives_idle": 30,
     "keepalives_interval": 10,
     "keepalives_count": 3,
 }
-# The private server listens on loopback without TLS; PG* variables that are meant for another server do not count.
+# The private server listens on loopback without TLS. These values override PG* variables for other servers.
 _PRIVATE: Final[dict[str, str | int]] = {
     "sslmode": "disable",
     "gssencmode": "disable",
@@ -60,12 +58,12 @@ _PRIVATE: Final[dict[str, str | int]] = {
 }
 
 Open: TypeAlias = "Callable[..., psycopg.Connection]"
-"""Opens connections to one database: ``open(autocommit=False, **parameters)``, with libpq's parameters."""
+"""Opens connections to a database: ``open(autocommit=False, **parameters)``, with libpq's parameters."""
 
 
 def opener(settings: Settings) -> Open:
-    """What opens psycopg's connections to `settings`; for a program that needs several. See `open`."""
-    made = _Opener(settings, Waiting())
+    """Return a function that opens psycopg connections, for a program that needs several. See `open`."""
+    connections = _Opener(settings, Waiting())
 
     def connect(*, autocommit: bool = False, **parameters: Any) -> psycopg.Connection:
         arguments = Parameters(
@@ -76,48 +74,50 @@ def opener(settings: Settings) -> Open:
                 "autocommit": autocommit,
             }
         )
-        connection: psycopg.Connection = made.connect(lambda given: psycopg.connect(**given), arguments)
+        connection: psycopg.Connection = connections.connect(
+            lambda changed: psycopg.connect(**changed), arguments
+        )
         check_server_version(connection, settings)
         return connection
 
     return connect
 
 
-def open(  # noqa: A001  within the package `connect`, the word says what it opens
+def open(  # noqa: A001  it is called as `connect.open`
     settings: Settings, *, autocommit: bool = False, **parameters: Any
 ) -> psycopg.Connection:
-    """A connection of psycopg, by the same rules as those of `create_engine`, without importing SQLAlchemy.
+    """Open a psycopg connection as `create_engine` does, without importing SQLAlchemy.
 
     Args:
         settings: the database.
-        autocommit: as psycopg has it.
-        parameters: of libpq and psycopg, over those of `settings`.
+        autocommit: as in `psycopg.connect`.
+        parameters: of libpq and psycopg; they override those of `settings`.
 
     Raises:
-        ServerTooOld: the connection is closed.
-        psycopg.Error: for `translating`.
+        ServerTooOld: the server is too old; the connection is closed.
+        psycopg.Error: no connection is possible; `translating` translates it.
     """
     return opener(settings)(autocommit=autocommit, **parameters)
 
 
 def own_parameters(settings: Settings) -> dict[str, Any]:
-    """The parameters that the schema's own work adds to what the address says."""
+    """Return the parameters that this package adds to those of the address."""
     named = settings.address.query
     arguments: dict[str, Any] = {key: value for key, value in _DEFAULTS.items() if key not in named}
     if settings.is_private:
         arguments |= {"hostaddr": settings.host, **_PRIVATE}
     if settings.proxy and "options" not in named:
-        arguments["options"] = ""  # RDS Proxy refuses a connection that brings settings, as PGOPTIONS would
-    # None is repeated often enough to gain by it, and a proxy would have to keep the connection for us alone.
+        arguments["options"] = ""  # RDS Proxy rejects startup settings, such as those of PGOPTIONS
+    # Prepared statements do not pay off for so few repetitions, and pin the connection of a proxy.
     arguments["prepare_threshold"] = None
     return arguments
 
 
 def check_server_version(connection: psycopg.Connection, settings: Settings) -> None:
-    """Close a connection to a server that is too old, and raise.
+    """Raise if the server is too old, and close the connection.
 
     Raises:
-        ServerTooOld: it is.
+        ServerTooOld: the server is older than `OLDEST_SERVER`.
     """
     version = connection.info.server_version
     if version < OLDEST_SERVER * 10_000:
@@ -127,11 +127,12 @@ def check_server_version(connection: psycopg.Connection, settings: Settings) -> 
 
 
 def attach(engine: Engine, settings: Settings) -> None:
-    """Let `engine` open its connections as `settings` say; for an engine that an application made of `settings.url`.
+    """Make an engine that an application created from `settings.url` open its connections as `settings` say.
+
+    An engine of this package does not need it: `create_engine` and `create_async_engine` call it.
 
     Args:
-        engine: with the driver psycopg, or the synchronous side (`sync_engine`) of one with its asynchronous connections.
-            `create_engine` and `create_async_engine` of this package have done it already.
+        engine: an engine with the driver psycopg; of an asynchronous engine, its `sync_engine`.
         settings: the database.
     """
     if (
@@ -140,26 +141,26 @@ def attach(engine: Engine, settings: Settings) -> None:
         or settings.wake_seconds > 0
         or settings.failover_seconds > 0
     ):
-        from sqlalchemy import event  # noqa: PLC0415  whoever has an engine has imported it
+        from sqlalchemy import event  # noqa: PLC0415  the caller has an engine and has imported it
 
         waiting = Waiting()
         if engine.dialect.is_async:
             waiting = AsyncioWaiting()
-        made = _Opener(settings, waiting)
+        connections = _Opener(settings, waiting)
 
         def do_connect(dialect: Dialect, _record: Any, args: list[Any], parameters: dict[str, Any]) -> Any:
             parameters = Parameters(parameters)
-            return made.connect(lambda given: dialect.connect(*args, **given), parameters)
+            return connections.connect(lambda changed: dialect.connect(*args, **changed), parameters)
 
         event.listen(engine, "do_connect", do_connect)
 
 
 def password(settings: Settings, host: str | None = None) -> str | None:
-    """The password for one connection that another program makes, such as psql: a token where they say so.
+    """Return the password, or a new IAM token, for a connection of another program such as psql.
 
     Args:
         settings: the database.
-        host: another instance of its cluster, for which a token has to be its own.
+        host: another instance of the cluster, because a token is valid for one host; None: the host of the address.
     """
     address = settings.address
     if not settings.iam:
@@ -177,21 +178,21 @@ def _host_of_the_writer(settings: Settings) -> str:
 
 
 class Waiting:
-    """How to wait: by stopping the thread."""
+    """Wait in this thread, and block it."""
 
     blocks: ClassVar[bool] = True
 
     def pause(self, seconds: float) -> None:
-        """Wait that long."""
+        """Wait for some seconds."""
         time.sleep(seconds)
 
     def call(self, function: Callable[..., T], *arguments: object) -> T:
-        """What `function` gives, which waits for others."""
+        """Call a blocking function."""
         return function(*arguments)
 
 
 class _Opener:
-    """Opens connections by a function of others. It keeps the user and password that the server accepted last."""
+    """Opens connections with the function of a driver; remembers the user and password that the server accepted last."""
 
     def __init__(self, settings: Settings, waiting: Waiting) -> None:
         self._settings = settings
@@ -199,15 +200,15 @@ class _Opener:
         self._accepted: Secret | None = None
 
     def connect(self, make: Callable[[dict[str, Any]], Any], parameters: dict[str, Any]) -> Any:
-        """A connection that `make` makes of `parameters`, perhaps at its second attempt or with another password."""
+        """Open a connection with `make`; repeat until the server answers, and read a rotated password again."""
         retry = Retry(_PAUSES, self._settings.wake_seconds, sleep=self._waiting.pause)
         while True:
             try:
                 connection = self._reach(make, self._within(retry.left, parameters))
             except psycopg.OperationalError as error:
-                refusal = _translated(error, self._settings)
+                rejection = _translated(error, self._settings)
                 left = retry.left
-                if not isinstance(refusal, _ASLEEP) or left <= 0:
+                if not isinstance(rejection, _ASLEEP) or left <= 0:
                     raise
                 level = logging.WARNING if retry.attempt == 1 else logging.INFO
                 log.log(
@@ -216,7 +217,7 @@ class _Opener:
                     self._settings.place,
                     retry.attempt,
                     left,
-                    refusal.reason,
+                    rejection.reason,
                 )
                 retry.pause()
                 continue
@@ -227,25 +228,25 @@ class _Opener:
             return connection
 
     def _within(self, left: float, parameters: dict[str, Any]) -> dict[str, Any]:
-        """`parameters` with a limit for the one attempt that does not reach far over the deadline."""
+        """Limit `connect_timeout` of the next attempt, so that it ends soon after the deadline."""
         if self._settings.wake_seconds <= 0:
             return parameters
         limit = int(parameters.get("connect_timeout") or 0)
-        longest = max(2, int(left) + 1)  # libpq takes 1 for 2
+        longest = max(2, int(left) + 1)  # libpq raises 1 to 2
         limit = min(limit, longest) if limit > 0 else longest
         return Parameters({**parameters, "connect_timeout": limit})
 
     def _reach(self, make: Callable[[dict[str, Any]], Any], parameters: dict[str, Any]) -> Any:
-        """A connection to where the address says, or to the instance that writes."""
+        """Connect to the host of the address; with failover, to the writer of the cluster."""
         if not self._settings.failover_seconds:
             return self._open(make, parameters)
         if not self._waiting.blocks:
-            # The wrapper opens connections in threads of its own, where those of a task cannot be opened: it finds the host.
+            # The wrapper connects in threads of its own, and asyncio connections need their task: it only finds the host.
             host = self._waiting.call(_host_of_the_writer, self._settings)
             return self._open(make, Parameters({**parameters, "host": host}))
         from dbschema.connect import failover  # noqa: PLC0415  few need it
 
-        return failover.connect(self._settings, lambda given: self._open(make, given), parameters)
+        return failover.connect(self._settings, lambda changed: self._open(make, changed), parameters)
 
     def _open(self, make: Callable[[dict[str, Any]], Any], parameters: dict[str, Any]) -> Any:
         if self._settings.iam:
@@ -264,7 +265,7 @@ class _Opener:
         except psycopg.OperationalError as error:
             if not self._is_password(error):
                 raise
-            refused = error
+            rejected = error
         for secret, stage in self._versions():
             if (login := _login(secret.username, secret.password)) in tried:
                 continue
@@ -274,15 +275,15 @@ class _Opener:
             except psycopg.OperationalError as error:
                 if not self._is_password(error):
                     raise
-                refused = error
+                rejected = error
                 continue
             self._accepted = secret
-            log.info("%s was rotated; %s takes its version %s", self._named(), self._settings.place, stage)
+            log.info("%s was rotated; %s accepts its version %s", self._named(), self._settings.place, stage)
             return connection
-        raise refused
+        raise rejected
 
     def _versions(self) -> Iterator[tuple[Secret, str]]:
-        """The secret as it is now; then, for a server that does not have the new password yet, as it was before."""
+        """Read the current version of the secret, then the previous one: the server may not know the new password yet."""
         from dbschema.connect import aws  # noqa: PLC0415  few need it
 
         name = self._settings.secret or ""
@@ -296,9 +297,9 @@ class _Opener:
         yield previous, "AWSPREVIOUS"
 
     def _is_password(self, error: psycopg.OperationalError) -> bool:
-        # 28P01; a server in another language says it in words that are not known, and asking once more does no harm.
-        refusal = _translated(error, self._settings)
-        return isinstance(refusal, errors.WrongPassword) or not refusal.is_recognised
+        # 28P01. The message of a server in another language is not recognised; one more attempt is harmless.
+        rejection = _translated(error, self._settings)
+        return isinstance(rejection, errors.WrongPassword) or not rejection.is_recognised
 
     def _named(self) -> str:
         return f"The secret that {self._settings.source} names"
@@ -309,18 +310,18 @@ def _with(parameters: dict[str, Any], secret: Secret) -> dict[str, Any]:
 
 
 def _login(user: str | None, password: str | None) -> int:
-    """User and password to be compared, without them: what prints the variables of a frame shall not find them there."""
+    """Return a hash of user and password for comparison, so that the variables of a frame do not contain them."""
     return hash((user, password))
 
 
-def _translated(error: psycopg.Error, settings: Settings) -> errors.Refusal:
-    from dbschema.connect.translation import translate  # noqa: PLC0415  for an error only
+def _translated(error: psycopg.Error, settings: Settings) -> errors.Rejection:
+    from dbschema.connect.translation import translate  # noqa: PLC0415  needed for an error only
 
     return translate(error, settings)
 
 
 class AsyncioWaiting(Waiting):
-    """Waiting in a task of asyncio, where the others go on; SQLAlchemy opens connections in its greenlet."""
+    """Wait in a task of asyncio, and let other tasks run; SQLAlchemy opens connections in its greenlet."""
 
     blocks = False
 

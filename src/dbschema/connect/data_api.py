@@ -1,8 +1,8 @@
-"""A database behind the RDS Data API: SQL by HTTPS calls, for places from which no port of the cluster can be reached.
+"""Execute SQL through the RDS Data API: HTTPS calls, for networks without access to the port of the cluster.
 
-There is no session: a call stands alone, or belongs to a transaction that has an identifier. What a session keeps (a lock, a
-setting) ends with its transaction. A call whose answer is lost may have been carried out, so no call is repeated here but
-those that a paused database has refused.
+The API has no sessions. A call is independent, or belongs to a transaction with an identifier; locks and settings end
+with the transaction. A call without a response may have been executed. Only a call that a paused database rejected is
+repeated.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dbschema._retry import Pauses, Retry
 from dbschema.connect import aws, errors
-from dbschema.connect.translation import refusal
+from dbschema.connect.translation import rejection
 from dbschema.errors import ConnectError
 
 if TYPE_CHECKING:
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 log: Final = logging.getLogger("dbschema.connect")
 
 LONGEST_STATEMENT: Final = 65_536
-"""Characters; the API takes no longer one."""
+"""The limit of the API, in characters."""
 
 OVER_A_CONNECTION: Final = (
     "run the command where the cluster's port can be reached, with DB_SECRET_ARN and DB_HOST"
 )
-"""The way out where the API is not enough."""
+"""The next step of an error for something that the API does not support."""
 
 _PAUSES: Final = Pauses(1.0, 5.0)
 _STATE: Final = re.compile(r";?\s*SQLState: ([0-9A-Z]{5})\b")
@@ -44,14 +44,16 @@ _UNKNOWN: Final = frozenset(
 
 @dataclass(frozen=True)
 class DataApi:
-    """One database behind the API. It holds no secret: the API reads the one that is named, at each call.
+    """A database behind the API.
+
+    It names a secret, and does not contain it: the API reads the secret at each call.
 
     Args:
         cluster: the ARN of the cluster.
         secret: the ARN of the secret with user name and password.
         database: the name of the database.
-        source: the variable that names it.
-        wake_seconds: how long to wait for a paused database.
+        source: the variable that names the cluster.
+        wake_seconds: how long to wait for a paused database, in seconds.
     """
 
     cluster: str
@@ -61,11 +63,11 @@ class DataApi:
     wake_seconds: float = 60.0
 
     user: None = None
-    """The user stands in the secret, which is not read here."""
+    """The secret contains the user; it is not read here."""
 
     @property
     def host(self) -> str:
-        """The cluster, by its name."""
+        """The name of the cluster."""
         named = _CLUSTER.fullmatch(self.cluster)
         return named[1] if named else self.cluster
 
@@ -80,30 +82,30 @@ class DataApi:
         return f"{self.database} at {self.server}"
 
     def begin(self) -> Transaction:
-        """Begin a transaction; a paused database is waited for."""
-        answer = self._call("begin_transaction", database=self.database)
-        return Transaction(self, answer["transactionId"])
+        """Begin a transaction; wait for a paused database."""
+        response = self._call("begin_transaction", database=self.database)
+        return Transaction(self, response["transactionId"])
 
     def execute(self, statement: str, transaction: str | None = None) -> list[tuple[Any, ...]]:
-        """Execute one statement: in a transaction, or by itself; the rows of its answer.
+        """Execute a statement, in a transaction or on its own, and return its rows.
 
-        Values are bool, int, float, str, lists of them, or None; of other types PostgreSQL has to make text.
+        A value is a bool, int, float or str, a list of them, or None. The statement must cast other types to text.
 
         Raises:
             DataApiUnsupported: the statement is too long; nothing was sent.
-            Refusal: what PostgreSQL says, as on a connection.
-            Unanswered: it is not known whether it was executed.
-            AwsRefused: the API cannot be used like this.
+            Rejection: PostgreSQL rejects the statement, as on a connection.
+            Unanswered: it is unknown whether the statement was executed.
+            AwsRefused: the API rejects the call.
         """
         if len(statement) > LONGEST_STATEMENT:
             raise errors.DataApiUnsupported(
                 f"A statement for {self.place} has {len(statement):,} characters, "
-                f"and the RDS Data API takes no more than {LONGEST_STATEMENT:,}",
-                f"Divide it, or {OVER_A_CONNECTION}",
+                f"and the RDS Data API accepts at most {LONGEST_STATEMENT:,}",
+                f"Split it, or {OVER_A_CONNECTION}",
             )
         named = {} if transaction is None else {"transactionId": transaction}
-        answer = self._call("execute_statement", sql=statement, database=self.database, **named)
-        return [tuple(map(_value, record)) for record in answer.get("records", ())]
+        response = self._call("execute_statement", sql=statement, database=self.database, **named)
+        return [tuple(map(_value, record)) for record in response.get("records", ())]
 
     def _call(self, operation: str, **arguments: str) -> dict[str, Any]:
         return self._awake(
@@ -113,7 +115,7 @@ class DataApi:
         )
 
     def _awake(self, call: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """What `call` gives when the database has woken; one that is paused has executed nothing."""
+        """Repeat `call` until the database has resumed; a paused database executes nothing."""
         retry = Retry(_PAUSES, self.wake_seconds)
         while True:
             try:
@@ -131,25 +133,25 @@ class DataApi:
 
 @dataclass(frozen=True)
 class Transaction:
-    """A transaction that was begun; the API rolls it back when no call names it for three minutes."""
+    """An open transaction; the API rolls it back after three minutes without a call."""
 
     api: DataApi
     name: str
 
     def execute(self, statement: str) -> list[tuple[Any, ...]]:
-        """As `DataApi.execute`, in this transaction."""
+        """Execute a statement in this transaction. See `DataApi.execute`."""
         return self.api.execute(statement, self.name)
 
     def commit(self) -> None:
         """Commit.
 
         Raises:
-            Unanswered: it may be committed, or not.
+            Unanswered: it is unknown whether the transaction was committed.
         """
         self._end("commit_transaction")
 
     def rollback(self) -> None:
-        """Roll back, as well as that can be done: where it cannot, the API does it when the transaction has been idle."""
+        """Try to roll back; if the call fails, the API rolls the idle transaction back."""
         with suppress(ConnectError):
             self._end("rollback_transaction")
 
@@ -164,23 +166,23 @@ class Transaction:
 
 
 def _meaning(error: errors.AwsRefused, api: DataApi) -> ConnectError:
-    """The error of ours for what the API answers: PostgreSQL's own words where it passes them on."""
+    """Translate an error of the API; use the message of PostgreSQL if the API contains it."""
     text = error.reason.removeprefix(f"{error.aws_code}: ")
     state = _STATE.search(text)
     if error.aws_code == "BadRequestException" and state is None and _NO_TRANSACTION.search(text):
-        # Of some versions of the API: it has forgotten a transaction, or has ended it. Nothing was refused.
+        # Some versions of the API: the transaction is unknown, or has ended. No statement was rejected.
         return errors.Unanswered(api.place, error.reason)
     if error.aws_code == "StatementTimeoutException":
-        # Without a SQLSTATE: it is the API that ended the statement, and not PostgreSQL.
+        # There is no SQLSTATE: the API ended the statement, and not PostgreSQL.
         return errors.Cancelled(
             api,
-            f"A statement on {api.place} was ended, because the RDS Data API gives each one 45 s",
+            f"A statement on {api.place} was cancelled, because the RDS Data API limits each statement to 45 s",
             words="{reason}",
-            step=f"Divide it, or {OVER_A_CONNECTION}",
+            step=f"Split it, or {OVER_A_CONNECTION}",
         )
     if state is not None or error.aws_code in {"DatabaseErrorException", "BadRequestException"}:
         hint = _HINT.search(text)
-        return refusal(
+        return rejection(
             api, _MORE.split(text)[0], state=state[1] if state else None, hint=hint[1] if hint else None
         )
     if error.aws_code in _UNKNOWN:
@@ -188,9 +190,9 @@ def _meaning(error: errors.AwsRefused, api: DataApi) -> ConnectError:
     return error
 
 
-def _value(one: dict[str, Any]) -> Any:
-    """A value of an answer, which comes with the name of its type."""
-    if one.get("isNull"):
+def _value(typed: dict[str, Any]) -> Any:
+    """Return the value of a field, which has the name of its type as key."""
+    if typed.get("isNull"):
         return None
-    (value,) = one.values()
+    (value,) = typed.values()
     return [item for items in value.values() for item in items] if isinstance(value, dict) else value

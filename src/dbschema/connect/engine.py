@@ -1,4 +1,4 @@
-"""The engine for the schema's own work: one connection at a time, a deadline for each, no server that is too old."""
+"""Create engines that connect as `Settings` say and reject a server that is too old."""
 
 from __future__ import annotations
 
@@ -16,26 +16,20 @@ if TYPE_CHECKING:
 
     from dbschema.connect.settings import Settings
 
-if TYPE_CHECKING:
-    from sqlalchemy import Engine
-
-    from dbschema.connect.settings import Settings
-
 _ASYNC_DRIVER: Final = "postgresql+psycopg_async"
 
 
 def create_engine(settings: Settings, **options: Any) -> Engine:
-    """An engine for `settings`, without a pool: a run has one connection, and leaves none open behind it.
+    """Create an engine without a pool: a run has one connection, and leaves none open.
 
-    Statements are not prepared on the server: none is repeated often enough to gain by it, and a proxy would have to
-    keep the connection for us alone.
+    Statements are not prepared on the server: they are repeated too rarely, and would pin the connection of a proxy.
 
     Args:
         settings: the database.
-        options: handed on to `sqlalchemy.create_engine`.
+        options: passed to `sqlalchemy.create_engine`.
 
     Raises:
-        ServerTooOld: on connecting, by the engine.
+        ServerTooOld: when the engine connects: the server is too old.
     """
     arguments = own_parameters(settings) | options.pop("connect_args", {})
     options.setdefault("poolclass", NullPool)
@@ -47,20 +41,17 @@ def create_engine(settings: Settings, **options: Any) -> Engine:
         check_server_version(connection, settings)
 
     attach(engine, settings)
-    # First of all listeners: SQLAlchemy's own would ask the old server for its details.
+    # Run before SQLAlchemy's own listener, which queries the server.
     event.listen(engine, "connect", check, insert=True)
     return engine
 
 
 def create_async_engine(settings: Settings, **options: Any) -> AsyncEngine:
-    """An engine for `settings` under asyncio, pooled unless `options` say otherwise.
+    """Create an engine for asyncio, with SQLAlchemy's pool unless `options` change it. See `create_engine`.
 
     Args:
         settings: the database.
-        options: handed on to `sqlalchemy.ext.asyncio.create_async_engine`.
-
-    Raises:
-        ServerTooOld: on connecting, by the engine.
+        options: passed to `sqlalchemy.ext.asyncio.create_async_engine`.
     """
     arguments = own_parameters(settings) | options.pop("connect_args", {})
     engine = sqlalchemy_asyncio.create_async_engine(

@@ -1,4 +1,4 @@
-"""Errors of a connection: the address, AWS, the server and the way to it."""
+"""Errors of a connection: of the address, of AWS, of the server and of the network."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class NoAddress(ConnectError):
-    """No address of a database is set, and no private server may take its place.
+    """No address of a database is set, and the private server is not available instead.
 
     Changed: nothing.
     Fix: pass `--url`, or set `DATABASE_URL` or `DB_SECRET_ARN`.
@@ -22,27 +22,27 @@ class NoAddress(ConnectError):
     def __init__(
         self,
         what: str = "No database is named",
-        next_step: str = "Give its address with --url, or set DATABASE_URL or DB_SECRET_ARN",
+        next_step: str = "Pass its address with --url, or set DATABASE_URL or DB_SECRET_ARN",
     ) -> None:
         super().__init__(what, next_step)
 
 
 def no_address_in_lambda(function: str) -> NoAddress:
-    """No address is set inside AWS Lambda, where a private server would be an empty database that nobody sees."""
+    """Return the error for AWS Lambda, where a private server would be an empty database that nobody can reach."""
     return NoAddress(
-        f"The Lambda function {function!r} is not told which database it serves",
+        f"The Lambda function {function!r} has no address of a database",
         "Set DB_SECRET_ARN, RDS_SECRET_ARN, DB_SSM_PREFIX or DATABASE_URL in its environment",
     )
 
 
 def missing_part(source: str, part: str, *, holder: str, variable: str | None) -> BadAddress:
-    """Neither a variable nor the secret holds a part of the address."""
+    """Return the error for a part of the address that neither a variable nor its holder contains."""
     step = f"Set {variable}, or add it there" if variable else "Add it there"
-    return BadAddress(f"{holder}, which {source} names, holds no {part}", step)
+    return BadAddress(f"{holder}, which {source} names, contains no {part}", step)
 
 
 def bad_secret(source: str, secret: str, why: str) -> BadAddress:
-    """A secret was read, and does not describe a database of PostgreSQL. Its content is never shown."""
+    """Return the error for a secret that does not describe a PostgreSQL database. It never shows the content."""
     return BadAddress(
         f"The secret {secret}, which {source} names, {why}",
         'Give it the form {"username": …, "password": …} of Secrets Manager',
@@ -59,8 +59,8 @@ class DataApiUnsupported(ConnectError):
     code = "data-api-unsupported"
 
 
-def data_api_unsupported(cluster: str, what: str = "what was asked for") -> DataApiUnsupported:
-    """The only address that is set is that of the RDS Data API."""
+def data_api_unsupported(cluster: str, what: str = "this operation") -> DataApiUnsupported:
+    """Return the error for an operation that the RDS Data API, the only configured address, does not support."""
     return DataApiUnsupported(
         f"AURORA_CLUSTER_ARN names {cluster}, and {what} is not possible through the RDS Data API: only upgrade and status are",
         "Set DB_SECRET_ARN and DB_HOST, and run where the cluster's port can be reached",
@@ -74,10 +74,10 @@ class AwsRefused(ConnectError):
     Fix: grant the right that the message names, or correct the ARN; in an isolated subnet, add an interface endpoint.
 
     Args:
-        source: the variable that names it.
-        thing: what was asked for, such as "the secret 'arn:…'".
-        reason: what AWS or its client said, on one line; never a value.
-        aws_code: the code of AWS, such as "AccessDeniedException"; None if AWS was not reached.
+        source: the variable that names the resource.
+        thing: the resource, such as "the secret 'arn:…'".
+        reason: the message of AWS or of its client, on one line; never a value.
+        aws_code: the error code of AWS, such as "AccessDeniedException"; None if AWS was not reached.
         next_step: what the reader can do; no full stop at its end.
     """
 
@@ -85,14 +85,14 @@ class AwsRefused(ConnectError):
 
     def __init__(self, source: str, thing: str, reason: str, *, aws_code: str | None, next_step: str) -> None:
         self.source, self.thing, self.reason, self.aws_code = source, thing, reason, aws_code
-        super().__init__(f"AWS gives no access to {thing}, which {source} asks for: {reason}", next_step)
+        super().__init__(f"AWS gives no access to {thing}, which {source} names: {reason}", next_step)
 
 
 class Unanswered(ConnectError):
-    """The answer to a call of the RDS Data API was lost.
+    """The response to a call of the RDS Data API was lost.
 
     Changed: unknown; the transaction may be committed.
-    Fix: repeat the command; it looks first at what was done.
+    Fix: repeat the command; it first checks what was done.
     """
 
     code = "unanswered"
@@ -101,26 +101,26 @@ class Unanswered(ConnectError):
         self.place, self.reason = place, reason
         super().__init__(
             f"{place} gave no answer: {reason}",
-            "Repeat the command: it looks first at what was done, and a transaction that was left open is rolled back",
+            "Repeat the command: it first checks what was done, and an open transaction is rolled back",
         )
 
 
-class Refusal(ConnectError):
-    """The server, or the way to it, refuses a connection or a statement; the children name the common causes.
+class Rejection(ConnectError):
+    """The server or the network rejects a connection or a statement; the subclasses name the common causes.
 
     Changed: nothing by the statement that failed; a transaction around it is rolled back.
     Fix: remove the cause that the server names, and repeat.
 
     Args:
         settings: the database.
-        reason: what libpq or the server said, on one line.
-        sqlstate: the SQLSTATE; None if the server was not reached or sent words only.
-        hint: the next step from the server, which replaces that of this package.
-        words, step: the two sentences of the message, with names of fields in braces; None: those of the class.
+        reason: the message of libpq or the server, on one line.
+        sqlstate: the SQLSTATE; None if the server was not reached or sent a text only.
+        hint: the hint of the server, which replaces the next step of this package.
+        words, step: the templates of the two sentences, with field names in braces; None: those of the class.
     """
 
-    code = "refused"
-    words: ClassVar[str] = "{place} refuses: {reason}"
+    code = "rejected"
+    words: ClassVar[str] = "{place} reports an error: {reason}"
     step: ClassVar[str] = "Remove the cause and repeat"
 
     def __init__(
@@ -140,17 +140,17 @@ class Refusal(ConnectError):
             "place": self.place,
             "server": self.server,
             "database": self.database,
-            "user": "the present user" if self.user is None else repr(self.user),
+            "user": "the current user" if self.user is None else repr(self.user),
             "source": self.source,
             "reason": reason,
         }
-        self.is_recognised = words is not None or type(self) is not Refusal
+        self.is_recognised = words is not None or type(self) is not Rejection
         what, next_step = words or self.words, step or self.step
         super().__init__(what.format_map(facts), (hint or next_step.format_map(facts)).rstrip("."))
 
 
-class WrongHost(Refusal):
-    """The host of the address cannot be resolved, or is no PostgreSQL server.
+class WrongHost(Rejection):
+    """The host of the address cannot be resolved, or is not a PostgreSQL server.
 
     Changed: nothing.
     Fix: correct host and port in the variable that the message names; check name resolution on this machine.
@@ -159,17 +159,17 @@ class WrongHost(Refusal):
     code = "wrong-host"
 
 
-class Unreachable(Refusal):
+class Unreachable(Rejection):
     """No server listens at host and port, or none answers in time.
 
     Changed: nothing.
-    Fix: check host, port, firewalls and security groups; `DB_WAKE_SECONDS=60` waits for a database that sleeps.
+    Fix: check host, port, firewalls and security groups; `DB_WAKE_SECONDS=60` waits for a paused database.
     """
 
     code = "unreachable"
 
 
-class NotReady(Refusal):
+class NotReady(Rejection):
     """The server starts, stops or recovers, or its paused cluster resumes.
 
     Changed: nothing.
@@ -181,8 +181,8 @@ class NotReady(Refusal):
     step = "Wait a moment and repeat"
 
 
-class TlsRefused(Refusal):
-    """Client and server do not agree on TLS: one side demands it, or a certificate is not trusted.
+class TlsRefused(Rejection):
+    """Client and server do not agree on TLS: one side requires it, or a certificate is not trusted.
 
     Changed: nothing.
     Fix: set `DB_SSL_ROOT_CERT` or `sslmode` as the message says.
@@ -191,7 +191,7 @@ class TlsRefused(Refusal):
     code = "tls-refused"
 
 
-class WrongPassword(Refusal):
+class WrongPassword(Rejection):
     """The server rejects user name or password, or no password is set.
 
     Changed: nothing.
@@ -199,11 +199,11 @@ class WrongPassword(Refusal):
     """
 
     code = "wrong-password"
-    words = "{server} refuses the password of {user} for database {database}: {reason}"
+    words = "{server} rejects the password of {user} for database {database}: {reason}"
     step = "Correct user name and password in {source}"
 
 
-class NotAdmitted(Refusal):
+class NotAdmitted(Rejection):
     """The role does not exist or may not log in, or `pg_hba.conf` has no entry for this connection.
 
     Changed: nothing.
@@ -213,7 +213,7 @@ class NotAdmitted(Refusal):
     code = "not-admitted"
 
 
-class UnknownDatabase(Refusal):
+class UnknownDatabase(Rejection):
     """The server has no database with this name.
 
     Changed: nothing.
@@ -225,7 +225,7 @@ class UnknownDatabase(Refusal):
     step = "Correct its name in {source}, or create it with CREATE DATABASE"
 
 
-class TooManyConnections(Refusal):
+class TooManyConnections(Rejection):
     """The server, the database or the role has no connection left.
 
     Changed: nothing.
@@ -237,19 +237,19 @@ class TooManyConnections(Refusal):
     step = "Wait, close other clients, or raise max_connections or the limit of the role"
 
 
-class ConnectionLost(Refusal):
+class ConnectionLost(Rejection):
     """The connection broke during its use, for example in a failover.
 
     Changed: nothing that was not committed; committed revisions stay.
-    Fix: repeat the command; the log of the server has the cause.
+    Fix: repeat the command; the log of the server shows the cause.
     """
 
     code = "connection-lost"
     words = "The connection to {place} broke: {reason}"
-    step = "See in the server's log why; what was not committed is undone, so repeat the command"
+    step = "Find the cause in the server's log, and repeat the command; uncommitted changes are undone"
 
 
-class ReadOnly(Refusal):
+class ReadOnly(Rejection):
     """The server rejected a change: it is a standby, or the session is read-only.
 
     Changed: nothing.
@@ -261,7 +261,7 @@ class ReadOnly(Refusal):
     step = "Connect to the primary server (the writer endpoint), or lift default_transaction_read_only"
 
 
-class NoWriter(Refusal):
+class NoWriter(Rejection):
     """No instance of the cluster accepted changes before the deadline.
 
     Changed: nothing.
@@ -270,10 +270,10 @@ class NoWriter(Refusal):
 
     code = "no-writer"
     words = "No instance of the cluster of {place} accepts changes: {reason}"
-    step = "See in the console whether the cluster has a writer, and repeat; DB_FAILOVER_SECONDS tells how long to wait for one"
+    step = "Check in the console that the cluster has a writer, and repeat; DB_FAILOVER_SECONDS sets how long to wait for it"
 
 
-class LockNotFree(Refusal):
+class LockNotFree(Rejection):
     """A lock was not granted in time, or a deadlock was resolved against this session.
 
     Changed: nothing by the statement that failed.
@@ -281,15 +281,15 @@ class LockNotFree(Refusal):
     """
 
     code = "lock-not-free"
-    words = "Others use {place}, and a lock was not free in time: {reason}"
+    words = "Other sessions use {place}, and a lock was not free in time: {reason}"
     step = "End long transactions (pg_stat_activity shows them) and repeat"
 
 
-class Cancelled(Refusal):
+class Cancelled(Rejection):
     """A statement was cancelled by its time limit or by an administrator.
 
     Changed: nothing by the statement that failed.
-    Fix: raise `statement_timeout` for the role, or repeat when the server is less busy; divide a long statement of the Data API.
+    Fix: raise `statement_timeout` for the role, or repeat when the server is less busy; split a long statement of the Data API.
     """
 
     code = "cancelled"
@@ -297,7 +297,7 @@ class Cancelled(Refusal):
     step = "Raise statement_timeout for this role, or repeat when the server is less busy"
 
 
-class NotPrivileged(Refusal):
+class NotPrivileged(Rejection):
     """The server denied a statement, because the role lacks a privilege.
 
     Changed: nothing by the statement that failed.
@@ -309,7 +309,7 @@ class NotPrivileged(Refusal):
     step = "Have an administrator grant it, or connect as a role that has it"
 
 
-class Incomplete(Refusal):
+class Incomplete(Rejection):
     """A table, a column or a function that a statement needs is missing.
 
     Changed: nothing by the statement that failed.
@@ -317,8 +317,8 @@ class Incomplete(Refusal):
     """
 
     code = "incomplete"
-    words = "{place} lacks something that is needed: {reason}"
-    step = "Bring it to the head with 'dbschema upgrade'; 'dbschema check' shows what else differs"
+    words = "{place} lacks an object that the statement needs: {reason}"
+    step = "Run 'dbschema upgrade'; 'dbschema check' shows other differences"
 
 
 class ServerTooOld(ConnectError):
@@ -334,5 +334,5 @@ class ServerTooOld(ConnectError):
         self.place, self.version, self.oldest = settings.place, version, oldest
         super().__init__(
             f"{settings.server} is PostgreSQL {version}, and the schema needs {oldest} or newer",
-            f"Upgrade that server, or name another one in place of {settings.source}",
+            f"Upgrade that server, or set {settings.source} to another one",
         )

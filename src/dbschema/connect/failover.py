@@ -1,8 +1,8 @@
-"""Connections to whichever instance of an Aurora cluster writes at this moment, found by the AWS Advanced Python Wrapper.
+"""Connect to the current writer of an Aurora cluster with the AWS Advanced Python Wrapper.
 
-The wrapper knows the instances of the cluster, watches who writes, and waits where nobody does. It opens our connections, and
-no more: what it would make of each statement's errors (errors of its own, that hide PostgreSQL's code) is of no use to a run that
-tries again by that code. Whoever loses such a connection opens another, which leads to the new writer.
+The wrapper monitors the instances of the cluster, and waits until one is the writer. It only opens connections;
+statements run on psycopg's connection. The wrapper would replace their errors, and hide the SQLSTATE by which a run
+decides to retry. After a lost connection, the caller opens a new one, which leads to the new writer.
 """
 
 from __future__ import annotations
@@ -34,91 +34,91 @@ _GONE: Final = (
 _SILENT: Final = logging.NullHandler()
 _RDS: Final = re.compile(r"\.rds\.amazonaws\.com(\.cn)?$", re.IGNORECASE)
 _PATTERN: Final = re.compile(r"[\w.-]*\?[\w.-]*")
-# A statement that only a writer executes, and that changes nothing there.
+# Only a writer executes this statement; it changes nothing.
 _WRITERS_ONLY: Final = "DROP TABLE IF EXISTS pg_temp.dbschema_no_such_table"
 
 
 def check(settings: Settings) -> None:
-    """Raise where the instances of the cluster could not be found from this address.
+    """Check that the instances of the cluster can be found from the address.
 
     Raises:
-        BadSetting: it names several hosts or a numeric address, leads through a proxy, or to a host that is not RDS's own
-            while DB_FAILOVER_HOSTS does not tell how the instances are called.
+        BadSetting: the address names several hosts, a numeric address or a proxy; or its host is not a name of RDS, and
+            DB_FAILOVER_HOSTS is not set or not a valid pattern.
     """
     address = settings.address
     if settings.proxy:
         raise BadSetting(
             FAILOVER,
-            "is set, and RDS Proxy stands between, which does that itself",
+            "is set, and the address is that of an RDS Proxy, which follows a failover itself",
             "Unset it, or name the cluster",
         )
     if address.host is None or "hostaddr" in address.query:
         raise BadSetting(
             FAILOVER,
-            f"is set, and the address from {settings.source} names no single host by its name",
+            f"is set, and the address from {settings.source} does not contain exactly one host name",
             "Name the writer endpoint",
         )
     pattern = settings.failover_hosts
     if pattern is None and not _RDS.search(address.host):
         raise BadSetting(
             FAILOVER,
-            f"is set, and {address.host} is no name of RDS, from which those of the instances follow",
-            f"Set {FAILOVER_HOSTS} to their hosts, with a question mark for their names, such as ?.db.example.com",
+            f"is set, and {address.host} is not a name of RDS, from which the names of the instances could be derived",
+            f"Set {FAILOVER_HOSTS} to the host pattern of the instances, with a question mark for the instance, such as ?.db.example.com",
         )
     if pattern is not None and _PATTERN.fullmatch(pattern) is None:
         raise BadSetting(
             FAILOVER_HOSTS,
             f"is {pattern!r}",
-            "Write the hosts of the instances with one question mark for their names, such as ?.db.example.com",
+            "Write the host pattern of the instances with one question mark for the instance, such as ?.db.example.com",
         )
 
 
 def connect(
     settings: Settings, make: Callable[[dict[str, Any]], psycopg.Connection], parameters: Mapping[str, Any]
 ) -> psycopg.Connection:
-    """A connection to the instance that writes.
+    """Connect to the writer of the cluster.
 
     Args:
-        settings: with `failover_seconds`, how long to wait for one that writes.
-        make: opens a connection of libpq's parameters and psycopg's; also called by threads of the wrapper, which watch
-            all instances.
+        settings: the database; `failover_seconds` limits the wait for a writer.
+        make: opens a connection with parameters of libpq and psycopg. Threads of the wrapper call it too, to monitor all
+            instances.
         parameters: for `make`, with the host of the cluster or of any instance.
 
     Raises:
         ExtraMissing: the wrapper is not installed.
-        NoWriter: none was found in time.
-        psycopg.Error: what the server says.
+        NoWriter: no writer was found in time.
+        psycopg.Error: the server rejects the connection.
     """
     try:
-        from aws_advanced_python_wrapper import AwsWrapperConnection  # type: ignore[import-untyped]  # noqa: PLC0415  it has none, is an extra, and slow to import
+        from aws_advanced_python_wrapper import AwsWrapperConnection  # type: ignore[import-untyped]  # noqa: PLC0415  it has no types, is an extra, and slow to import
         from aws_advanced_python_wrapper import errors as theirs  # noqa: PLC0415  as above
     except ImportError as error:
         what = "DB_FAILOVER_SECONDS needs the AWS Advanced Python Wrapper, which is not installed"
         raise ExtraMissing(what, "failover") from error
-    # What it logs is for those who ask for it; without a handler, Python would print the worst of it.
+    # Its log is shown only if the application configures it; without a handler, Python prints warnings and errors.
     logging.getLogger("aws_advanced_python_wrapper").addHandler(_SILENT)
 
     def open_one(**arguments: Any) -> psycopg.Connection:
-        # Outside of transactions, so that those which only watch are in none.
+        # In autocommit mode, so that monitoring connections hold no transaction.
         arguments = Parameters({**arguments, "autocommit": True})
         try:
             return make(arguments)
         except psycopg.OperationalError as error:
-            # The wrapper takes all of them for a writer that is gone, and would look for another with the wrong password.
-            refusal = translate(error, settings)
-            if isinstance(refusal, _GONE):
+            # The wrapper reads each OperationalError as a lost writer; a wrong password would start a search for another.
+            rejection = translate(error, settings)
+            if isinstance(rejection, _GONE):
                 raise
-            raise refusal from error
+            raise rejection from error
 
-    given = Parameters({key: value for key, value in parameters.items() if key != "autocommit"})
+    arguments = Parameters({key: value for key, value in parameters.items() if key != "autocommit"})
     try:
         wrapped = AwsWrapperConnection.connect(
             open_one,
-            **given,
+            **arguments,
             **_wrapper_settings(settings),
         )
         if _is_standby(wrapped.target_connection):
-            # The name has led to an instance that was the writer: the wrapper looks for the new one when it is told so.
+            # The host name still resolves to the former writer. A failed write makes the wrapper find the new one.
             try:
                 wrapped.cursor().execute(_WRITERS_ONLY)
             except theirs.FailoverFailedError:
@@ -149,7 +149,7 @@ def _wrapper_settings(settings: Settings) -> dict[str, Any]:
         "failover_mode": "strict_writer",
         "enable_connect_failover": True,
         "failover_timeout_sec": max(1, round(settings.failover_seconds)),
-        # What is known of one cluster must not be taken for another's in the same process.
+        # Keep the state of several clusters in a process apart.
         "cluster_id": f"{host}:{port}",
         **pattern,
     }

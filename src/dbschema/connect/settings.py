@@ -1,4 +1,4 @@
-"""Which database is meant, and how a connection to it is opened, as one frozen value; `sources` makes it."""
+"""Define `Settings`: a database and the rules for a connection to it, as a frozen value. `sources` creates it."""
 
 from __future__ import annotations
 
@@ -9,10 +9,6 @@ from typing import TYPE_CHECKING, Final, Protocol, Self
 from urllib.parse import quote
 
 from dbschema.environment import Variable
-
-if TYPE_CHECKING:
-    from sqlalchemy import URL
-
 
 if TYPE_CHECKING:
     from sqlalchemy import URL
@@ -35,7 +31,7 @@ _DEFAULT_PORT: Final = "5432"
 
 
 class Endpoint(Protocol):
-    """A database as errors name it: `Settings` of a connection, or `DataApi`."""
+    """A database with the names that an error shows: `Settings` of a connection, or `DataApi`."""
 
     @property
     def place(self) -> str:
@@ -60,19 +56,20 @@ class Endpoint(Protocol):
 
 @dataclass(frozen=True)
 class Settings:
-    """One database. Neither `repr` nor `place` shows the password.
+    """A database and how to connect to it. Neither `repr` nor `place` shows the password.
 
     Args:
         address: the address; its own `repr` hides the password too.
-        source: where the address came from: `FLAG`, a variable such as `ENVIRONMENT`, `PRIVATE`, or words of the caller.
-        secret: the name or ARN of the secret that user and password came from; it is read again when the server
-            refuses them, for they may have been rotated.
-        iam: whether a token of AWS is made for each connection, in place of a password.
-        proxy: whether RDS Proxy stands between, which keeps a server connection for whoever sets something in it.
-        wake_seconds: how long to wait for a server that does not answer yet, as a paused Aurora; 0: not at all.
-        failover_seconds: how long to wait for an instance of the cluster that accepts changes; 0: connections go where the
-            address says, and nobody looks who writes.
-        failover_hosts: the hosts of the instances, with a question mark for their names; None: as RDS calls them.
+        source: the origin of the address: `FLAG`, a variable such as `ENVIRONMENT`, `PRIVATE`, or a text of the caller.
+        secret: the name or ARN of the secret with user and password. It is read again if the server rejects them,
+            because they may have been rotated.
+        iam: create an IAM token for each connection instead of a password.
+        proxy: the address is that of an RDS Proxy, which pins a server connection to a client that changes a setting.
+        wake_seconds: how long to wait for a server that does not answer yet, such as a paused Aurora; 0: do not wait.
+        failover_seconds: how long to wait for the writer of the cluster; 0: connect to the address without looking for
+            the writer.
+        failover_hosts: the host pattern of the instances, with a question mark for the instance; None: derived from the
+            name of RDS.
     """
 
     address: Address = field(repr=False)
@@ -93,29 +90,29 @@ class Settings:
         return self.address.url()
 
     def for_database(self, name: str) -> Self:
-        """The same server, user and rules, and another database."""
+        """Return settings for another database of the same server."""
         return replace(self, address=replace(self.address, database=name))
 
     @property
     def is_private(self) -> bool:
-        """Whether this is the private server, which may be emptied without asking twice."""
+        """Whether this is the private server, whose data may be deleted without a confirmation."""
         return self.source == PRIVATE
 
     @property
     def database(self) -> str:
-        """The database; of a service file, the name of the service."""
+        """The name of the database; with a service file, the name of the service."""
         if self.address.database is not None:
             return self.address.database
         return f"service {self._parameter('service') or os.environ.get(SERVICE, '')}"
 
     @property
     def user(self) -> str | None:
-        """The user; None: whoever runs this program, or whom the service file names."""
+        """The user; None: the user of the operating system, or that of the service file."""
         return self.address.user
 
     @property
     def host(self) -> str | None:
-        """Host, or hosts with commas, or the folder of a Unix socket; None: libpq's own choice."""
+        """The host, several hosts with commas, or the folder of a Unix socket; None: the default of libpq."""
         return self.address.host or self._parameter("host")
 
     @property
@@ -142,10 +139,10 @@ class Settings:
         return f"{self.database} at {self.server}"
 
     def libpq_url(self, *, password: bool = True) -> str:
-        """The address as psql and every other libpq client reads it. With the password: do not log it.
+        """Return the address for psql and other clients of libpq, with the password: do not log it.
 
         Args:
-            password: False leaves it out, for an argument that others on this machine can read.
+            password: False omits it, for a command line that other users of the machine can read.
         """
         user = "" if self.address.user is None else quote(self.address.user, safe="")
         if password and self.address.password is not None:

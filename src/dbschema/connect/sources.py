@@ -1,6 +1,7 @@
-"""Where an address comes from: the caller, the environment with what AWS keeps for it, or the private server, in this order.
+"""Resolve the database: from the caller, the environment and AWS, or the private server, in this order.
 
-Each source ends in the same `Settings`, so that the command line, a Lambda and an application mean the same database.
+All sources produce the same `Settings`, so that the command line, a Lambda function and an application use the same
+database.
 """
 
 from __future__ import annotations
@@ -27,22 +28,22 @@ if TYPE_CHECKING:
 
 SECRET: Final = Variable(
     "DB_SECRET_ARN",
-    "The secret in Secrets Manager with user name and password, by its ARN or name; counts if `DATABASE_URL` is not set.",
+    "The secret in Secrets Manager with user name and password, by its ARN or name; used if `DATABASE_URL` is not set.",
     example="arn:aws:secretsmanager:eu-west-1:111122223333:secret:shop-AbCdEf",
 )
 RDS_SECRET: Final = Variable(
     "RDS_SECRET_ARN",
-    "As `DB_SECRET_ARN`, for a database behind an RDS Proxy; counts after it.",
+    "As `DB_SECRET_ARN`, for a database behind an RDS Proxy; used if `DB_SECRET_ARN` is not set.",
     example="shop/owner",
 )
 PARAMETERS: Final = Variable(
     "DB_SSM_PREFIX",
-    "The path of the parameters in the parameter store that describe the database; counts after `RDS_SECRET_ARN`.",
+    "The path of the parameters in the parameter store that describe the database; used if `RDS_SECRET_ARN` is not set.",
     example="/shop/database",
 )
 DATA_API: Final = Variable(
     "AURORA_CLUSTER_ARN",
-    "The Aurora cluster that is reached by the RDS Data API; counts last, and for upgrades and the status only.",
+    "The Aurora cluster behind the RDS Data API; used last, and for upgrades and the status only.",
     example="arn:aws:rds:eu-west-1:111122223333:cluster:shop",
 )
 DATA_API_SECRET: Final = Variable(
@@ -53,14 +54,17 @@ DATA_API_SECRET: Final = Variable(
 DATA_API_DATABASE: Final = Variable("DATABASE_NAME", "The database for the RDS Data API.", example="shop")
 HOST: Final = Variable(
     "DB_HOST",
-    "The host, if the secret of `DB_SECRET_ARN` has none, or instead of it.",
+    "The host; overrides that of the secret of `DB_SECRET_ARN`.",
     example="db.example.com",
 )
 PORT: Final = Variable(
-    "DB_PORT", "The port, in the same way.", default="that of the secret, or 5432", example="5433"
+    "DB_PORT",
+    "The port; overrides that of the secret.",
+    default="that of the secret, or 5432",
+    example="5433",
 )
 NAME: Final = Variable(
-    "DB_NAME", "The database, in the same way.", default="that of the secret", example="shop"
+    "DB_NAME", "The database; overrides that of the secret.", default="that of the secret", example="shop"
 )
 PROXY: Final = Variable(
     "RDS_PROXY_ENDPOINT",
@@ -74,7 +78,7 @@ PROXY_DATABASE: Final = Variable(
     "RDS_DATABASE", "The database behind the RDS Proxy.", default="that of the secret", example="shop"
 )
 VARIABLES: Final = (ENVIRONMENT, SECRET, RDS_SECRET, PARAMETERS, DATA_API)
-"""The variables that name a database; the first that is set counts."""
+"""The variables that name a database; the first that is set is used."""
 
 IAM: Final = Variable(
     "DB_IAM_AUTH", "Log in with an IAM token instead of a password: 1 or 0.", default="0", example="1"
@@ -86,11 +90,11 @@ WAKE: Final = Variable(
     example="120",
 )
 AWS_WAKE_SECONDS: Final = 60.0
-"""How long an address from AWS is waited for, unless DB_WAKE_SECONDS says otherwise: Aurora wakes within 15 to 30 s."""
+"""The default of DB_WAKE_SECONDS for an address from AWS: Aurora resumes within 15 to 30 s."""
 
 _LAMBDA: Final = Variable(
     "AWS_LAMBDA_FUNCTION_NAME",
-    "Set by AWS Lambda: the function has no private server, and its name is in the error.",
+    "Set by AWS Lambda: a function has no private server; the error shows its name.",
 )
 _PROXY_HOST: Final = ".proxy-"
 _FLAGS: Final = {"": False, "0": False, "false": False, "no": False, "1": True, "true": True, "yes": True}
@@ -103,29 +107,30 @@ def resolve(
     environ: Mapping[str, str] | None = None,
     source: str = FLAG,
 ) -> Settings:
-    """The database that is meant: `url`, else what the first of `VARIABLES` names, else what `fallback` gives.
+    """Resolve the database from `url`, else from the first of `VARIABLES` that is set, else from `fallback`.
 
     Args:
-        url: an address; an empty one is an error, for a script whose variable is unset means no other database.
-        fallback: gives the address of the private server, and starts it where it does not run. It is handed in: this
-            package does not know the server. It is never asked inside AWS Lambda.
-        environ: where variables are looked up; None: the environment. An empty one counts as unset. boto3 has its own
-            look at the environment.
-        source: what to call the place that `url` comes from.
+        url: an address. An empty one is an error: a script whose variable is unset must not use another database.
+        fallback: returns the address of the private server, and starts the server if necessary. It is a parameter
+            because this package does not know the server. It is never called inside AWS Lambda.
+        environ: contains the variables; None: the environment of the process. An empty variable counts as unset.
+            boto3 always reads the environment of the process.
+        source: the origin of `url`, for errors.
 
     Raises:
-        BadAddress: the first address that is set cannot be read, or lacks a part.
-        NoAddress: none is set, and there is no fallback.
-        ExtraMissing, AwsRefused: AWS does not give what the variable names.
-        DataApiUnsupported: only the RDS Data API is named.
+        BadAddress: the first address that is set cannot be parsed, or lacks a part.
+        NoAddress: no address is set, and there is no fallback.
+        ExtraMissing, AwsRefused: AWS does not return the secret or the parameters that the variable names.
+        DataApiUnsupported: only the RDS Data API is configured.
+        BadSetting: a variable has a value that cannot be used.
     """
     environ = Variables(environ)
     try:
         return _resolved(url, fallback, environ, source)
     except ConnectError as error:
-        # The frames below have the address as text: whatever prints their variables would print it, with its password.
+        # The frames below contain the address as text: a traceback with variables would show its password.
         del url
-        raise error.with_traceback(None)  # noqa: B904  it is the same error
+        raise error.with_traceback(None)  # noqa: B904  the same error
 
 
 def _resolved(
@@ -153,16 +158,16 @@ def _resolved(
 
 
 def written(url: URL) -> str:
-    """A URL of SQLAlchemy as libpq reads it, too: no space stands as it is, and a plus is none, unlike in a form."""
+    """Convert a URL of SQLAlchemy to text that libpq parses: a space becomes %20, because libpq does not decode a plus."""
     address, mark, query = url.render_as_string(hide_password=False).replace(" ", "%20").partition("?")
     return f"{address}{mark}{query.replace('+', '%20')}"
 
 
 def behind_data_api(environ: Mapping[str, str] | None = None) -> DataApi | None:
-    """The database behind the RDS Data API, where that is what the environment names; None where it names another, or none.
+    """Return the database behind the RDS Data API; None if the environment names another database, or none.
 
     Raises:
-        BadSetting: a part of it is not set.
+        BadSetting: the secret or the name of the database is not set, or DB_WAKE_SECONDS cannot be used.
     """
     environ = Variables(environ)
     if variable(environ) != DATA_API:
@@ -183,7 +188,7 @@ def behind_data_api(environ: Mapping[str, str] | None = None) -> DataApi | None:
 
 
 def variable(environ: Mapping[str, str] | None = None) -> str | None:
-    """The variable that names the database where no address is given; None where none is set."""
+    """Return the variable that names the database if the caller passes no address; None: no variable is set."""
     environ = Variables(environ)
     return next((name for name in VARIABLES if _get(environ, name)), None)
 
@@ -194,7 +199,7 @@ def _get(environ: Mapping[str, str], name: str) -> str | None:
 
 def _plain(text: str, source: str, environ: Mapping[str, str]) -> Settings:
     address = parse(text, source, environ)
-    # An address that brings a password is meant with it.
+    # A password in the address takes precedence over a token.
     iam = _flag(environ, IAM) and address.password is None
     return _settings(address, source, environ, iam=iam, wake=0.0)
 
@@ -206,16 +211,16 @@ def _from_secret(
 
     name = environ[source].strip()
     secret = aws.read_secret(name, source)
-    given = {"host": _get(environ, host), "port": _get(environ, port), "dbname": _get(environ, dbname)}
+    variables = {"host": _get(environ, host), "port": _get(environ, port), "dbname": _get(environ, dbname)}
     parts = {
-        "host": given["host"] or secret.host,
-        "port": given["port"] or secret.port,
-        "name of a database": given["dbname"] or secret.dbname,
+        "host": variables["host"] or secret.host,
+        "port": variables["port"] or secret.port,
+        "name of a database": variables["dbname"] or secret.dbname,
     }
     for part, setting in (("host", host), ("name of a database", dbname)):
         if not parts[part]:
             raise missing_part(source, part, holder=f"The secret {name}", variable=setting)
-    number = _port(parts["port"], port if given["port"] else source)
+    number = _port(parts["port"], port if variables["port"] else source)
     address = _address(secret, parts["host"], number, parts["name of a database"])
     return _settings(address, source, environ, secret=name, iam=_flag(environ, IAM), proxy=proxy)
 
@@ -225,8 +230,8 @@ def _from_parameters(environ: Mapping[str, str]) -> Settings:
 
     prefix = environ[PARAMETERS].strip().rstrip("/")
     names = [f"{prefix}/{last}" for last in ("endpoint", "port", "name", "credentials-arn")]
-    found = aws.read_parameters(names, PARAMETERS)
-    host, port, dbname, secret_name = (found.get(name, "").strip() for name in names)
+    parameters = aws.read_parameters(names, PARAMETERS)
+    host, port, dbname, secret_name = (parameters.get(name, "").strip() for name in names)
     for name, value in zip(names, (host, port or "5432", dbname, secret_name), strict=True):
         if not value:
             raise missing_part(
@@ -253,7 +258,9 @@ def _settings(
 ) -> Settings:
     if iam:
         if address.host is None or address.user is None:
-            raise BadSetting(IAM, f"is set, and the address from {source} names no single host or no user")
+            raise BadSetting(
+                IAM, f"is set, and the address from {source} lacks a user or does not name exactly one host"
+            )
         address = replace(address, password=None)
     settings = Settings(
         secured(address, environ),
@@ -276,7 +283,7 @@ def _port(text: str | None, holder: str) -> int | None:
     if not text:
         return None
     if not (text.isascii() and text.isdigit() and 0 < int(text) < 65536):
-        raise BadSetting(holder, "holds a port that is no number from 1 to 65535")
+        raise BadSetting(holder, "contains a port that is not a number from 1 to 65535")
     return int(text)
 
 
@@ -295,6 +302,6 @@ def _seconds(environ: Mapping[str, str], name: str, default: float) -> float:
         seconds = float(text)
     except ValueError:
         seconds = math.nan
-    if not 0 <= seconds <= 900:  # also where it is no number; a Lambda lives no longer
+    if not 0 <= seconds <= 900:  # False for NaN, too; a Lambda function runs for at most 900 s
         raise BadSetting(name, f"is {text!r}", "Set it to a number of seconds from 0 to 900")
     return seconds

@@ -1,6 +1,7 @@
-"""How a server has to prove who it is: verify-full for whatever is not on this machine.
+"""Require TLS with a verified certificate (verify-full) for each server on another machine.
 
-libpq alone takes TLS where it is offered and believes any certificate, so that whoever stands between reads all.
+By default, libpq uses TLS only if the server offers it, and accepts any certificate: a man in the middle can read all
+data.
 """
 
 from __future__ import annotations
@@ -22,51 +23,53 @@ if TYPE_CHECKING:
 
 ROOTS: Final = Variable(
     "DB_SSL_ROOT_CERT",
-    "The file with the certificates that are trusted for a server on another machine.",
-    default="`PGSSLROOTCERT`, else RDS's in the archive of the function, else the system's",
+    "The file with the trusted certificates for a server on another machine.",
+    default="`PGSSLROOTCERT`, else those of RDS in the archive of the function, else those of the system",
     example="/opt/global-bundle.pem",
 )
 _MODE: Final = Variable(
     "PGSSLMODE",
-    "libpq's: how a server is checked, if the address does not say.",
+    "libpq's: how a server is verified, if the address does not set `sslmode`.",
     default="verify-full for another machine",
     example="require",
 )
 _LIBPQ_ROOTS: Final = Variable(
-    "PGSSLROOTCERT", "libpq's: as `DB_SSL_ROOT_CERT`, which goes before it.", example="/opt/ca.pem"
+    "PGSSLROOTCERT", "libpq's: as `DB_SSL_ROOT_CERT`, which takes precedence.", example="/opt/ca.pem"
 )
 _OPENSSL_ROOTS: Final = Variable(
     "SSL_CERT_FILE",
-    "OpenSSL's: the system's certificates.",
+    "OpenSSL's: the certificates of the system.",
     default="the system's own place",
     example="/etc/ssl/cert.pem",
 )
 _HOME: Final = Variable("HOME", "The folder in which libpq looks for `.postgresql/root.crt`.")
 
 BUNDLE: Final = Path(__file__).with_name("global-bundle.pem")
-"""The authorities of RDS and Aurora, where the archive of the Lambda has brought them; no wheel does."""
+"""The certificate authorities of RDS and Aurora; only the archive of the Lambda function contains the file."""
 
 _RDS: Final = (".rds.amazonaws.com", ".rds.amazonaws.com.cn")
-_RDS_PROXY: Final = ".proxy-"  # has a certificate of Amazon's public authorities, which are not in the bundle
+_RDS_PROXY: Final = (
+    ".proxy-"  # its certificate is from Amazon's public authorities, which the bundle does not contain
+)
 
-# OpenSSL inside psycopg's wheels looks where it was built, not where this system keeps its certificates.
+# OpenSSL in psycopg's wheels searches the paths of its build machine, not those of this system.
 _SYSTEM: Final = (
     "/etc/ssl/certs/ca-certificates.crt",  # Debian, Ubuntu, Alpine
-    "/etc/pki/tls/certs/ca-bundle.crt",  # Amazon Linux, Fedora, and so AWS Lambda
+    "/etc/pki/tls/certs/ca-bundle.crt",  # Amazon Linux, AWS Lambda, Fedora
     "/etc/ssl/ca-bundle.pem",  # SUSE
     "/etc/ssl/cert.pem",  # macOS
 )
 
 
 def secured(address: Address, environ: Mapping[str, str]) -> Address:
-    """`address` with the default rules for TLS added: what it says itself stays, and so does what PGSSLMODE says.
+    """Add the default rules for TLS to an address; its own parameters and PGSSLMODE take precedence.
 
     Args:
-        address: the address; one of a service file stays as it is.
-        environ: where DB_SSL_ROOT_CERT, PGSSLMODE and PGSSLROOTCERT are looked up.
+        address: the address; one of a service file is returned unchanged.
+        environ: contains DB_SSL_ROOT_CERT, PGSSLMODE and PGSSLROOTCERT.
 
     Raises:
-        BadSetting: DB_SSL_ROOT_CERT names no file that can be read.
+        BadSetting: DB_SSL_ROOT_CERT does not name a readable file.
     """
     if address.database is None or not _is_remote(address):
         return address
@@ -81,16 +84,16 @@ def secured(address: Address, environ: Mapping[str, str]) -> Address:
 
 
 def _is_remote(address: Address) -> bool:
-    """Whether one of the hosts is reached over a network that others may stand in."""
+    """Return whether one of the hosts is on another machine."""
     return any(not _is_local(host) for host in _hosts(address))
 
 
 def _hosts(address: Address) -> list[str]:
-    named = address.host or address.query.get("host")
-    if not named:
+    hosts = address.host or address.query.get("host")
+    if not hosts:
         # Only a numeric address, or the socket of this machine.
-        named = address.query.get("hostaddr")
-    return [host for host in (named or "").split(",") if host]
+        hosts = address.query.get("hostaddr")
+    return [host for host in (hosts or "").split(",") if host]
 
 
 def _is_local(host: str) -> bool:
@@ -109,14 +112,14 @@ def _is_rds(host: str) -> bool:
 def _roots(environ: Mapping[str, str], hosts: list[str]) -> str:
     if path := environ.get(ROOTS, "").strip():
         if not os.access(path, os.R_OK) or not Path(path).is_file():
-            raise BadSetting(ROOTS, f"names {path!r}, which is no file that can be read")
+            raise BadSetting(ROOTS, f"names {path!r}, which is not a readable file")
         return path
     if path := environ.get(_LIBPQ_ROOTS, ""):
         return path
-    own = Path(environ.get(_HOME, "/nonexistent"), ".postgresql", "root.crt")  # where libpq itself looks
+    own = Path(environ.get(_HOME, "/nonexistent"), ".postgresql", "root.crt")  # the default of libpq
     bundle = str(BUNDLE) if all(map(_is_rds, hosts)) else None
-    named = environ.get(_OPENSSL_ROOTS) or ssl.get_default_verify_paths().cafile
-    for candidate in (str(own), bundle, named, *_SYSTEM):
+    openssl = environ.get(_OPENSSL_ROOTS) or ssl.get_default_verify_paths().cafile
+    for candidate in (str(own), bundle, openssl, *_SYSTEM):
         if candidate and os.access(candidate, os.R_OK):
             return candidate
     return "system"

@@ -1,9 +1,8 @@
-"""Errors of psycopg and SQLAlchemy, made into errors of our own in one place.
+"""Translate errors of psycopg and SQLAlchemy into errors of this package.
 
-While a connection is made, libpq gives words and no SQLSTATE; the words are those of its sources and of an English
-server. What is not recognised keeps the server's own sentence, so that nothing is lost on a server in another language.
-
-Whether an error is one of the database, and its code; what it means is told by `translation`, which few runs need.
+While a connection is opened, libpq reports a text and no SQLSTATE. The known texts are those of libpq and of a server in
+English. An error that is not recognised keeps the message of the server, so that no information is lost in another
+language.
 """
 
 from __future__ import annotations
@@ -27,12 +26,12 @@ class Meaning(NamedTuple):
     """The error for one cause.
 
     Args:
-        kind: the class.
-        words, step: the two sentences, where the class has several causes; None: those of the class.
-        keeps_hint: whether the hint of the server replaces the next step.
+        kind: the class of the error.
+        words, step: the templates of the two sentences, for a class with several causes; None: those of the class.
+        keeps_hint: the hint of the server replaces the next step.
     """
 
-    kind: type[errors.Refusal]
+    kind: type[errors.Rejection]
     words: str | None = None
     step: str | None = None
     keeps_hint: bool = False
@@ -51,47 +50,47 @@ _NOTHING_LISTENS: Final = Meaning(
 _TIMED_OUT: Final = Meaning(
     errors.Unreachable,
     "{place} did not answer in time: {reason}",
-    "Check the host in {source} and the firewalls on the way; DB_WAKE_SECONDS=60 waits for a database that sleeps",
+    "Check the host in {source} and the firewalls on the way; DB_WAKE_SECONDS=60 waits for a paused database",
 )
 _NOT_POSTGRES: Final = Meaning(
     errors.WrongHost,
-    "What answers at {server} is no PostgreSQL: {reason}",
+    "{server} is not a PostgreSQL server: {reason}",
     "Check host and port in {source}",
 )
 _NO_TLS: Final = Meaning(
     errors.TlsRefused,
-    "{server} offers no TLS, and the address demands it",
-    "Switch TLS on in the server, or take sslmode=prefer (in the address, or as PGSSLMODE) where the way to it is safe",
+    "{server} offers no TLS, and the address requires it",
+    "Enable TLS in the server, or set sslmode=prefer (in the address, or as PGSSLMODE) if the network is trusted",
 )
 _TLS_DEMANDED: Final = Meaning(
     errors.TlsRefused,
-    "{server} demands TLS: {reason}",
+    "{server} requires TLS: {reason}",
     "Add sslmode=verify-full (or require) to the address from {source}",
 )
 _CERTIFICATE: Final = Meaning(
     errors.TlsRefused,
     "TLS with {server} fails: {reason}",
-    "Name the certificates of its authority with DB_SSL_ROOT_CERT (or sslrootcert in the address), or check the host's name in {source}",
+    "Set DB_SSL_ROOT_CERT (or sslrootcert in the address) to the certificates of its authority, or check the host name in {source}",
 )
 _UNKNOWN_ROLE: Final = Meaning(
     errors.NotAdmitted,
-    "{server} does not let {user} in: {reason}",
+    "{server} does not let {user} log in: {reason}",
     "Correct the user name in {source}, or have an administrator create the role with LOGIN",
 )
 _NOT_ADMITTED: Final = Meaning(
     errors.NotAdmitted,
     "{server} does not admit {user} to database {database} from here: {reason}",
-    "Have an administrator add a line to pg_hba.conf, or connect from a place that is admitted",
+    "Have an administrator add a line to pg_hba.conf, or connect from an admitted host",
 )
 _NO_ROOM: Final = Meaning(
-    errors.Refusal,
-    "{place} has run out of room: {reason}",
+    errors.Rejection,
+    "{place} has run out of disk or memory: {reason}",
     "Free disk or memory of the server, or raise the setting that it names, and repeat",
     keeps_hint=True,
 )
 _EXTENSION_UNAVAILABLE: Final = Meaning(
-    errors.Refusal,
-    "{place} cannot have the extension: {reason}",
+    errors.Rejection,
+    "{place} cannot create the extension: {reason}",
     "Install it on the server's machine (Debian and Ubuntu: postgresql-VERSION-postgis-3), or choose a service that offers it",
 )
 _WRONG_PASSWORD: Final = Meaning(errors.WrongPassword)
@@ -101,7 +100,7 @@ _NOT_READY: Final = Meaning(errors.NotReady)
 _LOST: Final = Meaning(errors.ConnectionLost)
 _LOCK: Final = Meaning(errors.LockNotFree)
 _INCOMPLETE: Final = Meaning(errors.Incomplete)
-_UNRECOGNISED: Final = Meaning(errors.Refusal, keeps_hint=True)
+_UNRECOGNISED: Final = Meaning(errors.Rejection, keeps_hint=True)
 
 _BY_STATE: Final[dict[str, Meaning]] = {
     "28P01": _WRONG_PASSWORD,
@@ -126,7 +125,7 @@ _BY_STATE: Final[dict[str, Meaning]] = {
     "3F000": _INCOMPLETE,
 }
 
-# The first that is found in the text; the order matters.
+# The first pattern that matches the text is used; the order matters.
 _BY_WORDS: Final[tuple[tuple[str, Meaning], ...]] = (
     (r"no pg_hba\.conf entry .*(no encryption|SSL off)|SSL connection is required|connection is insecure", _TLS_DEMANDED),
     (r"no pg_hba\.conf entry|pg_hba\.conf rejects", _NOT_ADMITTED),
@@ -151,24 +150,24 @@ _LIBPQ_PREFIX: Final = re.compile(
 )
 
 
-def translate(error: Exception, settings: Settings) -> errors.Refusal:
-    """The error of ours that tells what `error`, of psycopg or SQLAlchemy, means for the database of `settings`."""
+def translate(error: Exception, settings: Settings) -> errors.Rejection:
+    """Return the error of this package for an error of psycopg or SQLAlchemy."""
     original = getattr(error, "orig", None) or error
     diagnosis = original.diag if isinstance(original, psycopg.Error) else None
     text = (diagnosis.message_primary if diagnosis is not None else None) or str(original)
     hint = diagnosis.message_hint if diagnosis is not None else None
-    return refusal(settings, text, state=sqlstate(error), hint=hint)
+    return rejection(settings, text, state=sqlstate(error), hint=hint)
 
 
-def refusal(settings: Endpoint, text: str, *, state: str | None, hint: str | None) -> errors.Refusal:
-    """The error of ours for what a server says, however its words came here.
+def rejection(settings: Endpoint, text: str, *, state: str | None, hint: str | None) -> errors.Rejection:
+    """Return the error of this package for a message of a server, over a connection or the Data API.
 
     Args:
         settings: the database.
         text: the message.
-        state, hint: the server's code and its hint, where it gave them.
+        state, hint: the SQLSTATE and the hint of the server; None: it sent none.
     """
-    # The lines after the first repeat it for each host, or ask whether the server runs.
+    # Further lines repeat the message for each host, or ask whether the server runs.
     reason = one_line(_LIBPQ_PREFIX.sub("", text.strip().partition("\n")[0]))
     meaning = _meaning(state, text)
     if meaning.kind is errors.NotPrivileged:
@@ -184,7 +183,7 @@ def refusal(settings: Endpoint, text: str, *, state: str | None, hint: str | Non
 
 
 def one_line(text: str) -> str:
-    """`text` on one line, without a full stop at its end."""
+    """Put a text on one line, without a full stop at its end."""
     return " ".join(text.split()).rstrip(".")
 
 
@@ -202,8 +201,8 @@ def _meaning(state: str | None, text: str) -> Meaning:
 
 
 def _grant(reason: str, settings: Endpoint) -> str | None:
-    """The statement that an administrator runs, where the server's sentence tells which privilege is missing."""
-    from dbschema.ddl.base import quote  # noqa: PLC0415  imports SQLAlchemy, for an error only
+    """Return the statement for an administrator, if the message of the server names the missing privilege."""
+    from dbschema.ddl.base import quote  # noqa: PLC0415  imports SQLAlchemy; needed for an error only
 
     user = "CURRENT_USER" if settings.user is None else quote(settings.user)
     if extension := _MAY_NOT_EXTEND.search(reason):
@@ -215,7 +214,11 @@ def _grant(reason: str, settings: Endpoint) -> str | None:
 
 @contextmanager
 def translating(settings: Settings) -> Iterator[None]:
-    """Turn errors of psycopg and SQLAlchemy that leave this block into children of `ConnectError`, with their cause."""
+    """Translate errors of psycopg and SQLAlchemy that leave the block.
+
+    Raises:
+        Rejection: the translated error; its cause is the original error.
+    """
     try:
         yield
     except Exception as error:
@@ -225,15 +228,15 @@ def translating(settings: Settings) -> Iterator[None]:
 
 
 def is_of_the_database(error: BaseException) -> bool:
-    """Whether `error` is psycopg's, or SQLAlchemy's around it; where SQLAlchemy is not imported, nothing is its."""
+    """Return whether an error is from psycopg, or wraps one in SQLAlchemy's. It does not import SQLAlchemy."""
     alchemy = sys.modules.get("sqlalchemy.exc")
     return isinstance(error, psycopg.Error) or (alchemy is not None and isinstance(error, alchemy.DBAPIError))
 
 
 def behind(error: Exception) -> Exception:
-    """The error of the database that `error` follows from, where SQLAlchemy only says that the connection is of no use any more.
+    """Return the error of the database that caused a `PendingRollbackError` of SQLAlchemy; else the error itself.
 
-    As at the end of Alembic's `autocommit_block`, which would commit although the statement in it has failed.
+    Example: Alembic's `autocommit_block` commits at its end, even after a failed statement.
     """
     alchemy = sys.modules.get("sqlalchemy.exc")
     before: BaseException | None = error
@@ -243,6 +246,6 @@ def behind(error: Exception) -> Exception:
 
 
 def sqlstate(error: BaseException) -> str | None:
-    """PostgreSQL's code in an error of psycopg or SQLAlchemy; None where it has none."""
+    """Return the SQLSTATE of an error of psycopg or SQLAlchemy; None if it has none."""
     original = getattr(error, "orig", None) or error
     return original.sqlstate if isinstance(original, psycopg.Error) else None

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from dbschema._retry import Pauses, Retry
-from dbschema.connect.errors import Cancelled, Refusal, Unanswered, data_api_unsupported
+from dbschema.connect.errors import Cancelled, Rejection, Unanswered, data_api_unsupported
 from dbschema.errors import ConnectError
 from dbschema.migrations import preflight
 from dbschema.migrations.errors import (
@@ -361,9 +361,9 @@ class DataApiRun:
             revision=revision.id,
             doc=revision.doc,
             done=self._done(plan),
-            reason=error.reason if isinstance(error, Refusal) else error.what,
+            reason=error.reason if isinstance(error, Rejection) else error.what,
             remedy=error.next_step,
-            sqlstate=error.sqlstate if isinstance(error, Refusal) else None,
+            sqlstate=error.sqlstate if isinstance(error, Rejection) else None,
         )
 
     def _done(self, plan: Sequence[Revision]) -> list[str]:

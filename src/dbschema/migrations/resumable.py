@@ -142,7 +142,7 @@ class ResumableRun:
         """Whether another instance may do what this one could not."""
         if isinstance(error, NotWritable):
             return error.recovery
-        cause: Any = error if isinstance(error, errors.Refusal) else error.__cause__
+        cause: Any = error if isinstance(error, errors.Rejection) else error.__cause__
         if isinstance(cause, Exception) and is_of_the_database(cause):
             cause = connect.translate(cause, self.settings)
         if not isinstance(cause, _GONE):

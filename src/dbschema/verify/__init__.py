@@ -1,4 +1,4 @@
-"""What an operator runs against a deployed database: is it what the models say, and does it keep what they promise?"""
+"""Verify a deployed database: its catalog against the models, and its behaviour with rows of two tenants."""
 
 from dbschema.verify.report import GROUPS, Check, Report
 from dbschema.verify.running import run

@@ -1,8 +1,6 @@
-"""Errors of a verification, and the private exception by which a check reports a finding.
+"""Run checks and collect their results in a report.
 
-What a verification found: a line a check, and their sums.
-
-Runs checks and notes what they say: each in a savepoint of its own, so that no check sees what another one did.
+Each check has a savepoint of its own, so that no check sees the changes of another one.
 """
 
 from __future__ import annotations
@@ -23,15 +21,15 @@ if TYPE_CHECKING:
 
 
 def no_transaction() -> NoTransaction:
-    """The connection commits each statement, so that the rows of the checks would stay."""
+    """Return the error for a connection that commits each statement, so that the rows of the checks would remain."""
     return NoTransaction(
-        "The connection is in autocommit mode, and what the checks write must be rolled back",
-        "Give a connection with transactions",
+        "The connection is in autocommit mode, and the changes of the checks must be rolled back",
+        "Pass a connection with transactions",
     )
 
 
 class Unmet(Exception):
-    """A check failed; the message is its line in the report. Private: it does not leave a verification or a factory."""
+    """A failed check; the message is its line in the report. Private: a verification or a factory catches it."""
 
 
 STRUCTURE = (
@@ -40,7 +38,7 @@ STRUCTURE = (
     "tables",
     "triggers",
     "functions",
-    "row security",
+    "row-level security",
     "policies",
     "grants",
     "roles",
@@ -58,7 +56,7 @@ BEHAVIOUR = (
     "nearest",
 )
 GROUPS = (*STRUCTURE, *BEHAVIOUR)
-"""The groups of checks, in the order in which they are made: what stands in the catalog, then what happens."""
+"""The groups of checks in the order of a run: first the catalog, then the behaviour."""
 
 
 @dataclass(frozen=True)
@@ -67,10 +65,10 @@ class Check:
 
     Args:
         group: one of `GROUPS`.
-        name: what was asked, such as "things" or "things.code is unique within a tenant".
-        passed: whether it is so.
-        detail: one line: what was found, or what is wrong and what to do about it.
-        tried: False if it could not be checked; the line then counts neither as passed nor as failed.
+        name: the subject of the check, such as "things" or "things.code is unique within a tenant".
+        passed: the result.
+        detail: on one line, the observation; or the problem and the next step.
+        tried: False if the check was not possible; the line then counts neither as passed nor as failed.
     """
 
     group: str
@@ -81,7 +79,7 @@ class Check:
 
     @property
     def mark(self) -> str:
-        """✓ or ✗, and - if it was not tried."""
+        """✓ for passed, ✗ for failed, - for not tried."""
         if not self.tried:
             return "-"
         return "✓" if self.passed else "✗"
@@ -92,11 +90,11 @@ class Check:
 
 @dataclass(frozen=True)
 class Report:
-    """The checks of one database, in the order in which they were made.
+    """The checks of a database, in the order of the run.
 
     Args:
-        database: its name.
-        role: the role that the session had.
+        database: the name of the database.
+        role: the role of the session.
         checks: the lines.
     """
 
@@ -106,45 +104,45 @@ class Report:
 
     @property
     def total(self) -> int:
-        """How many checks were made."""
+        """The number of checks that were tried."""
         return len(self.checks) - len(self.untried)
 
     @property
     def passed(self) -> int:
-        """How many of them are ✓."""
+        """The number of passed checks."""
         return sum(check.passed and check.tried for check in self.checks)
 
     @property
     def failed(self) -> int:
-        """How many of them are ✗; the command line ends with exit code 1 where there is one."""
+        """The number of failed checks; if it is not 0, the exit code of the command line is 1."""
         return self.total - self.passed
 
     @property
     def untried(self) -> tuple[Check, ...]:
-        """Those that could not be checked, such as a CHECK constraint without an example."""
+        """The checks that were not possible, such as a CHECK constraint without an example."""
         return tuple(check for check in self.checks if not check.tried)
 
     @property
     def failures(self) -> tuple[Check, ...]:
-        """Those that are ✗."""
+        """The failed checks."""
         return tuple(check for check in self.checks if not check.passed)
 
     @property
     def rate(self) -> float:
-        """The share of ✓, from 0 to 1; 0 where nothing was checked, which is no success."""
+        """The share of passed checks, from 0 to 1; 0 if nothing was checked, because that is not a success."""
         return self.passed / self.total if self.total else 0.0
 
     @property
     def ok(self) -> bool:
-        """Whether something was checked and all of it is ✓."""
+        """Whether at least one check was tried, and none failed."""
         return bool(self.total) and not self.failed
 
     def of(self, group: str) -> tuple[Check, ...]:
-        """The checks of one group."""
+        """Return the checks of a group."""
         return tuple(check for check in self.checks if check.group == group)
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything, as values that JSON knows."""
+        """Return the report as a dictionary of values that JSON supports."""
         return {
             "database": self.database,
             "role": self.role,
@@ -157,7 +155,7 @@ class Report:
         }
 
     def to_json(self) -> str:
-        """`as_dict` as JSON text."""
+        """Return `as_dict` as JSON text."""
         return json.dumps(self.as_dict(), ensure_ascii=False, indent=2)
 
 
@@ -165,11 +163,11 @@ SAVEPOINT = "dbschema_check"
 
 
 class Recorder:
-    """The checks made so far, on one connection.
+    """Runs checks on a connection, and collects the results.
 
     Args:
         connection: in a transaction.
-        on_check: is told each check as soon as it is made.
+        on_check: called with each check as soon as it is done.
     """
 
     def __init__(self, connection: Connection, on_check: Callable[[Check], object] | None = None) -> None:
@@ -178,7 +176,7 @@ class Recorder:
         self._on_check = on_check
 
     def note(self, group: str, name: str, passed: bool, detail: str = "") -> None:
-        """Add a line that is known already."""
+        """Add a result that is already known."""
         self._add(Check(group, name, passed, detail))
 
     def _add(self, check: Check) -> None:
@@ -187,20 +185,21 @@ class Recorder:
             self._on_check(check)
 
     def note_untried(self, group: str, name: str, reason: str) -> None:
-        """Add a line for what could not be checked; it counts neither as passed nor as failed."""
+        """Add a line for a check that is not possible; it counts neither as passed nor as failed."""
         self._add(Check(group, name, True, reason, tried=False))
 
-    def ask(self, group: str, name: str, question: Callable[[], str]) -> None:
-        """Ask `question` in a savepoint and roll it back.
+    def run(self, group: str, name: str, check: Callable[[], str]) -> None:
+        """Run a check in a savepoint, and roll it back.
+
+        A lost connection is raised, because no other check is possible without it.
 
         Args:
             group, name: of the check.
-            question: gives the detail of a ✓, or raises; whatever it raises becomes a ✗ with one line, but for a
-                connection that has gone: without it no other check could be made.
+            check: returns the detail of a passed check. An exception is a failed check; its first line is the detail.
         """
         try:
             with savepoint(self.connection):
-                detail, passed = question(), True
+                detail, passed = check(), True
         except Exception as error:
             if self.connection.invalidated:
                 raise
@@ -210,9 +209,9 @@ class Recorder:
 
 @contextmanager
 def savepoint(connection: Connection, *, keep: bool = False) -> Iterator[None]:
-    """A stretch that is rolled back; with `keep` only where it raises. Nesting works.
+    """Roll the block back; with `keep`, only if it raises. Savepoints can be nested.
 
-    SQLAlchemy's own does not release what it rolled back, so that hundreds of them would lie within each other.
+    `begin_nested` of SQLAlchemy does not release a savepoint after its rollback, so that hundreds would be nested.
     """
     execute(connection, f"SAVEPOINT {SAVEPOINT}")
     done = False
@@ -220,14 +219,14 @@ def savepoint(connection: Connection, *, keep: bool = False) -> Iterator[None]:
         yield
         done = True
     finally:
-        # A connection that is lost has nothing to roll back, and the error that lost it is the one to be told.
+        # A lost connection has nothing to roll back; do not hide its error behind another one.
         if not connection.invalidated:
             rollback = "" if done and keep else f"ROLLBACK TO SAVEPOINT {SAVEPOINT}; "
             execute(connection, f"{rollback}RELEASE SAVEPOINT {SAVEPOINT}")
 
 
 def one_line(error: BaseException) -> str:
-    """The first line of what an error says; of the database's errors, without the statement."""
+    """Return the first line of an error; omit the statement of a database error."""
     text = str(error.orig) if isinstance(error, DBAPIError) else str(error)
     line = text.strip().partition("\n")[0]
     if isinstance(error, Unmet | DBAPIError):
@@ -238,9 +237,9 @@ def one_line(error: BaseException) -> str:
 def execute(
     connection: Connection, statement: str, values: Mapping[str, str | None] | None = None
 ) -> CursorResult[*tuple[Any, ...]]:
-    """Run SQL as it stands; values are written `%(name)s`, given as text, and read by the server as the column's type.
+    """Execute SQL text with values as text, written `%(name)s`; the server casts them to the type of the column.
 
-    Past the types of SQLAlchemy, which would refuse a wrong value before the database can.
+    This bypasses the types of SQLAlchemy, which reject a wrong value before it reaches the database.
     """
     if values is None:
         statement = statement.replace("%", "%%")
@@ -249,13 +248,13 @@ def execute(
 
 @dataclass(frozen=True)
 class Attempt:
-    """What the database says to a statement that was tried.
+    """The result of a statement that was tried and rolled back.
 
     Args:
-        rows: how many rows it concerned; 0 where it was refused.
-        state: the SQLSTATE of the refusal; '' where there was none.
-        constraint: the constraint that refused it, or ''.
-        message: the refusal in words.
+        rows: the number of affected rows; 0 after an error.
+        state: the SQLSTATE of the error; '' without an error.
+        constraint: the violated constraint, or ''.
+        message: the message of the error.
     """
 
     rows: int
@@ -264,7 +263,7 @@ class Attempt:
     message: str = ""
 
     @property
-    def refused(self) -> bool:
+    def rejected(self) -> bool:
         """Whether the database raised an error."""
         return bool(self.state)
 
@@ -272,7 +271,7 @@ class Attempt:
 def attempt(
     connection: Connection, statement: str, values: Mapping[str, str | None] | None = None
 ) -> Attempt:
-    """Try a statement; whatever it did is rolled back."""
+    """Execute a statement, and roll it back."""
     try:
         with savepoint(connection):
             return Attempt(execute(connection, statement, values).rowcount)

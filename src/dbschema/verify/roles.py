@@ -1,4 +1,4 @@
-"""The group `roles`: the group roles cannot get around row security, and PUBLIC has nothing."""
+"""Check the group `roles`: the group roles cannot bypass row-level security (RLS), and PUBLIC has no privilege."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ FROM pg_catalog.pg_roles WHERE rolname = %(role)s
 """
 _POWERS = (
     ("SUPERUSER", "is a superuser"),
-    ("BYPASSRLS", "bypasses row security"),
+    ("BYPASSRLS", "bypasses row-level security"),
     ("CREATEROLE", "may create roles"),
     ("CREATEDB", "may create databases"),
     ("REPLICATION", "may replicate"),
     ("LOGIN", "may log in"),
 )
-# A function may be declared to belong to the role, so that it runs with no more rights than the role has.
+# The role may own declared functions, which then run with its privileges only.
 _OWNS = """
 SELECT count(*) FROM pg_catalog.pg_shdepend
 WHERE NOT (classid = 'pg_catalog.pg_proc'::regclass AND objid = ANY (ARRAY(
@@ -40,8 +40,8 @@ _BELONGS_TO = """
 SELECT r.rolname FROM pg_catalog.pg_auth_members m JOIN pg_catalog.pg_roles r ON r.oid = m.roleid
 WHERE m.member = (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = %(role)s) ORDER BY 1
 """
-# Who is let into the role that owns functions is let through by its policies. From PostgreSQL 16 on, who made a role may
-# hand it on without being let in himself.
+# A member of a role that owns functions passes the policies for that role. Since PostgreSQL 16, the creator of a role has
+# the ADMIN option without being able to inherit it or to SET ROLE.
 _LET_IN = """
 SELECT u.rolname FROM pg_catalog.pg_auth_members m JOIN pg_catalog.pg_roles u ON u.oid = m.member
 WHERE m.roleid = (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = %(role)s) AND NOT u.rolsuper
@@ -70,7 +70,7 @@ WHERE n.nspname = current_schema() AND a.grantee = 0 AND a.privilege_type = 'CRE
 
 
 def check(recorder: Recorder, metadata: MetaData) -> None:
-    """Make the checks of the group."""
+    """Run the checks of the group."""
     connection = recorder.connection
     for item in declared(metadata):
         if isinstance(item, Role):
@@ -79,19 +79,19 @@ def check(recorder: Recorder, metadata: MetaData) -> None:
                 for function in declared(metadata)
                 if isinstance(function, Function) and function.owner == item.name
             ]
-            recorder.ask("roles", item.name, _role(connection, item, owned))
-    recorder.ask("roles", "PUBLIC on tables", lambda: _public_on_tables(connection, metadata))
-    recorder.ask("roles", "PUBLIC on functions", lambda: _public_on_functions(connection, metadata))
-    recorder.ask("roles", "PUBLIC on the schema", lambda: _public_on_schema(connection))
+            recorder.run("roles", item.name, _role(connection, item, owned))
+    recorder.run("roles", "PUBLIC on tables", lambda: _public_on_tables(connection, metadata))
+    recorder.run("roles", "PUBLIC on functions", lambda: _public_on_functions(connection, metadata))
+    recorder.run("roles", "PUBLIC on the schema", lambda: _public_on_schema(connection))
 
 
 def _role(connection: Connection, role: Role, functions: list[str]) -> Callable[[], str]:
-    def ask() -> str:
+    def run() -> str:
         values = {"role": role.name, "functions": "|".join(functions)}
-        found = execute(connection, _ATTRIBUTES, values).one_or_none()
-        if found is None:
+        row = execute(connection, _ATTRIBUTES, values).one_or_none()
+        if row is None:
             raise Unmet(f"missing; have an administrator run CREATE ROLE {quote(role.name)} NOLOGIN")
-        *powers, settings = found
+        *powers, settings = row
         wrong = [
             f"it {meaning}: run ALTER ROLE {quote(role.name)} NO{word}"
             for has, (word, meaning) in zip(powers, _POWERS, strict=True)
@@ -122,9 +122,9 @@ def _role(connection: Connection, role: Role, functions: list[str]) -> Callable[
             return (
                 f"no power of its own, owns {len(functions)} functions and nothing else, nobody is a member"
             )
-        return "no power of its own, owns nothing, bound by row security"
+        return "no power of its own, owns nothing, bound by row-level security"
 
-    return ask
+    return run
 
 
 def _public_on_tables(connection: Connection, metadata: MetaData) -> str:

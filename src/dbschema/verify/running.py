@@ -1,6 +1,6 @@
-"""The groups `connection` and `extensions`: the server that the database lives in, and what it must bring.
+"""Run all checks of a database in a transaction that is always rolled back.
 
-Makes all checks of a database, in a transaction that is always rolled back.
+The module also contains the checks of the groups `connection` and `extensions`.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ OLDEST_SERVER = 15
 
 
 def check(recorder: Recorder, metadata: MetaData) -> None:
-    """Make the checks of both groups."""
+    """Run the checks of the groups `connection` and `extensions`."""
     connection = recorder.connection
-    recorder.ask("connection", "server", lambda: _server(connection))
-    recorder.ask("connection", "session", lambda: _session(connection))
-    recorder.ask("connection", "encoding", lambda: _encoding(connection))
-    recorder.ask("connection", "writable", lambda: _writable(connection))
+    recorder.run("connection", "server", lambda: _server(connection))
+    recorder.run("connection", "session", lambda: _session(connection))
+    recorder.run("connection", "encoding", lambda: _encoding(connection))
+    recorder.run("connection", "writable", lambda: _writable(connection))
     for item in declared(metadata):
         if isinstance(item, Extension):
-            recorder.ask("extensions", item.name, lambda name=item.name: _extension(connection, name))  # type: ignore[misc]  # a default binds the loop's value
+            recorder.run("extensions", item.name, lambda name=item.name: _extension(connection, name))  # type: ignore[misc]  # a default binds the loop's value
 
 
 def _server(connection: Connection) -> str:
@@ -82,10 +82,10 @@ def _extension(connection: Connection, name: str) -> str:
 
 
 LIMITS = (
-    # A lock that is not there at once is somebody's work; waiting in line for it would stop everybody behind.
+    # Another session uses a lock that is not free at once; a longer wait for it would block the sessions behind.
     "SET LOCAL lock_timeout = '1s'",
     "SET LOCAL statement_timeout = '30s'",
-    # Off, it would turn a filtered row into an error.
+    # With "off", a filtered row is an error.
     "SET LOCAL row_security = on",
 )
 
@@ -97,18 +97,18 @@ def run(
     snapshot: Snapshot | None = None,
     on_check: Callable[[Check], object] | None = None,
 ) -> Report:
-    """Check a database: what its catalog holds against the models, and then how it behaves.
+    """Verify a database: compare its catalog with the models, then test its behaviour.
 
-    Nothing stays behind: rows are written for two tenants of the moment and rolled back, and what is locked is locked
-    as by any INSERT or UPDATE of these rows. In a transaction that the caller has begun, a savepoint is rolled back.
-    (A sequence moves on for good, as with any INSERT that is rolled back.)
+    All changes are rolled back: the rows of two temporary tenants, and their locks, which are those of an ordinary INSERT
+    or UPDATE. If the caller has begun a transaction, a savepoint is rolled back. Only a sequence keeps its new value, as
+    after each rollback.
 
     Args:
-        connection: to the database; its role need not be a superuser. Behaviour is checked as the application's role
-            where the session may take it on, else as the session's own role if that is bound by row security.
-        metadata: the models that the database should hold.
+        connection: to the database; its role need not be a superuser. The behaviour is checked as the application's role
+            if the session can set it, else as the session's own role if row-level security applies to that role.
+        metadata: the expected models.
         snapshot: of `metadata`, for a role without CREATE; see `dbschema.tools.application.load_snapshot`.
-        on_check: called with each check as soon as it is made.
+        on_check: called with each check as soon as it is done.
 
     Raises:
         NoTransaction: the connection is in autocommit mode.

@@ -1,12 +1,9 @@
-"""Where the differences between models and database come from: a fresh build of the models, or their stored snapshot.
+"""Check the groups from `tables` to `grants`: compare the catalog of the database with the models.
 
-To learn what the models want, the server builds them in a throw-away schema, which takes the right CREATE. Without that
-right, the catalog of the database is compared with the snapshot that `dbschema compile` has written.
-
-The groups from `tables` to `grants`: a line for each thing that the models declare, and for what has come on top.
-
-Tables that the models do not know are nobody's business here (`dbschema check` tells them); what stands on a table of
-theirs is: another policy or grant on it may undo what the declared ones keep.
+The server builds the models in a throw-away schema, which requires the privilege CREATE. Without it, the catalog is
+compared with the snapshot from `dbschema compile`. The report has a line for each declared object, and for each
+undeclared object on a declared table: an additional policy or grant can undo a declared one. Undeclared tables are
+ignored; `dbschema check` reports them.
 """
 
 from __future__ import annotations
@@ -36,19 +33,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Comparison:
-    """How a database differs from the models, and in one line how that was found out."""
+    """The differences between a database and the models, and the method of the comparison on one line."""
 
     differences: tuple[Difference, ...]
     method: str
 
 
 def compare(connection: Connection, metadata: MetaData, snapshot: Snapshot | None) -> Comparison:
-    """Compare with the models that the server builds, else with their snapshot; the connection is left as it was.
+    """Compare a database with the models that the server builds, else with their snapshot, and roll back.
 
     Args:
         connection: to the database.
         metadata: the models.
-        snapshot: of `metadata`; None if there is none.
+        snapshot: of `metadata`; None: there is no snapshot.
 
     Raises:
         Unmet: the models cannot be built, and there is no snapshot.
@@ -62,12 +59,12 @@ def compare(connection: Connection, metadata: MetaData, snapshot: Snapshot | Non
         return _with_snapshot(connection, snapshot, f"role {role} may not CREATE in database {database}")
     try:
         with savepoint(connection):
-            found = catalog.check(connection, metadata)
+            differences = catalog.check(connection, metadata)
     except (DBAPIError, DbSchemaError) as error:
         if connection.invalidated:
             raise
         return _with_snapshot(connection, snapshot, f"the models could not be built: {one_line(error)}")
-    return Comparison(found, "catalog with catalog, the models built in a throw-away schema")
+    return Comparison(differences, "catalog with catalog, the models built in a throw-away schema")
 
 
 def _with_snapshot(connection: Connection, snapshot: Snapshot | None, reason: str) -> Comparison:
@@ -75,32 +72,32 @@ def _with_snapshot(connection: Connection, snapshot: Snapshot | None, reason: st
         raise Unmet(
             f"{reason}, and there is no snapshot of these models; run dbschema compile, or verify as a role with CREATE"
         )
-    found = snapshots.differences(connection, snapshot)
-    method = f"catalog with the snapshot made on PostgreSQL {snapshot.server}: {reason}"
+    differences = snapshots.differences(connection, snapshot)
+    method = f"catalog with the snapshot from PostgreSQL {snapshot.server}: {reason}"
     server = snapshots.server(connection)
-    if found and server != snapshot.server:
+    if differences and server != snapshot.server:
         method += (
-            f"; this server is PostgreSQL {server}, which may print the same objects otherwise: "
+            f"; this server is PostgreSQL {server}, which may print the same objects differently: "
             "a role with CREATE compares exactly"
         )
-    return Comparison(found, method)
+    return Comparison(differences, method)
 
 
 Line: TypeAlias = "tuple[str, str]"
 """A line of the report: its group and its name."""
 
 _GROUPS = {
-    "trigger": "triggers",
-    "function": "functions",
-    "row security": "row security",
-    "policy": "policies",
+    Trigger.kind: "triggers",
+    Function.kind: "functions",
+    RowSecurity.kind: "row-level security",
+    Policy.kind: "policies",
 }
 _ELSEWHERE = frozenset({"extension", "role"})
-"""Kinds that have groups of their own, asked for directly."""
+"""The kinds that `running` and `roles` check, in groups of their own."""
 
 
 def check(recorder: Recorder, metadata: MetaData, snapshot: Snapshot | None = None) -> None:
-    """Make the checks of these groups; `snapshot` is for a role that may not build the models."""
+    """Run the checks of the groups; `snapshot` is for a role that cannot build the models."""
     connection = recorder.connection
     try:
         with savepoint(connection):
@@ -115,7 +112,7 @@ def check(recorder: Recorder, metadata: MetaData, snapshot: Snapshot | None = No
     wrong: dict[Line, list[str]] = defaultdict(list)
     for difference in comparison.differences:
         if (line := _line(difference, metadata)) is not None:
-            wrong[line].append(_said(difference))
+            wrong[line].append(_text(difference))
     gone = {
         (difference.identity.schema, difference.identity.table)
         for difference in comparison.differences
@@ -134,7 +131,7 @@ def check(recorder: Recorder, metadata: MetaData, snapshot: Snapshot | None = No
 
 
 def _lines(metadata: MetaData) -> Iterator[tuple[Line, tuple[str | None, str] | None, str]]:
-    """The lines that the models ask for, with the table that each stands on and its text where all is well."""
+    """Yield the lines of the declared objects: line, table of the object, and detail of a passed check."""
     for table in metadata.sorted_tables:
         yield ("tables", table.fullname), (table.schema, table.name), _inventory(table)
     objects = declared(metadata)
@@ -146,13 +143,13 @@ def _lines(metadata: MetaData) -> Iterator[tuple[Line, tuple[str | None, str] | 
     for item in objects:
         if isinstance(item, Grant):
             grants[_target(item.identity.name)].append(item)
-    for target, given in grants.items():
-        summary = "; ".join(f"{grant.role} {', '.join(grant.privileges)}" for grant in given)
-        yield ("grants", target), given[0].table_key, summary
+    for target, declarations in grants.items():
+        summary = "; ".join(f"{grant.role} {', '.join(grant.privileges)}" for grant in declarations)
+        yield ("grants", target), declarations[0].table_key, summary
 
 
 def _line(difference: Difference, metadata: MetaData) -> Line | None:
-    """The line that a difference belongs to; None where it concerns nothing that the models declare."""
+    """Return the line of a difference; None if it belongs to no declared object or table."""
     identity = difference.identity
     ours = {(table.schema, table.name) for table in metadata.tables.values()}
     on_ours = (identity.schema, identity.table) in ours
@@ -185,7 +182,7 @@ def _line_of_grant_or_function(difference: Difference, metadata: MetaData, *, on
     return ("grants", target) if target in granted else None
 
 
-def _said(difference: Difference) -> str:
+def _text(difference: Difference) -> str:
     if difference.change == "extra":
         return f"{difference.kind} {difference.identity.name} is not declared"
     if difference.change == "missing":
@@ -196,7 +193,7 @@ def _said(difference: Difference) -> str:
 
 
 def _name(item: DatabaseObject) -> str:
-    """As `Difference.name` writes it."""
+    """Return the name of an object in the form of `Difference.name`."""
     identity = item.identity
     schema = "" if identity.schema is None else f"{identity.schema}."
     if identity.table and identity.table != identity.name:
@@ -205,7 +202,7 @@ def _name(item: DatabaseObject) -> str:
 
 
 def _target(grant: str) -> str:
-    """'TABLE incidents' of 'TABLE incidents TO dbschema_app'; the default schema is called 'schema'."""
+    """Return the target of a grant: 'table incidents' for 'TABLE incidents TO dbschema_app', 'schema' for the default schema."""
     kind, _, name = grant.rpartition(" TO ")[0].partition(" ")
     return f"{kind.lower()} {name}".strip()
 

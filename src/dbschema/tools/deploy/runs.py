@@ -63,7 +63,7 @@ _OWN_CALL: Final = 0.5
 
 def upgrade(call: Call, configuration: Configuration, deadline: Deadline) -> Result:
     """Upgrade the database to the target of `call`; if the time ends before, return which revisions are left."""
-    from dbschema.connect.errors import Refusal  # noqa: PLC0415  an event that needs no database comes without it
+    from dbschema.connect.errors import Rejection  # noqa: PLC0415  an event that needs no database comes without it
     from dbschema.migrations import runner  # noqa: PLC0415  as above
     from dbschema.migrations.errors import LockLost, RevisionFailed, RunnerBusy  # noqa: PLC0415  as above
 
@@ -91,7 +91,7 @@ def upgrade(call: Call, configuration: Configuration, deadline: Deadline) -> Res
             )
     except RunnerBusy as busy:
         return _incomplete(settings, steps, f"Another run is at work ({busy.holder})", waited=busy.waited)
-    except (Refusal, LockLost, RevisionFailed) as error:
+    except (Rejection, LockLost, RevisionFailed) as error:
         if not deadline.over or not _is_cancelled(error):
             raise
         if isinstance(error, RevisionFailed) and not error.done:

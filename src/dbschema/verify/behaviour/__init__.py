@@ -1,7 +1,4 @@
-"""What happens when rows are written and read, as the role of an application: the promises, put to the test.
-
-Asks all questions of behaviour, each group by its module.
-"""
+"""Check the behaviour of a database: write and read rows of two tenants as the role of the application."""
 
 from __future__ import annotations
 
@@ -22,15 +19,15 @@ if TYPE_CHECKING:
 __all__ = ["check"]
 
 SETTINGS = (
-    # Rows of no tenant are looked for in the index, so that large tables are not read through.
+    # The search for rows without a tenant uses an index, and does not read large tables.
     "SET LOCAL enable_seqscan = off",
-    # A key that waits for the commit would never be checked here.
+    # A deferred constraint would not be checked, because the transaction is rolled back.
     "SET CONSTRAINTS ALL IMMEDIATE",
 )
 
 
 def check(recorder: Recorder, metadata: MetaData) -> None:
-    """Make the checks of all groups of behaviour; without a role to ask as, a single ✗ that says what to run."""
+    """Run the checks of all groups of behaviour; if no role is available, report one failure with the next step."""
     connection = recorder.connection
     tables = tenant_tables(metadata)
     try:
@@ -41,24 +38,24 @@ def check(recorder: Recorder, metadata: MetaData) -> None:
     recorder.note("behaviour", "role", True, _who(actor))
     for setting in SETTINGS:
         execute(connection, setting)
-    recorder.ask("behaviour", "row security is active", lambda: _bound(recorder, tables, actor))
+    recorder.run("behaviour", "row-level security is active", lambda: _bound(recorder, tables, actor))
     isolation.check_unset(recorder, tables)
-    stage = TwoTenantFixture(connection, tables, actor)
-    stage.set_up()
-    isolation.check_isolation(recorder, stage)
-    triggers.check_timestamps(recorder, stage, metadata)
-    triggers.check_versions(recorder, stage, metadata)
-    triggers.check_append_only(recorder, stage, metadata)
-    check_removal(recorder, stage)
-    constraints.check_references(recorder, stage)
-    constraints.check_uniqueness(recorder, stage)
-    constraints.check_values(recorder, stage, metadata)
-    nearest.check(recorder, stage)
+    fixture = TwoTenantFixture(connection, tables, actor)
+    fixture.set_up()
+    isolation.check_isolation(recorder, fixture)
+    triggers.check_timestamps(recorder, fixture, metadata)
+    triggers.check_versions(recorder, fixture, metadata)
+    triggers.check_append_only(recorder, fixture, metadata)
+    check_removal(recorder, fixture)
+    constraints.check_references(recorder, fixture)
+    constraints.check_uniqueness(recorder, fixture)
+    constraints.check_values(recorder, fixture, metadata)
+    nearest.check(recorder, fixture)
 
 
 def _who(actor: Actor) -> str:
     if actor.role == actor.own:
-        return f"as {actor.role} itself, which row security binds"
+        return f"as {actor.role} itself, bound by row-level security"
     return f"{actor.own} acts as {actor.role}"
 
 

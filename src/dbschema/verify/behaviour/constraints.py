@@ -1,8 +1,7 @@
-"""The group `values`: each CHECK rejects the example that its model declares.
+"""Check the groups `values`, `foreign keys` and `unique`: constraints reject wrong rows.
 
-The group `foreign keys`: no row points into another tenant, nor to one that is not there.
-
-The group `unique`: what must be unique is so within a tenant, and free to occur in another one.
+A CHECK constraint rejects the example of its model. A foreign key rejects a reference to a row of another tenant, and to
+a tenant that does not exist. A unique constraint rejects a duplicate within a tenant, and accepts it in another one.
 """
 
 from __future__ import annotations
@@ -37,9 +36,9 @@ class Example:
     """Values that a CHECK constraint rejects.
 
     Args:
-        constraint: its name.
-        values: by column; whatever else the row needs is made up.
-        rejected_by: names of the constraints that may reject them: this one, and those that imply it.
+        constraint: the name of the constraint.
+        values: by column; the other columns of the row get sample values.
+        rejected_by: names of the constraints that may reject the values: this one, and those that imply it.
     """
 
     constraint: str
@@ -47,30 +46,29 @@ class Example:
     rejected_by: frozenset[str]
 
 
-def check_values(recorder: Recorder, stage: TwoTenantFixture, metadata: MetaData) -> None:
-    """Check each table that has examples; note each CHECK constraint that cannot be tried, by name."""
-    for table in stage.tables:
+def check_values(recorder: Recorder, fixture: TwoTenantFixture, metadata: MetaData) -> None:
+    """Check each table with examples; report each CHECK constraint that cannot be tried."""
+    for table in fixture.tables:
         constraints = check_constraints(table)
         examples = [item for item in map(example, constraints) if item is not None]
         if examples:
-            recorder.ask("values", table.fullname, _values_question(stage, table, examples))
+            recorder.run("values", table.fullname, _values_check(fixture, table, examples))
         for constraint in constraints:
             if example(constraint) is None:
                 recorder.note_untried("values", f"{table.fullname}.{_name(constraint)}", NO_EXAMPLE)
     for table in metadata.sorted_tables:
-        if table not in stage.tables:
+        if table not in fixture.tables:
             for constraint in check_constraints(table):
                 recorder.note_untried("values", f"{table.fullname}.{_name(constraint)}", NO_TENANTS)
 
 
 def check_constraints(table: Table) -> list[CheckConstraint]:
-    """The CHECK constraints of `table`, by name."""
-    found = [item for item in table.constraints if isinstance(item, CheckConstraint)]
-    return sorted(found, key=_name)
+    """Return the CHECK constraints of a table, sorted by name."""
+    return sorted((item for item in table.constraints if isinstance(item, CheckConstraint)), key=_name)
 
 
 def example(constraint: CheckConstraint) -> Example | None:
-    """What the model declares that `constraint` rejects; None if it declares nothing, or the constraint has no name."""
+    """Return the example of a constraint; None if the model declares none, or the constraint has no name."""
     values = constraint.info.get(REJECTS)
     if not values or constraint.name is None:
         return None
@@ -78,7 +76,7 @@ def example(constraint: CheckConstraint) -> Example | None:
 
 
 def _implying(constraint: CheckConstraint) -> list[str]:
-    """The full names of the constraints that imply `constraint`, which its model names without the prefix."""
+    """Return the full names of the constraints that imply `constraint`; its model names them without the prefix."""
     table: Any = constraint.table
     convention = table.metadata.naming_convention.get("ck", "%(constraint_name)s")
     return [
@@ -91,118 +89,120 @@ def _name(constraint: CheckConstraint) -> str:
     return f"CHECK ({constraint.sqltext})" if constraint.name is None else str(constraint.name)
 
 
-def _values_question(stage: TwoTenantFixture, table: Table, examples: Sequence[Example]) -> Callable[[], str]:
-    def ask() -> str:
-        tenant = stage.mine if "tenant_id" in table.columns else uuid4()
-        stage.become(tenant)
-        # A valid row can be written: what is rejected then is the value, and not the row.
-        answer = stage.try_insert(table, tenant)
-        if answer.refused:
-            raise Unmet(f"a row without any wrong value is refused: {answer.message}")
+def _values_check(fixture: TwoTenantFixture, table: Table, examples: Sequence[Example]) -> Callable[[], str]:
+    def run() -> str:
+        tenant = fixture.mine if "tenant_id" in table.columns else uuid4()
+        fixture.become(tenant)
+        # A valid row is accepted, so that a later error is caused by the wrong value.
+        result = fixture.try_insert(table, tenant)
+        if result.rejected:
+            raise Unmet(f"a row without a wrong value is rejected: {result.message}")
         failed: dict[str, list[str]] = defaultdict(list)
         for item in examples:
             values = {column: as_text(value) for column, value in item.values.items()}
-            answer = stage.try_insert(table, tenant, **values)
-            if not answer.refused:
-                failed["does not refuse a wrong value"].append(item.constraint)
-            elif answer.state != CHECK_VIOLATION or answer.constraint not in item.rejected_by:
-                failed[f"does not come to refuse a wrong value: {answer.message}"].append(item.constraint)
+            result = fixture.try_insert(table, tenant, **values)
+            if not result.rejected:
+                failed["does not reject a wrong value"].append(item.constraint)
+            elif result.state != CHECK_VIOLATION or result.constraint not in item.rejected_by:
+                failed[f"could not reject a wrong value, because of another error: {result.message}"].append(
+                    item.constraint
+                )
         if failed:
             raise Unmet("; ".join(f"{', '.join(names)} {what}" for what, names in failed.items()))
-        return f"wrong values refused by {len(examples)} check{'' if len(examples) == 1 else 's'}"
+        return f"wrong values rejected by {len(examples)} check{'' if len(examples) == 1 else 's'}"
 
-    return ask
+    return run
 
 
 FOREIGN_KEY_VIOLATION = "23503"
 
 
-def check_references(recorder: Recorder, stage: TwoTenantFixture) -> None:
-    """Make a check for each foreign key between tables that keep tenants apart."""
-    for table in stage.tables:
+def check_references(recorder: Recorder, fixture: TwoTenantFixture) -> None:
+    """Check each foreign key between tenant tables."""
+    for table in fixture.tables:
         for key in sorted(table.foreign_key_constraints, key=lambda key: list(key.column_keys)):
-            if key.referred_table in stage.tables:
+            if key.referred_table in fixture.tables:
                 columns = [column.name for column in key.columns if column.name != "tenant_id"]
-                ask = _across(stage, table, key, columns) if columns else _nowhere(stage, table)
-                recorder.ask("foreign keys", f"{table.fullname}.{', '.join(columns) or 'tenant_id'}", ask)
+                run = _across(fixture, table, key, columns) if columns else _nowhere(fixture, table)
+                recorder.run("foreign keys", f"{table.fullname}.{', '.join(columns) or 'tenant_id'}", run)
 
 
 def _across(
-    stage: TwoTenantFixture, table: Table, key: ForeignKeyConstraint, columns: list[str]
+    fixture: TwoTenantFixture, table: Table, key: ForeignKeyConstraint, columns: list[str]
 ) -> Callable[[], str]:
-    def ask() -> str:
+    def run() -> str:
         target = key.referred_table
-        # A row of one's own first: what is refused then is the other tenant, and not the row.
-        stage.insert(table, stage.mine)
-        theirs = {column: str(stage.id_of(target, stage.theirs)) for column in columns}
-        _require(stage.try_insert(table, stage.mine, **theirs))
+        # A row with references of its own tenant is accepted, so that a later error is caused by the other tenant.
+        fixture.insert(table, fixture.mine)
+        theirs = {column: str(fixture.id_of(target, fixture.theirs)) for column in columns}
+        _require(fixture.try_insert(table, fixture.mine, **theirs))
         return f"cannot point into {target.fullname} of another tenant"
 
-    return ask
+    return run
 
 
-def _nowhere(stage: TwoTenantFixture, table: Table) -> Callable[[], str]:
-    def ask() -> str:
-        values = stage.values(table, stage.mine)
+def _nowhere(fixture: TwoTenantFixture, table: Table) -> Callable[[], str]:
+    def run() -> str:
+        values = fixture.values(table, fixture.mine)
         nobody = uuid4()
-        stage.become(nobody)
-        # Only what is needed and optional keys left out: it is the tenant that must be missed.
+        fixture.become(nobody)
+        # Optional keys are NULL, so that only the reference to the tenant can fail.
         optional = {column.name: None for column in table.columns if column.foreign_keys and column.nullable}
-        _require(stage.try_insert(table, nobody, **{**values, **optional, "tenant_id": str(nobody)}))
-        return "cannot name a tenant that is not there"
+        _require(fixture.try_insert(table, nobody, **{**values, **optional, "tenant_id": str(nobody)}))
+        return "cannot name a tenant that does not exist"
 
-    return ask
+    return run
 
 
-def _require(answer: Attempt) -> None:
-    if not answer.refused:
-        raise Unmet("a row that points elsewhere is taken")
-    if answer.state != FOREIGN_KEY_VIOLATION:
-        raise Unmet(f"it is refused for another reason: {answer.message}")
+def _require(result: Attempt) -> None:
+    if not result.rejected:
+        raise Unmet("a row that points to another tenant is accepted")
+    if result.state != FOREIGN_KEY_VIOLATION:
+        raise Unmet(f"it is rejected for another reason: {result.message}")
 
 
 UNIQUE_VIOLATION = "23505"
 
 
-def check_uniqueness(recorder: Recorder, stage: TwoTenantFixture) -> None:
-    """Make a check for each unique constraint."""
-    for table in stage.tables:
+def check_uniqueness(recorder: Recorder, fixture: TwoTenantFixture) -> None:
+    """Check each unique constraint."""
+    for table in fixture.tables:
         constraints = [item for item in table.constraints if isinstance(item, UniqueConstraint)]
         for constraint in sorted(constraints, key=lambda item: item.columns.keys()):
-            columns = [name for name in constraint.columns.keys() if name != "tenant_id"]  # noqa: SIM118  a collection of columns, whose iteration gives columns
+            columns = [name for name in constraint.columns.keys() if name != "tenant_id"]  # noqa: SIM118  iterating over the collection yields columns, not names
             name = f"{table.fullname}.{', '.join(columns)}"
-            recorder.ask("unique", name, _uniqueness_question(stage, table, columns))
+            recorder.run("unique", name, _uniqueness_check(fixture, table, columns))
 
 
-def _uniqueness_question(stage: TwoTenantFixture, table: Table, columns: list[str]) -> Callable[[], str]:
-    def ask() -> str:
+def _uniqueness_check(fixture: TwoTenantFixture, table: Table, columns: list[str]) -> Callable[[], str]:
+    def run() -> str:
         values: dict[str, str | None] = {
-            column: stage.value(table, table.columns[column])
+            column: fixture.value(table, table.columns[column])
             for column in columns
             if not table.columns[column].foreign_keys
         }
         keys_alone = not values
-        if keys_alone:  # the same row is to be pointed to twice
-            made = stage.values(table, stage.mine)
-            values = {column: made[column] for column in columns}
+        if keys_alone:  # both rows must reference the same row
+            row = fixture.values(table, fixture.mine)
+            values = {column: row[column] for column in columns}
         scoped = "tenant_id" in table.columns
-        first, second = (stage.mine, stage.mine) if scoped else (uuid4(), uuid4())
-        stage.become(first)
-        stage.insert(table, first, **values)
-        stage.become(second)
-        answer = stage.try_insert(table, second, **values)
-        if not answer.refused:
-            raise Unmet("the same value is taken twice")
-        if answer.state != UNIQUE_VIOLATION:
-            raise Unmet(f"the second is refused for another reason: {answer.message}")
+        first, second = (fixture.mine, fixture.mine) if scoped else (uuid4(), uuid4())
+        fixture.become(first)
+        fixture.insert(table, first, **values)
+        fixture.become(second)
+        result = fixture.try_insert(table, second, **values)
+        if not result.rejected:
+            raise Unmet("the same value is accepted twice")
+        if result.state != UNIQUE_VIOLATION:
+            raise Unmet(f"the second is rejected for another reason: {result.message}")
         if keys_alone:
-            return "refused the second time"
+            return "rejected the second time"
         if not scoped:
-            return "refused the second time, whoever has it"
-        stage.become(stage.theirs)
-        answer = stage.try_insert(table, stage.theirs, **values)
-        if answer.refused:
-            raise Unmet(f"another tenant cannot have the same value: {answer.message}")
-        return "refused the second time, free for another tenant"
+            return "rejected the second time, in any tenant"
+        fixture.become(fixture.theirs)
+        result = fixture.try_insert(table, fixture.theirs, **values)
+        if result.rejected:
+            raise Unmet(f"another tenant cannot have the same value: {result.message}")
+        return "rejected the second time, free for another tenant"
 
-    return ask
+    return run

@@ -1,8 +1,7 @@
-"""As which role behaviour is checked: the application's, or the session's own where row security binds it.
+"""Set up the checks of behaviour: the role, and the rows of two temporary tenants.
 
-As a role that bypasses row security, every check of isolation would be worthless, and some would fail for no reason.
-
-Two tenants of the moment, with a row in each table: what the checks of behaviour play with.
+The role is the application's, or that of the session if row-level security (RLS) applies to it. Checks as a role that
+bypasses row-level security would be worthless, and some would fail without a reason.
 """
 
 from __future__ import annotations
@@ -38,11 +37,11 @@ FROM pg_catalog.pg_roles r WHERE r.rolname = current_user
 
 @dataclass(frozen=True)
 class Actor:
-    """Who asks.
+    """The role of the checks.
 
     Args:
-        role: the role that behaviour is checked as; the session has it from now on, until the rollback.
-        own: the role that the session had before.
+        role: the current role of the session, until the rollback.
+        own: the previous role of the session.
     """
 
     role: str
@@ -50,10 +49,10 @@ class Actor:
 
 
 def take_role(connection: Connection, tables: Sequence[Table]) -> Actor:
-    """Become the role that behaviour is checked as.
+    """Set the role of the checks.
 
     Raises:
-        Unmet: there is none; says which statement an administrator has to run.
+        Unmet: no role is possible; the message shows the statement for an administrator.
     """
     own, bypasses, app_exists = execute(connection, _SESSION, {"app": APP_ROLE.name}).one()
     grant = f"have an administrator run GRANT {quote(APP_ROLE.name)} TO {quote(own)}"
@@ -69,7 +68,7 @@ def take_role(connection: Connection, tables: Sequence[Table]) -> Actor:
             raise
         if bypasses:
             raise Unmet(
-                f"role {own} bypasses row security and may not act as {APP_ROLE.name}; {grant}"
+                f"role {own} bypasses row-level security and may not act as {APP_ROLE.name}; {grant}"
             ) from error
         if not all(_may_write(connection, table) for table in tables):
             raise Unmet(
@@ -80,13 +79,13 @@ def take_role(connection: Connection, tables: Sequence[Table]) -> Actor:
 
 
 def as_own_role(connection: Connection, actor: Actor) -> None:
-    """Go back to the session's own role, until the savepoint of the check is rolled back."""
+    """Set the session's own role, until the savepoint of the check is rolled back."""
     execute(connection, f"SET LOCAL ROLE {quote(actor.own)}")
 
 
 def unbound(connection: Connection, tables: Sequence[Table]) -> list[str]:
-    """The tables on which row security does not bind the current role."""
-    found = []
+    """Return the tables on which row-level security does not apply to the current role."""
+    names = []
     for table in tables:
         name = qualified(table.schema, table.name)
         try:
@@ -97,11 +96,11 @@ def unbound(connection: Connection, tables: Sequence[Table]) -> list[str]:
         except DBAPIError as error:
             if connection.invalidated:
                 raise
-            found.append(f"{table.name} ({one_line(error)})")
+            names.append(f"{table.name} ({one_line(error)})")
         else:
             if not active:
-                found.append(table.name)
-    return found
+                names.append(table.name)
+    return names
 
 
 def _may_write(connection: Connection, table: Table) -> bool:
@@ -113,7 +112,7 @@ UPDATED_AT = "updated_at"
 
 
 def tenant_tables(metadata: MetaData) -> list[Table]:
-    """The tables that keep tenants apart, each after those that its foreign keys point to."""
+    """Return the tables with a tenant policy, each after the tables that its foreign keys reference."""
     isolated = {
         item.table_key for item in declared(metadata) if isinstance(item, Policy) and item.name == POLICY_NAME
     }
@@ -123,12 +122,12 @@ def tenant_tables(metadata: MetaData) -> list[Table]:
 class TwoTenantFixture:
     """Two tenants, `mine` and `theirs`, and their rows.
 
-    Once it is set up, `mine` is set: each check begins with that, because what the one before did is rolled back.
+    After `set_up`, `mine` is the tenant of the session. Each check starts with it, because each check is rolled back.
 
     Args:
-        connection: in a transaction, with the role that the checks are made as.
-        tables: those that keep tenants apart, each after those that its foreign keys point to.
-        actor: who asks.
+        connection: in a transaction, with the role of the checks.
+        tables: see `tenant_tables`.
+        actor: see `take_role`.
     """
 
     def __init__(self, connection: Connection, tables: Sequence[Table], actor: Actor) -> None:
@@ -141,7 +140,7 @@ class TwoTenantFixture:
         self._numbers = count(1)
 
     def set_up(self) -> None:
-        """Write a row into each table for both tenants; where that fails, `key` tells why."""
+        """Write a row into each table for both tenants; after a failure, `id_of` and `key` raise with its reason."""
         for tenant in (self.theirs, self.mine):
             self.become(tenant)
             for table in self.tables:
@@ -154,65 +153,65 @@ class TwoTenantFixture:
                     self._reasons.setdefault(table.fullname, one_line(error))
 
     def become(self, tenant: UUID | None) -> None:
-        """Set the tenant; None: the empty setting."""
+        """Set the tenant of the session; None: the empty setting."""
         execute(self.connection, tenancy.setting(tenant))
 
     def id_of(self, table: Table, tenant: UUID) -> UUID:
-        """The id of the tenant's row in `table`.
+        """Return the id of the tenant's row in `table`.
 
         Raises:
-            Unmet: it could not be written.
+            Unmet: the row could not be written.
         """
-        found = self._ids.get((tenant, table.fullname))
-        if found is None:
+        row = self._ids.get((tenant, table.fullname))
+        if row is None:
             reason = self._reasons.get(table.fullname, "it was not tried")
             raise Unmet(f"no row could be written into {table.fullname}: {reason}")
-        return found
+        return row
 
     def key(self, table: Table, tenant: UUID) -> str:
-        """The condition that names the tenant's row in `table`, as SQL."""
+        """Return the SQL condition for the tenant's row in `table`. See `id_of`."""
         row = self.id_of(table, tenant)
         if "tenant_id" in table.columns:
             return f"tenant_id = '{tenant}' AND id = '{row}'"
         return f"id = '{row}'"
 
     def count(self, table: Table, where: str) -> int:
-        """How many rows of `table` meet a condition, as far as the session sees them."""
+        """Return the number of visible rows of `table` that meet a condition."""
         return int(execute(self.connection, samples.select(table, "count(*)", where)).scalar_one())
 
-    def insert(self, table: Table, tenant: UUID, **given: str | None) -> UUID:
-        """Write another row of `tenant` into `table`, with the given values; gives its id."""
-        values = self.values(table, tenant, **given)
+    def insert(self, table: Table, tenant: UUID, **overrides: str | None) -> UUID:
+        """Write another row of `tenant` into `table`, and return its id. See `values`."""
+        values = self.values(table, tenant, **overrides)
         execute(self.connection, samples.insert(table, values), values)
         return UUID(values["id"])
 
-    def try_insert(self, table: Table, tenant: UUID, **given: str | None) -> Attempt:
-        """What the database says to such a row; it does not stay."""
-        values = self.values(table, tenant, **given)
+    def try_insert(self, table: Table, tenant: UUID, **overrides: str | None) -> Attempt:
+        """Try to write a row, and roll it back. See `values`."""
+        values = self.values(table, tenant, **overrides)
         return attempt(self.connection, samples.insert(table, values), values)
 
-    def values(self, table: Table, tenant: UUID, **given: str | None) -> dict[str, str | None]:
-        """A row of `tenant` for `table`: what it needs, its foreign keys, and what was given.
+    def values(self, table: Table, tenant: UUID, **overrides: str | None) -> dict[str, str | None]:
+        """Return a row of `tenant` for `table`: required columns, foreign keys and `overrides`.
 
-        `updated_at` is long ago, so that an update that does not move it is noticed.
+        `updated_at` is far in the past, so that a check notices an update that does not change it.
         """
         values: dict[str, str | None] = {"id": str(uuid4() if "tenant_id" in table.columns else tenant)}
         if "tenant_id" in table.columns:
             values["tenant_id"] = str(tenant)
         for key in table.foreign_key_constraints:
-            values.update(self._reference(table, key, tenant, values.keys() | given.keys()))
+            values.update(self._reference(table, key, tenant, values.keys() | overrides.keys()))
         for column in table.columns:
             if column.name == UPDATED_AT:
                 values[column.name] = LONG_AGO
-            elif column.name not in values and column.name not in given and is_needed(column):
+            elif column.name not in values and column.name not in overrides and is_needed(column):
                 values[column.name] = self.value(table, column)
-        return {**values, **given}
+        return {**values, **overrides}
 
     def value(self, table: Table, column: Column[Any]) -> str:
-        """A value for `column` that no row has yet where it has to be unique.
+        """Return a value for `column`; a new one if the column is unique.
 
         Raises:
-            Unmet: nothing is known about its type.
+            Unmet: the type of the column is not supported. See `value_for`.
         """
         if isinstance(column.type, Integer) and any(
             column.name in unique for unique in unique_columns(table)
@@ -221,14 +220,14 @@ class TwoTenantFixture:
         return value_for(column)
 
     def _acts_for(self, tenant: UUID) -> bool:
-        # The server is asked: a savepoint that was rolled back took its setting along.
+        # Query the server: the rollback of a savepoint restores the previous setting.
         setting = execute(self.connection, f"SELECT current_setting('{TENANT_SETTING}', true)").scalar()
         return bool(setting == str(tenant))
 
     def _reference(
         self, table: Table, key: ForeignKeyConstraint, tenant: UUID, known: set[str]
     ) -> dict[str, str]:
-        """The columns of a foreign key that are not known yet; an optional one stays empty where its target failed."""
+        """Return the missing columns of a foreign key; without an optional one if its target row could not be written."""
         target = key.referred_table
         there = (tenant, target.fullname) in self._ids
         columns = [
@@ -237,14 +236,14 @@ class TwoTenantFixture:
         if not columns:
             return {}
         alone = {column.name for column in key.columns} - {"tenant_id"} in unique_columns(table)
-        # Of a target that may be pointed to once, each row needs one of its own; nobody can make one for another tenant,
-        # whose row is refused before anybody asks whether it is unique.
+        # With a unique key, each row needs a target of its own. The session cannot write one for another tenant, but that
+        # row is rejected before the unique constraint is checked.
         row = self.insert(target, tenant) if alone and self._acts_for(tenant) else self.id_of(target, tenant)
         return {column.name: str(row) for column in columns}
 
 
 def unique_columns(table: Table) -> list[set[str]]:
-    """The columns of each unique constraint, without the tenant."""
+    """Return the columns of each unique constraint, without the tenant."""
     return [
         {column.name for column in item.columns} - {"tenant_id"}
         for item in table.constraints

@@ -1,9 +1,8 @@
-"""The group `isolation`: another tenant's rows are out of reach, and without a tenant so is everything.
+"""Check the groups `isolation` and `removal`: tenants cannot access each other, and a removal leaves no rows.
 
-Asked of each table: can a tenant see, insert, update, take over and delete another tenant's row, and what if no tenant
-is set? And, so that a table that refuses everything does not pass: does it see its own?
-
-The group `removal`: all rows of a tenant go with it, those that nobody may delete included.
+For each table, `isolation` tries to read, insert, update, move and delete rows of another tenant, and to read and insert
+without a tenant. A tenant must see its own row, so that a table that rejects everything does not pass. `removal` deletes
+a tenant with all its rows, append-only rows included.
 """
 
 from __future__ import annotations
@@ -25,21 +24,21 @@ if TYPE_CHECKING:
 
 
 INSUFFICIENT_PRIVILEGE = "42501"
-"""What PostgreSQL answers where a policy, a missing privilege or the append-only trigger refuses."""
+"""The SQLSTATE of a policy, of a missing privilege and of the append-only trigger."""
 
 CONSTRAINTS = "23"
 """The class of SQLSTATE of integrity constraints."""
 
 
 def check_unset(recorder: Recorder, tables: Sequence[Table]) -> None:
-    """Ask what a session sees that has set no tenant yet; to be asked before the first tenant is set."""
-    recorder.ask("isolation", "no tenant set", lambda: _unset(recorder, tables))
+    """Check that a session without a tenant sees no rows; call it before the first tenant is set."""
+    recorder.run("isolation", "no tenant set", lambda: _unset(recorder, tables))
 
 
-def check_isolation(recorder: Recorder, stage: TwoTenantFixture) -> None:
-    """Make a check for each table."""
-    for table in stage.tables:
-        recorder.ask("isolation", table.fullname, _table(stage, table))
+def check_isolation(recorder: Recorder, fixture: TwoTenantFixture) -> None:
+    """Check each table."""
+    for table in fixture.tables:
+        recorder.run("isolation", table.fullname, _table(fixture, table))
 
 
 def _unset(recorder: Recorder, tables: Sequence[Table]) -> str:
@@ -62,58 +61,58 @@ def _unset(recorder: Recorder, tables: Sequence[Table]) -> str:
     return f"the setting {how}: no rows in {len(tables)} tables"
 
 
-def _table(stage: TwoTenantFixture, table: Table) -> Callable[[], str]:
-    def ask() -> str:
-        reached = [what for what, question in QUESTIONS if question(stage, table)]
-        if reached:
-            raise Unmet(f"{'; '.join(reached)}")
+def _table(fixture: TwoTenantFixture, table: Table) -> Callable[[], str]:
+    def run() -> str:
+        violations = [text for text, is_violated in QUESTIONS if is_violated(fixture, table)]
+        if violations:
+            raise Unmet("; ".join(violations))
         return "not seen, inserted, updated, taken over or deleted across tenants; nothing without a tenant"
 
-    return ask
+    return run
 
 
-def _own_is_hidden(stage: TwoTenantFixture, table: Table) -> bool:
-    return stage.count(table, stage.key(table, stage.mine)) != 1
+def _own_is_hidden(fixture: TwoTenantFixture, table: Table) -> bool:
+    return fixture.count(table, fixture.key(table, fixture.mine)) != 1
 
 
-def _is_seen(stage: TwoTenantFixture, table: Table) -> bool:
+def _is_seen(fixture: TwoTenantFixture, table: Table) -> bool:
     column = "tenant_id" if "tenant_id" in table.columns else "id"
-    # Their row, or one of a tenant that was there before.
-    theirs = f"{stage.key(table, stage.theirs)} OR {column} <> '{stage.mine}'"
-    return stage.count(table, theirs) != 0
+    # The row of the other tenant, or one of an existing tenant.
+    theirs = f"{fixture.key(table, fixture.theirs)} OR {column} <> '{fixture.mine}'"
+    return fixture.count(table, theirs) != 0
 
 
-def _is_inserted(stage: TwoTenantFixture, table: Table) -> bool:
-    tenant = stage.theirs if "tenant_id" in table.columns else uuid4()
-    return not _refused(stage.try_insert(table, tenant))
+def _is_inserted(fixture: TwoTenantFixture, table: Table) -> bool:
+    tenant = fixture.theirs if "tenant_id" in table.columns else uuid4()
+    return not _rejected(fixture.try_insert(table, tenant))
 
 
-def _is_updated(stage: TwoTenantFixture, table: Table) -> bool:
-    statement = samples.update(table, "id = id", stage.key(table, stage.theirs))
-    return _reaches(attempt(stage.connection, statement))
+def _is_updated(fixture: TwoTenantFixture, table: Table) -> bool:
+    statement = samples.update(table, "id = id", fixture.key(table, fixture.theirs))
+    return _reaches(attempt(fixture.connection, statement))
 
 
-def _is_taken_over(stage: TwoTenantFixture, table: Table) -> bool:
-    """A tenant gives its own row to another one, which then has a row that it never wrote."""
-    column, tenant = ("tenant_id", stage.theirs) if "tenant_id" in table.columns else ("id", uuid4())
-    statement = samples.update(table, f"{column} = '{tenant}'", stage.key(table, stage.mine))
-    return not _refused(attempt(stage.connection, statement))
+def _is_taken_over(fixture: TwoTenantFixture, table: Table) -> bool:
+    """Return whether a tenant can move its own row to another tenant."""
+    column, tenant = ("tenant_id", fixture.theirs) if "tenant_id" in table.columns else ("id", uuid4())
+    statement = samples.update(table, f"{column} = '{tenant}'", fixture.key(table, fixture.mine))
+    return not _rejected(attempt(fixture.connection, statement))
 
 
-def _is_deleted(stage: TwoTenantFixture, table: Table) -> bool:
-    return _reaches(attempt(stage.connection, samples.delete(table, stage.key(table, stage.theirs))))
+def _is_deleted(fixture: TwoTenantFixture, table: Table) -> bool:
+    return _reaches(attempt(fixture.connection, samples.delete(table, fixture.key(table, fixture.theirs))))
 
 
-def _is_open_without_a_tenant(stage: TwoTenantFixture, table: Table) -> bool:
-    values = stage.values(table, stage.mine)
-    stage.become(None)
-    seen = stage.count(table, stage.key(table, stage.mine)) + stage.count(
-        table, stage.key(table, stage.theirs)
+def _is_open_without_a_tenant(fixture: TwoTenantFixture, table: Table) -> bool:
+    values = fixture.values(table, fixture.mine)
+    fixture.become(None)
+    seen = fixture.count(table, fixture.key(table, fixture.mine)) + fixture.count(
+        table, fixture.key(table, fixture.theirs)
     )
     if "tenant_id" not in table.columns:
         values["id"] = str(uuid4())
-    written = attempt(stage.connection, samples.insert(table, values), values)
-    return seen != 0 or not _refused(written)
+    written = attempt(fixture.connection, samples.insert(table, values), values)
+    return seen != 0 or not _rejected(written)
 
 
 QUESTIONS: tuple[tuple[str, Callable[[TwoTenantFixture, Table], bool]], ...] = (
@@ -127,30 +126,34 @@ QUESTIONS: tuple[tuple[str, Callable[[TwoTenantFixture, Table], bool]], ...] = (
 )
 
 
-def _refused(answer: Attempt) -> bool:
-    """Whether row security refuses; a key or a check that does comes after it, and is no protection."""
-    if answer.refused and answer.state != INSUFFICIENT_PRIVILEGE and not answer.state.startswith(CONSTRAINTS):
-        raise Unmet(answer.message)
-    return answer.state == INSUFFICIENT_PRIVILEGE
+def _rejected(result: Attempt) -> bool:
+    """Return whether a policy or a privilege rejects the statement; constraints come later, and are no protection."""
+    if (
+        result.rejected
+        and result.state != INSUFFICIENT_PRIVILEGE
+        and not result.state.startswith(CONSTRAINTS)
+    ):
+        raise Unmet(result.message)
+    return result.state == INSUFFICIENT_PRIVILEGE
 
 
-def _reaches(answer: Attempt) -> bool:
-    """Whether a statement concerned rows; of a row that policies hide, nothing but 0 or a missing privilege is heard."""
-    return not _refused(answer) and (answer.rows != 0 or answer.refused)
+def _reaches(result: Attempt) -> bool:
+    """Return whether a statement affected rows; a hidden row yields 0 rows, or a missing privilege."""
+    return not _rejected(result) and (result.rows != 0 or result.rejected)
 
 
-def check_removal(recorder: Recorder, stage: TwoTenantFixture) -> None:
-    """Make one check for each table that names the tenants, of all tables that keep tenants apart."""
-    for root in stage.tables:
+def check_removal(recorder: Recorder, fixture: TwoTenantFixture) -> None:
+    """Check the deletion of a tenant, for each table of tenants among the tenant tables."""
+    for root in fixture.tables:
         if root.info.get("distribution") == "reference" and "tenant_id" not in root.columns:
-            recorder.ask("removal", f"rows go with their row in {root.fullname}", _question(stage, root))
+            recorder.run("removal", f"rows go with their row in {root.fullname}", _check(fixture, root))
 
 
-def _question(stage: TwoTenantFixture, root: Table) -> Callable[[], str]:
-    def ask() -> str:
-        counted = {table.fullname: _count(stage, table) for table in stage.tables}
-        done = execute(stage.connection, samples.delete(root, stage.key(root, stage.mine)))
-        left = [table.fullname for table in stage.tables if _count(stage, table)]
+def _check(fixture: TwoTenantFixture, root: Table) -> Callable[[], str]:
+    def run() -> str:
+        counted = {table.fullname: _count(fixture, table) for table in fixture.tables}
+        done = execute(fixture.connection, samples.delete(root, fixture.key(root, fixture.mine)))
+        left = [table.fullname for table in fixture.tables if _count(fixture, table)]
         if done.rowcount != 1 or left:
             raise Unmet(f"rows are left in {', '.join(left) or root.fullname}")
         empty = [name for name, count in counted.items() if not count]
@@ -158,9 +161,9 @@ def _question(stage: TwoTenantFixture, root: Table) -> Callable[[], str]:
             raise Unmet(f"there was no row to remove in {', '.join(empty)}")
         return f"from {len(counted)} tables"
 
-    return ask
+    return run
 
 
-def _count(stage: TwoTenantFixture, table: Table) -> int:
+def _count(fixture: TwoTenantFixture, table: Table) -> int:
     column = "tenant_id" if "tenant_id" in table.columns else "id"
-    return stage.count(table, f"{column} = '{stage.mine}'")
+    return fixture.count(table, f"{column} = '{fixture.mine}'")

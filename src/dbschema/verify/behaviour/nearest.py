@@ -1,4 +1,4 @@
-"""The group `nearest`: the rows nearest to a place are found in order, among the tenant's own, through their index."""
+"""Check the group `nearest`: an index returns the tenant's rows nearest to a place in order."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
     from dbschema.verify.behaviour.fixture import TwoTenantFixture
     from dbschema.verify.report import Recorder
 
-# In the middle of the Atlantic, where nobody's rows are likely to be; degrees of longitude away from it.
+# A place in the Atlantic, probably without rows of tenants; distances in degrees of longitude.
 PLACE = (-30.0, 0.0)
 DISTANCES = (0.03, 0.01, 0.02, 0.05, 0.04)
 
 
-def check(recorder: Recorder, stage: TwoTenantFixture) -> None:
-    """Make a check for each GiST index over a place."""
-    for table in stage.tables:
+def check(recorder: Recorder, fixture: TwoTenantFixture) -> None:
+    """Check each GiST index on a place."""
+    for table in fixture.tables:
         for index, column in _indexes(table):
-            recorder.ask("nearest", f"{table.fullname}.{column}", _question(stage, table, column, index))
+            recorder.run("nearest", f"{table.fullname}.{column}", _check(fixture, table, column, index))
 
 
 def _indexes(table: Table) -> Iterator[tuple[str, str]]:
@@ -39,31 +39,32 @@ def _indexes(table: Table) -> Iterator[tuple[str, str]]:
                     yield str(index.name), column.name
 
 
-def _question(stage: TwoTenantFixture, table: Table, column: str, index: str) -> Callable[[], str]:
-    def ask() -> str:
-        stage.become(stage.theirs)
-        stage.insert(table, stage.theirs, **{column: _point(0)})
-        stage.become(stage.mine)
+def _check(fixture: TwoTenantFixture, table: Table, column: str, index: str) -> Callable[[], str]:
+    def run() -> str:
+        fixture.become(fixture.theirs)
+        fixture.insert(table, fixture.theirs, **{column: _point(0)})
+        fixture.become(fixture.mine)
         ids = {
-            distance: stage.insert(table, stage.mine, **{column: _point(distance)}) for distance in DISTANCES
+            distance: fixture.insert(table, fixture.mine, **{column: _point(distance)})
+            for distance in DISTANCES
         }
-        wanted = [str(ids[distance]) for distance in sorted(DISTANCES)[:3]]
-        # Without sorting, only an index gives the order: a handful of rows would else be sorted.
-        execute(stage.connection, "SET LOCAL enable_sort = off")
-        order = f"ORDER BY {quote(column)} <-> '{_point(0)}' LIMIT {len(wanted)}"
-        query = samples.select(table, "id::text", f"tenant_id = '{stage.mine}' {order}")
-        found = [row[0] for row in execute(stage.connection, query)]
-        if found != wanted:
-            raise Unmet(f"the nearest {len(wanted)} of {len(ids)} rows come in another order")
-        plan = execute(stage.connection, f"EXPLAIN (FORMAT JSON, COSTS OFF) {query}").scalar_one()
+        expected = [str(ids[distance]) for distance in sorted(DISTANCES)[:3]]
+        # Disable sorting, so that the planner uses the index for few rows, too.
+        execute(fixture.connection, "SET LOCAL enable_sort = off")
+        order = f"ORDER BY {quote(column)} <-> '{_point(0)}' LIMIT {len(expected)}"
+        query = samples.select(table, "id::text", f"tenant_id = '{fixture.mine}' {order}")
+        actual = [row[0] for row in execute(fixture.connection, query)]
+        if actual != expected:
+            raise Unmet(f"the nearest {len(expected)} of {len(ids)} rows come in another order")
+        plan = execute(fixture.connection, f"EXPLAIN (FORMAT JSON, COSTS OFF) {query}").scalar_one()
         used = [node["Index Name"] for node in _nodes(plan[0]["Plan"]) if "Index Name" in node]
         if index not in used:
             raise Unmet(
                 f"found in order, but by {', '.join(used) or 'reading all rows'} and sorting, and not by {index}"
             )
-        return f"{len(found)} found in order, by {index}"
+        return f"{len(actual)} found in order, by {index}"
 
-    return ask
+    return run
 
 
 def _point(east: float) -> str:

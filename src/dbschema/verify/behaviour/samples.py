@@ -1,6 +1,6 @@
-"""Makes up rows that a table accepts, from its columns alone, so that a table that is added tomorrow is checked too.
+"""Create sample values for the columns of any table, and the SQL of the checks.
 
-The SQL of the checks: names of tables and columns are quoted here, and values are UUIDs, literals of ours or placeholders.
+In the SQL, names of tables and columns are quoted; values are UUIDs, literals of this package or placeholders.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 
 LONG_AGO = "2001-01-01 00:00:00+00"
-"""What a client writes who would have a row look older than it is."""
+"""A forged `updated_at` that makes a row look older."""
 
 _BY_TYPE: tuple[tuple[type[TypeEngine[Any]], str], ...] = (
     (Boolean, "true"),
@@ -60,17 +60,17 @@ _BY_TYPE: tuple[tuple[type[TypeEngine[Any]], str], ...] = (
 
 
 def token() -> str:
-    """A word that no row has yet: lower case letters and digits."""
+    """Return a new word of lower case letters and digits."""
     return f"verify{uuid4().hex[:16]}"
 
 
 def value_for(column: Column[object]) -> str:
-    """A value that `column` accepts, as text that the server reads; unique where the type has room for that.
+    """Return a value that `column` accepts, as input text of the server; unique for types with enough values.
 
-    It is the sample of the column (`info`), else that of its type (`sample()`), else a guess from the type.
+    The value is the sample of the column (`info`), else that of its type (`sample()`), else derived from the type.
 
     Raises:
-        Unmet: the column has no sample, and nothing is known about its type.
+        Unmet: the column has no sample, and its type is not supported.
     """
     kind = column.type
     sample = column.info.get(SAMPLE)
@@ -95,7 +95,7 @@ def value_for(column: Column[object]) -> str:
 
 
 def as_text(value: Any) -> str | None:
-    """A value of `info` as text that the server reads; None stays None, and a function is called for its value."""
+    """Convert a value of `info`, or the result of a function, to input text of the server; None stays None."""
     if callable(value):
         value = value()
     if value is None or isinstance(value, str):
@@ -108,7 +108,7 @@ def as_text(value: Any) -> str | None:
 
 
 def is_needed(column: Column[object]) -> bool:
-    """Whether an INSERT must give the column a value."""
+    """Return whether an INSERT must contain the column."""
     return not column.nullable and column.server_default is None and column.computed is None
 
 
@@ -123,27 +123,27 @@ def _matching(column: Column[object], regex: str) -> str:
 
 
 def named(table: Table) -> str:
-    """The table's name as SQL."""
+    """Return the table's name as SQL."""
     return qualified(table.schema, table.name)
 
 
 def select(table: Table, what: str, where: str = "true") -> str:
-    """SELECT of some expression from the rows that a condition names."""
+    """Return a SELECT of an expression from the rows that meet a condition."""
     return f"SELECT {what} FROM {named(table)} WHERE {where}"  # noqa: S608  see the module's docstring
 
 
 def insert(table: Table, columns: Iterable[str]) -> str:
-    """INSERT with a placeholder for each column."""
+    """Return an INSERT with a placeholder for each column."""
     names = ", ".join(quote(name).replace("%", "%%") for name in columns)
     values = ", ".join(f"%({name})s" for name in columns)
     return f"INSERT INTO {named(table)} ({names}) VALUES ({values})"  # noqa: S608  see the module's docstring
 
 
 def update(table: Table, assignment: str, where: str) -> str:
-    """UPDATE of the rows that a condition names."""
+    """Return an UPDATE of the rows that meet a condition."""
     return f"UPDATE {named(table)} SET {assignment} WHERE {where}"  # noqa: S608  see the module's docstring
 
 
 def delete(table: Table, where: str) -> str:
-    """DELETE of the rows that a condition names."""
+    """Return a DELETE of the rows that meet a condition."""
     return f"DELETE FROM {named(table)} WHERE {where}"  # noqa: S608  see the module's docstring

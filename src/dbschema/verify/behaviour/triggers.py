@@ -1,8 +1,7 @@
-"""The group `timestamps`: `updated_at` is the database's, whatever a client writes.
+"""Check the groups `timestamps`, `versions` and `append-only`: triggers maintain columns and protect records.
 
-The group `versions`: a version rises with each change, and only then.
-
-The group `append-only`: records can be added and neither changed nor taken away, whoever asks.
+The database sets `updated_at`, whatever a client writes. A change increments `version`, and nothing else does. Rows of an
+append-only table can be added, but neither updated nor deleted by any role.
 """
 
 from __future__ import annotations
@@ -33,37 +32,37 @@ if TYPE_CHECKING:
 FORGED = "1999-12-31 00:00:00+00"
 
 
-def check_timestamps(recorder: Recorder, stage: TwoTenantFixture, metadata: MetaData) -> None:
-    """Make a check for each table with a trigger that keeps `updated_at`."""
-    kept = {
+def check_timestamps(recorder: Recorder, fixture: TwoTenantFixture, metadata: MetaData) -> None:
+    """Check each table with a trigger that maintains `updated_at`."""
+    maintained = {
         item.table_key
         for item in declared(metadata)
         if isinstance(item, Trigger) and item.function == UPDATED_AT_FUNCTION.name
     }
-    for table in stage.tables:
-        if (table.schema, table.name) in kept:
-            recorder.ask("timestamps", table.fullname, _table(stage, table))
+    for table in fixture.tables:
+        if (table.schema, table.name) in maintained:
+            recorder.run("timestamps", table.fullname, _table(fixture, table))
 
 
-def _table(stage: TwoTenantFixture, table: Table) -> Callable[[], str]:
-    def ask() -> str:
-        key = stage.key(table, stage.mine)
+def _table(fixture: TwoTenantFixture, table: Table) -> Callable[[], str]:
+    def run() -> str:
+        key = fixture.key(table, fixture.mine)
         done = execute(
-            stage.connection,
+            fixture.connection,
             samples.update(table, f"{UPDATED_AT} = %(forged)s", key),
             {"forged": FORGED},
         )
         if done.rowcount != 1:
-            raise Unmet(f"an update of a tenant's own row concerned {done.rowcount} rows")
+            raise Unmet(f"an update of a tenant's own row affected {done.rowcount} rows")
         moved, value = execute(
-            stage.connection,
+            fixture.connection,
             samples.select(table, f"{UPDATED_AT} = now(), {UPDATED_AT}::text", key),
         ).one()
         if not moved:
             raise Unmet(f"{UPDATED_AT} is {value} after an update, and not the time of the transaction")
         return f"{UPDATED_AT} moves though the client forges it"
 
-    return ask
+    return run
 
 
 CASES = (
@@ -72,45 +71,43 @@ CASES = (
     ("cannot be forged", "{column} = %(new)s, version = 99", 1),
     ("is not raised by forging it", "version = 99", 0),
 )
-"""What an update writes, and by how much the version rises."""
+"""The name of a check, the assignments of an update, and the increment of the version."""
 
 
-def check_versions(recorder: Recorder, stage: TwoTenantFixture, metadata: MetaData) -> None:
-    """Make a check of each of `CASES` for each table with a trigger that raises `version`."""
-    raised = {
+def check_versions(recorder: Recorder, fixture: TwoTenantFixture, metadata: MetaData) -> None:
+    """Check `CASES` for each table with a trigger that increments `version`."""
+    versioned = {
         item.table_key
         for item in declared(metadata)
         if isinstance(item, Trigger) and item.function == VERSION_FUNCTION.name
     }
-    for table in stage.tables:
-        if (table.schema, table.name) in raised:
+    for table in fixture.tables:
+        if (table.schema, table.name) in versioned:
             for name, assignment, rise in CASES:
-                recorder.ask(
-                    "versions", f"{table.fullname} {name}", _question(stage, table, assignment, rise)
-                )
+                recorder.run("versions", f"{table.fullname} {name}", _check(fixture, table, assignment, rise))
 
 
-def _question(stage: TwoTenantFixture, table: Table, assignment: str, rise: int) -> Callable[[], str]:
-    def ask() -> str:
-        key = stage.key(table, stage.mine)
+def _check(fixture: TwoTenantFixture, table: Table, assignment: str, rise: int) -> Callable[[], str]:
+    def run() -> str:
+        key = fixture.key(table, fixture.mine)
         column = _changeable(table)
         values = {"new": value_for(column)} if "%(new)s" in assignment else None
         query = samples.select(table, "version", key)
-        before = int(execute(stage.connection, query).scalar_one())
+        before = int(execute(fixture.connection, query).scalar_one())
         written = assignment.format(column=quote(column.name))
-        execute(stage.connection, samples.update(table, written, key), values)
-        after = int(execute(stage.connection, query).scalar_one())
+        execute(fixture.connection, samples.update(table, written, key), values)
+        after = int(execute(fixture.connection, query).scalar_one())
         if after != before + rise:
-            raise Unmet(f"from {before} it came to {after}, and should be {before + rise}")
+            raise Unmet(f"the version changed from {before} to {after}; expected {before + rise}")
         return f"from {before} to {after}"
 
-    return ask
+    return run
 
 
 def _changeable(table: Table) -> Column[object]:
-    """A column that is free to take another value."""
+    """Return a column that accepts any text."""
     for column in table.columns:
-        # Types that carry a CHECK are decorators around Text, and no String themselves.
+        # Types with a CHECK are type decorators, and not subclasses of String.
         if isinstance(column.type, String) and not isinstance(column.type, Enum) and not column.foreign_keys:
             return column
     raise Unmet(f"table {table.fullname} has no text column that could be changed")
@@ -127,64 +124,64 @@ SELECT EXISTS (
 _EVENTS = {"UPDATE": "16", "DELETE": "8", "TRUNCATE": "32"}
 
 
-def check_append_only(recorder: Recorder, stage: TwoTenantFixture, metadata: MetaData) -> None:
-    """Make the checks for each table whose trigger refuses changes."""
-    guarded = {
+def check_append_only(recorder: Recorder, fixture: TwoTenantFixture, metadata: MetaData) -> None:
+    """Check each table with the append-only trigger."""
+    protected = {
         item.table_key
         for item in declared(metadata)
         if isinstance(item, Trigger) and item.function == APPEND_ONLY_FUNCTION.name
     }
-    for table in stage.tables:
-        if (table.schema, table.name) in guarded:
+    for table in fixture.tables:
+        if (table.schema, table.name) in protected:
             for event in _EVENTS:
-                recorder.ask(
+                recorder.run(
                     "append-only",
-                    f"{table.fullname}: {event} by {stage.actor.role}",
-                    _as_actor(stage, table, event),
+                    f"{table.fullname}: {event} by {fixture.actor.role}",
+                    _as_actor(fixture, table, event),
                 )
-                if stage.actor.own != stage.actor.role:
-                    recorder.ask(
+                if fixture.actor.own != fixture.actor.role:
+                    recorder.run(
                         "append-only",
-                        f"{table.fullname}: {event} by {stage.actor.own}",
-                        _as_own(stage, table, event),
+                        f"{table.fullname}: {event} by {fixture.actor.own}",
+                        _as_own(fixture, table, event),
                     )
 
 
-def _as_actor(stage: TwoTenantFixture, table: Table, event: str) -> Callable[[], str]:
-    def ask() -> str:
-        return _refuse(stage, table, event)
+def _as_actor(fixture: TwoTenantFixture, table: Table, event: str) -> Callable[[], str]:
+    def run() -> str:
+        return _expect_rejection(fixture, table, event)
 
-    return ask
-
-
-def _as_own(stage: TwoTenantFixture, table: Table, event: str) -> Callable[[], str]:
-    def ask() -> str:
-        as_own_role(stage.connection, stage.actor)
-        return _refuse(stage, table, event)
-
-    return ask
+    return run
 
 
-def _refuse(stage: TwoTenantFixture, table: Table, event: str) -> str:
+def _as_own(fixture: TwoTenantFixture, table: Table, event: str) -> Callable[[], str]:
+    def run() -> str:
+        as_own_role(fixture.connection, fixture.actor)
+        return _expect_rejection(fixture, table, event)
+
+    return run
+
+
+def _expect_rejection(fixture: TwoTenantFixture, table: Table, event: str) -> str:
     name = {"table": samples.named(table)}
-    privileged = execute(stage.connection, _MAY, {**name, "privilege": event}).scalar()
+    privileged = execute(fixture.connection, _MAY, {**name, "privilege": event}).scalar()
     if event == "TRUNCATE" and privileged:
-        # Tried out, it would lock the table against everybody; whether its trigger fires can be read.
+        # TRUNCATE would lock the table for all sessions. Read from the catalog whether its trigger fires.
         values = {**name, "function": APPEND_ONLY_FUNCTION.name, "event": _EVENTS[event]}
-        if not execute(stage.connection, _FIRES, values).scalar():
-            raise Unmet("no trigger refuses it")
-        return "a trigger refuses it"
-    key = stage.key(table, stage.mine)
-    answer = attempt(
-        stage.connection,
+        if not execute(fixture.connection, _FIRES, values).scalar():
+            raise Unmet("no trigger rejects it")
+        return "a trigger rejects it"
+    key = fixture.key(table, fixture.mine)
+    result = attempt(
+        fixture.connection,
         {
             "UPDATE": samples.update(table, "id = id", key),
             "DELETE": samples.delete(table, key),
             "TRUNCATE": f"TRUNCATE {samples.named(table)}",
         }[event],
     )
-    if not answer.refused:
+    if not result.rejected:
         raise Unmet("it is allowed")
-    if answer.state != INSUFFICIENT_PRIVILEGE:
-        raise Unmet(f"it is refused for another reason: {answer.message}")
-    return "the trigger refuses it" if privileged else "the role has not the privilege"
+    if result.state != INSUFFICIENT_PRIVILEGE:
+        raise Unmet(f"it is rejected for another reason: {result.message}")
+    return "the trigger rejects it" if privileged else "the role lacks the privilege"
