@@ -44,8 +44,8 @@ def test_the_other_way_round_missing_is_extra(one: Catalog, other: Catalog) -> N
 
     forth, back = compare(one, other), compare(other, one)
 
-    assert {(item.identity, item.change, item.attribute, item.wanted, item.found) for item in forth} == {
-        (item.identity, mirrored[item.change], item.attribute, item.found, item.wanted) for item in back
+    assert {(item.identity, item.change, item.attribute, item.expected, item.actual) for item in forth} == {
+        (item.identity, mirrored[item.change], item.attribute, item.actual, item.expected) for item in back
     }
 
 
@@ -61,8 +61,8 @@ def test_applying_what_is_told_gives_the_wanted_catalog(wanted: Catalog, found: 
             del result[item.identity]
         else:
             assert item.attribute is not None
-            assert result[item.identity].get(item.attribute) == item.found
-            result[item.identity][item.attribute] = item.wanted
+            assert result[item.identity].get(item.attribute) == item.actual
+            result[item.identity][item.attribute] = item.expected
 
     assert compare(wanted, Catalog(result)) == ()
 
@@ -117,7 +117,7 @@ def test_a_missing_object_is_told_with_what_says_most_about_it() -> None:
 
     (told,) = compare(wanted, Catalog({}))
 
-    assert (told.change, told.attribute, told.wanted, told.found) == ("missing", None, "text", None)
+    assert (told.change, told.attribute, told.expected, told.actual) == ("missing", None, "text", None)
 
 
 def test_false_is_not_the_same_as_nothing() -> None:

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Column, Integer, MetaData, Table
 
 from dbschema import catalog
-from dbschema.catalog.prerequisites import belonging
+from dbschema.catalog.prerequisites import roles_in_database
 from dbschema.ddl import Function, Grant, Policy, Role, declare, declare_for
 
 if TYPE_CHECKING:
@@ -121,14 +121,14 @@ class TestBelonging:
     def test_a_role_that_is_not_there(
         self, connection: Connection, metadata: MetaData, worker_role: str
     ) -> None:
-        assert belonging(connection, metadata) == {worker_role: False}
+        assert roles_in_database(connection, metadata) == {worker_role: False}
 
     def test_a_role_that_another_database_made(
         self, connection: Connection, metadata: MetaData, worker_role: str
     ) -> None:
         connection.exec_driver_sql(f"CREATE ROLE {worker_role}")
 
-        assert belonging(connection, metadata) == {worker_role: False}
+        assert roles_in_database(connection, metadata) == {worker_role: False}
 
     @pytest.mark.parametrize(
         "statement",
@@ -148,7 +148,7 @@ class TestBelonging:
         connection.exec_driver_sql(f"REVOKE CREATE ON SCHEMA public FROM {worker_role}")
         connection.exec_driver_sql(statement.format(role=worker_role))
 
-        assert belonging(connection, metadata) == {worker_role: True}
+        assert roles_in_database(connection, metadata) == {worker_role: True}
 
     def test_a_role_to_which_nothing_is_granted_belongs_wherever_it_is(
         self, connection: Connection, worker_role: str
@@ -159,4 +159,4 @@ class TestBelonging:
         declare_for(table, Policy("mine", "t", using="true", roles=(worker_role,)))
         connection.exec_driver_sql(f"CREATE ROLE {worker_role}")
 
-        assert belonging(connection, metadata) == {worker_role: True}
+        assert roles_in_database(connection, metadata) == {worker_role: True}

@@ -53,73 +53,75 @@ class Comparison:
         self.connection: Connection = autogen_context.connection
         self.autogen_context = autogen_context
         self.upgrade_ops = upgrade_ops
-        self.metadata = _one(util.to_list(autogen_context.metadata))
-        self.compared: set[str] = set()
+        self.metadata = _merged(util.to_list(autogen_context.metadata))
+        self.finished: set[str] = set()
         """The modules that have run."""
-        self.settled: set[Identity] = set()
+        self.handled: set[Identity] = set()
         """Objects that another kind has seen to, because they had to make way for one of its own."""
         objects = declared(self.metadata)
         self._declared = {item.identity: item for item in objects}
         self._rank = {item.identity: rank for rank, item in enumerate(objects)}
         self._scope = Scope(autogen_context, upgrade_ops, self.metadata, self._declared)
         version_table = autogen_context.migration_context.version_table
-        self.wanted: Catalog = desired.build(self.connection, self.metadata, version_table=version_table)
-        self.found: Catalog = introspect.read(
+        self.expected: Catalog = desired.build(self.connection, self.metadata, version_table=version_table)
+        self.actual: Catalog = introspect.read(
             self.connection,
             schemas=self._scope.schemas,
             extensions=[item.name for item in objects if isinstance(item, Extension)],
             roles=[
-                name for name, ours in prerequisites.belonging(self.connection, self.metadata).items() if ours
+                name
+                for name, ours in prerequisites.roles_in_database(self.connection, self.metadata).items()
+                if ours
             ],
             version_table=version_table,
         )
 
     def missing(self, kind: str) -> Iterator[DatabaseObject]:
         """What is wanted and not there, in the order of its declaration."""
-        for identity in self._sorted(self.wanted.of(kind).keys() - self.found.of(kind).keys()):
-            if self._concerns(identity) and self._scope.stands(identity, self.wanted, self.found):
-                yield self.wanted_object(identity)
+        for identity in self._sorted(self.expected.of(kind).keys() - self.actual.of(kind).keys()):
+            if self._includes(identity) and self._scope.parent_exists(identity, self.expected, self.actual):
+                yield self.expected_object(identity)
 
-    def unwanted(self, kind: str) -> Iterator[DatabaseObject]:
+    def undeclared(self, kind: str) -> Iterator[DatabaseObject]:
         """What is there and not wanted, in the order of its name."""
-        for identity in self._sorted(self.found.of(kind).keys() - self.wanted.of(kind).keys()):
-            if self._concerns(identity) and self._scope.stands(identity, self.found, self.wanted):
-                yield self.found_object(identity)
+        for identity in self._sorted(self.actual.of(kind).keys() - self.expected.of(kind).keys()):
+            if self._includes(identity) and self._scope.parent_exists(identity, self.actual, self.expected):
+                yield self.actual_object(identity)
 
     def changed(self, kind: str) -> Iterator[tuple[Identity, Attributes, Attributes]]:
         """What is there otherwise than wanted: identity, the attributes wanted, and those found."""
-        wanted, found = self.wanted.of(kind), self.found.of(kind)
-        for identity in self._sorted(wanted.keys() & found.keys()):
-            if wanted[identity] != found[identity] and self._concerns(identity):
-                yield identity, wanted[identity], found[identity]
+        expected, actual = self.expected.of(kind), self.actual.of(kind)
+        for identity in self._sorted(expected.keys() & actual.keys()):
+            if expected[identity] != actual[identity] and self._includes(identity):
+                yield identity, expected[identity], actual[identity]
 
     @staticmethod
-    def details(wanted: Attributes, found: Attributes) -> dict[str, tuple[Value, Value]]:
+    def details(expected: Attributes, actual: Attributes) -> dict[str, tuple[Value, Value]]:
         """The attributes that differ: what the database has, and what is wanted."""
         return {
-            name: (found.get(name), wanted.get(name))
-            for name in dict.fromkeys((*wanted, *found))
-            if wanted.get(name) != found.get(name)
+            name: (actual.get(name), expected.get(name))
+            for name in dict.fromkeys((*expected, *actual))
+            if expected.get(name) != actual.get(name)
         }
 
-    def wanted_object(self, identity: Identity) -> DatabaseObject:
+    def expected_object(self, identity: Identity) -> DatabaseObject:
         """The object as the models declare it."""
-        return self._declared.get(identity) or object_from_catalog(identity, self.wanted)
+        return self._declared.get(identity) or object_from_catalog(identity, self.expected)
 
-    def found_object(self, identity: Identity) -> DatabaseObject:
+    def actual_object(self, identity: Identity) -> DatabaseObject:
         """The object as the database has it."""
-        return object_from_catalog(identity, self.found)
+        return object_from_catalog(identity, self.actual)
 
-    def in_the_way(self, kind: str) -> Iterator[Identity]:
+    def blocking_type_changes(self, kind: str) -> Iterator[Identity]:
         """What is as wanted, and names a column whose type changes: PostgreSQL refuses that while it is there."""
-        wanted, found = self.wanted.of(kind), self.found.of(kind)
+        expected, actual = self.expected.of(kind), self.actual.of(kind)
         for identity in self._sorted(
-            {item for item in wanted.keys() & found.keys() if wanted[item] == found[item]}
+            {item for item in expected.keys() & actual.keys() if expected[item] == actual[item]}
         ):
-            if self.names_retyped_columns(identity, found[identity]) and self._concerns(identity):
+            if self.uses_retyped_column(identity, actual[identity]) and self._includes(identity):
                 yield identity
 
-    def names_retyped_columns(self, identity: Identity, attributes: Attributes) -> bool:
+    def uses_retyped_column(self, identity: Identity, attributes: Attributes) -> bool:
         """Whether an object names a column of its table whose type changes in the same revision."""
         columns = self._scope.retyped[identity.schema, identity.table]
         return bool(columns and columns & _words(attributes))
@@ -136,7 +138,7 @@ class Comparison:
         self.upgrade_ops.ops.append(changes)
         return changes.ops
 
-    def columns_change(self, identity: Identity) -> bool:
+    def has_changed_columns(self, identity: Identity) -> bool:
         """Whether columns of the table that an object stands on come, go or change in the same revision.
 
         What speaks of columns cannot be changed in one step then: before them it names some that are not there yet,
@@ -144,8 +146,8 @@ class Comparison:
         """
         return bool(self._scope.changed[identity.schema, identity.table])
 
-    def _concerns(self, identity: Identity) -> bool:
-        return identity not in self.settled and self._scope.concerns(identity)
+    def _includes(self, identity: Identity) -> bool:
+        return identity not in self.handled and self._scope.includes(identity)
 
     def _sorted(self, identities: set[Identity]) -> Sequence[Identity]:
         def key(identity: Identity) -> tuple[int, str, str, str]:
@@ -159,16 +161,16 @@ def _words(attributes: Attributes) -> set[str]:
     return {word for value in attributes.values() for word in re.findall(r"\w+", str(value))}
 
 
-def _one(metadata: Sequence[MetaData]) -> MetaData:
+def _merged(metadata: Sequence[MetaData]) -> MetaData:
     """One metadata for what several declare."""
     if len(metadata) == 1:
         return metadata[0]
-    together = MetaData()
-    for single in metadata:
-        for table in single.sorted_tables:
-            table.to_metadata(together)
-        declare(together, *declared(single))
-    return together
+    merged = MetaData()
+    for metadata_part in metadata:
+        for table in metadata_part.sorted_tables:
+            table.to_metadata(merged)
+        declare(merged, *declared(metadata_part))
+    return merged
 
 
 TableKey: TypeAlias = tuple[str | None, str]
@@ -200,8 +202,8 @@ class Scope:
     ) -> None:
         self._context = autogen_context
         self._metadata = metadata
-        self.coming = {_key(op) for op in upgrade_ops.ops if isinstance(op, ops.CreateTableOp)}
-        self.going = {_key(op) for op in upgrade_ops.ops if isinstance(op, ops.DropTableOp)}
+        self.created = {_key(op) for op in upgrade_ops.ops if isinstance(op, ops.CreateTableOp)}
+        self.dropped = {_key(op) for op in upgrade_ops.ops if isinstance(op, ops.DropTableOp)}
         self.changed: defaultdict[TableKey, set[str]] = defaultdict(set)
         """By table, the columns that come, go or change."""
         self.retyped: defaultdict[TableKey, set[str]] = defaultdict(set)
@@ -225,28 +227,28 @@ class Scope:
         context = self._context
         schemas: dict[str | None, str | None] = {None: None}
         if context.opts.get("include_schemas", False) and context.connection is not None:
-            there = set(context.inspector.get_schema_names())
-            there -= {"information_schema", context.dialect.default_schema_name}
-            there -= set(context.connection.scalars(text(_EXTENSION_SCHEMAS)))
-            there |= {table.schema for table in self._metadata.tables.values() if table.schema is not None}
-            there |= {identity.schema for identity in identities if identity.schema is not None}
-            schemas |= {name: name for name in sorted(there) if context.run_name_filters(name, "schema", {})}
+            names = set(context.inspector.get_schema_names())
+            names -= {"information_schema", context.dialect.default_schema_name}
+            names -= set(context.connection.scalars(text(_EXTENSION_SCHEMAS)))
+            names |= {table.schema for table in self._metadata.tables.values() if table.schema is not None}
+            names |= {identity.schema for identity in identities if identity.schema is not None}
+            schemas |= {name: name for name in sorted(names) if context.run_name_filters(name, "schema", {})}
         return schemas
 
-    def concerns(self, identity: Identity) -> bool:
+    def includes(self, identity: Identity) -> bool:
         """Whether the object is of a schema that is compared, and neither it nor its table is filtered out."""
         if identity.schema not in self.schemas.values():
             return False
         run_name_filters = self._context.run_name_filters
         parents: dict[str, str | None] = {"schema_name": identity.schema}
         if identity.table:
-            if not self._concerns_table(identity):
+            if not self._includes_table(identity):
                 return False
             parents["table_name"] = identity.table
         # Filters see the kinds that Alembic does not know, too, and ask for those that they mean.
         return run_name_filters(identity.name, identity.kind, parents)  # type: ignore[arg-type]  # see above
 
-    def _concerns_table(self, identity: Identity) -> bool:
+    def _includes_table(self, identity: Identity) -> bool:
         context, schema, table = self._context, identity.schema, identity.table
         if table == context.migration_context.version_table:
             return False
@@ -256,7 +258,7 @@ class Scope:
             table, "table", {"schema_name": schema}
         ) and context.run_object_filters(item, table, "table", model is None, None)
 
-    def stands(self, identity: Identity, catalog: Catalog, other: Catalog) -> bool:
+    def parent_exists(self, identity: Identity, catalog: Catalog, other: Catalog) -> bool:
         """Whether what an object of `catalog` stands on is in the `other` one too, or comes or goes in this revision.
 
         A policy of a table that nobody creates cannot be created, and a grant on a view that nobody drops is left alone.
@@ -265,11 +267,11 @@ class Scope:
         if parent is None or parent.kind in {"schema", "function"} or parent in other:
             return True
         if parent.kind == "table":
-            return (parent.schema, parent.table) in self.coming | self.going
+            return (parent.schema, parent.table) in self.created | self.dropped
         if parent.kind in {"column", "sequence"}:
             # The sequence behind a column is not an object of its own.
             above = catalog.parents.get(parent)
-            return above is None or (above.kind == "table" and self.stands(parent, catalog, other))
+            return above is None or (above.kind == "table" and self.parent_exists(parent, catalog, other))
         return False
 
 

@@ -27,7 +27,7 @@ _LISTS_OF_NAMES = frozenset(
     {"search_path", "temp_tablespaces", "session_preload_libraries", "local_preload_libraries"}
 )
 _ENABLED = {"origin": "ENABLE", "disabled": "DISABLE", "replica": "ENABLE REPLICA", "always": "ENABLE ALWAYS"}
-_SPEAKS_SQL = re.compile(r"(BEGIN ATOMIC\b|RETURN )")
+_SQL_BODY = re.compile(r"(BEGIN ATOMIC\b|RETURN )")
 # The order in which people list them; the catalog has them by the alphabet.
 _PRIVILEGES = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER", "USAGE", "CREATE")
 
@@ -44,39 +44,41 @@ class CatalogObject(DatabaseObject):
         defined_by: of a function, the statement CREATE FUNCTION alone.
     """
 
-    named: Identity
-    made: Phase
-    made_by: tuple[str, ...]
-    removed_by: tuple[str, ...]
+    object_identity: Identity
+    created_in: Phase
+    create_statements: tuple[str, ...]
+    drop_statements: tuple[str, ...]
     body: str | None = None
-    defined_by: str = ""
+    definition_statement: str = ""
 
     @property
     def identity(self) -> Identity:
         """The identity of the object, by which two declarations are compared."""
-        return self.named
+        return self.object_identity
 
     @property
     def table_key(self) -> tuple[str | None, str] | None:
         """Schema and name of the table that the object belongs to."""
-        return (self.named.schema, self.named.table) if self.named.table else None
+        return (
+            (self.object_identity.schema, self.object_identity.table) if self.object_identity.table else None
+        )
 
     @property
     def order(self) -> Phase:
         """The phase in which the object is created."""
-        return self.made
+        return self.created_in
 
     def create(self) -> tuple[str, ...]:
         """Return the statements that create the object."""
-        return self.made_by
+        return self.create_statements
 
     def drop(self) -> tuple[str, ...]:
         """Return the statements that drop the object."""
-        return self.removed_by
+        return self.drop_statements
 
     def definition(self) -> tuple[str, ...]:
         """Return the definition, which two objects are compared by."""
-        return (self.defined_by,)
+        return (self.definition_statement,)
 
 
 def object_from_catalog(identity: Identity, catalog: Catalog) -> DatabaseObject:
@@ -120,34 +122,36 @@ def as_owner(identity: Identity, owner: object, statements: Iterable[str]) -> tu
     """`statements` about a function, which whoever runs them owns for the while; None: he does so anyway."""
     if owner is None:
         return tuple(statements)
-    named = signature(identity)
-    return (take(named, str(owner)), *statements, give(named, identity.schema, str(owner)))
+    target = signature(identity)
+    return (take(target, str(owner)), *statements, give(target, identity.schema, str(owner)))
 
 
 def _function(identity: Identity, attributes: Attributes, catalog: Catalog) -> CatalogObject:
-    named = signature(identity)
+    target = signature(identity)
     body = str(attributes["body"])
-    ours = attributes["language"] == "sql" and _SPEAKS_SQL.match(body)
-    definition = "\n".join([*_head(identity, attributes), body if ours else f"AS {dollar_quoted(body)}"])
+    is_sql_body = attributes["language"] == "sql" and _SQL_BODY.match(body)
+    definition = "\n".join(
+        [*_head(identity, attributes), body if is_sql_body else f"AS {dollar_quoted(body)}"]
+    )
     statements = [definition]
     if attributes["comment"] is not None:
-        statements.append(comment_on("FUNCTION", named, attributes["comment"]))
+        statements.append(comment_on("FUNCTION", target, attributes["comment"]))
     # Who may execute it besides, PUBLIC included, stands among the grants.
-    statements.append(f"REVOKE ALL ON FUNCTION {named} FROM PUBLIC")
+    statements.append(f"REVOKE ALL ON FUNCTION {target} FROM PUBLIC")
     # PostgreSQL looks at the tables in a body that is SQL; in other languages, when it runs.
-    speaks_of = f"{attributes['arguments']} {attributes['result']} "
+    referenced = f"{attributes['arguments']} {attributes['result']} "
     if attributes["language"] == "sql":
-        speaks_of += body
+        referenced += body
     tables = {item.name for kind in ("table", "view", "materialized view") for item in catalog.of(kind)}
-    needs_tables = not tables.isdisjoint(re.findall(r"\w+", speaks_of))
+    needs_tables = not tables.isdisjoint(re.findall(r"\w+", referenced))
     owner = attributes["owner"]
-    back = () if owner is None else (take(named, str(owner)),)
+    take_over = () if owner is None else (take(target, str(owner)),)
     return CatalogObject(
         identity,
         Phase.TABLE_FUNCTION if needs_tables else Phase.FUNCTION,
         as_owner(identity, owner, statements),
-        (*back, f"DROP FUNCTION {named}"),
-        None if ours else body,
+        (*take_over, f"DROP FUNCTION {target}"),
+        None if is_sql_body else body,
         definition,
     )
 
@@ -237,17 +241,17 @@ def privileges_changed(
         before, after: its attributes.
         catalog: says who owns a function at that moment, for nobody else can give or take.
     """
-    had, may = _names(before["privileges"]), _names(after["privileges"])
-    handed_on, may_hand_on = _names(before["grantable"]), _names(after["grantable"])
+    held, held_after = _names(before["privileges"]), _names(after["privileges"])
+    grantable, grantable_after = _names(before["grantable"]), _names(after["grantable"])
     target, _, rest = identity.name.partition(" ")
     name, _, role = rest.rpartition(" TO ")
     to = "PUBLIC" if role == "PUBLIC" else quote(role)
     statements = []
     for privileges, template in (
-        (may - may_hand_on - had, "GRANT {} TO {to}"),
-        (may_hand_on - handed_on, "GRANT {} TO {to} WITH GRANT OPTION"),
-        ((handed_on - may_hand_on) & may, "REVOKE GRANT OPTION FOR {} FROM {to}"),
-        (had - may, "REVOKE {} FROM {to}"),
+        (held_after - grantable_after - held, "GRANT {} TO {to}"),
+        (grantable_after - grantable, "GRANT {} TO {to} WITH GRANT OPTION"),
+        ((grantable - grantable_after) & held_after, "REVOKE GRANT OPTION FOR {} FROM {to}"),
+        (held - held_after, "REVOKE {} FROM {to}"),
     ):
         if privileges:
             statements.append(template.format(_on(identity, privileges), to=to))

@@ -77,12 +77,12 @@ class NoteOp(MigrateOperation):
         words: one paragraph.
     """
 
-    def __init__(self, words: str) -> None:
-        self.words = words
+    def __init__(self, text: str) -> None:
+        self.text = text
 
 
 @Operations.implementation_for(NoteOp)
-def _say_nothing(_: Operations, __: NoteOp) -> None:
+def _skip_note(_: Operations, __: NoteOp) -> None:
     """For whoever invokes operations without writing a revision."""
 
 
@@ -120,19 +120,19 @@ class NotNull:
         self.set = f"{place} ALTER COLUMN {quoted} SET NOT NULL"
         self.unset = f"{place} ALTER COLUMN {quoted} DROP NOT NULL"
         self.drop = f"{place} DROP CONSTRAINT {name}"
-        leaving = f"DROP CONSTRAINT IF EXISTS {name}"
-        self.again = (f"{place} {leaving}, {check}", self.validate, self.set, f"{place} {leaving}")
+        dropping = f"DROP CONSTRAINT IF EXISTS {name}"
+        self.restore = (f"{place} {dropping}, {check}", self.validate, self.set, f"{place} {dropping}")
         """Outside of a transaction, whatever a run that was killed has left."""
 
 
-def built(op: ops.CreateIndexOp) -> list[ops.MigrateOperation]:
+def create_index(op: ops.CreateIndexOp) -> list[ops.MigrateOperation]:
     """An index, whatever a run that was killed has left of it."""
     building = copy(op)
     building.kw = {**op.kw, "postgresql_concurrently": True}
-    return [dropped(op), building]
+    return [drop_index(op), building]
 
 
-def dropped(op: ops.CreateIndexOp) -> ops.DropIndexOp:
+def drop_index(op: ops.CreateIndexOp) -> ops.DropIndexOp:
     """Return the operation that drops an index, CONCURRENTLY and only if it exists."""
     return ops.DropIndexOp(
         str(op.index_name),
@@ -143,7 +143,7 @@ def dropped(op: ops.CreateIndexOp) -> ops.DropIndexOp:
     )
 
 
-def unique_by_index(op: ops.CreateUniqueConstraintOp, index: str) -> tuple[ops.CreateIndexOp, str]:
+def unique_using_index(op: ops.CreateUniqueConstraintOp, index: str) -> tuple[ops.CreateIndexOp, str]:
     """The index of a unique constraint, and what in an ALTER TABLE makes it the constraint."""
     constraint = op.to_constraint()
     columns = [column.name for column in constraint.columns]
@@ -154,16 +154,16 @@ def unique_by_index(op: ops.CreateUniqueConstraintOp, index: str) -> tuple[ops.C
     return creating, f"ADD CONSTRAINT {name} UNIQUE USING INDEX {quote(index)}{deferred}"
 
 
-def established(op: ops.AddConstraintOp) -> list[ops.MigrateOperation]:
+def restore_constraint(op: ops.AddConstraintOp) -> list[ops.MigrateOperation]:
     """A constraint, outside of a transaction, whatever a run that was killed has left of it."""
     constraint = op.to_constraint()
     table, name = table_of(constraint), quote(str(constraint.name))
-    leaving = f"ALTER TABLE {table} DROP CONSTRAINT IF EXISTS {name}"
+    dropping = f"ALTER TABLE {table} DROP CONSTRAINT IF EXISTS {name}"
     if isinstance(op, ops.CreateUniqueConstraintOp):
-        index, attaching = unique_by_index(op, named(str(constraint.name), "next"))
-        return [*built(index), StatementsOp([f"{leaving}, {attaching}"])]
+        index, attaching = unique_using_index(op, named(str(constraint.name), "next"))
+        return [*create_index(index), StatementsOp([f"{dropping}, {attaching}"])]
     validating = [f"ALTER TABLE {table} VALIDATE CONSTRAINT {name}"] if is_valid(constraint) else []
-    return [StatementsOp([f"{leaving}, ADD {not_valid(constraint)}", *validating])]
+    return [StatementsOp([f"{dropping}, ADD {not_valid(constraint)}", *validating])]
 
 
 def is_valid(constraint: Constraint) -> bool:
@@ -171,7 +171,7 @@ def is_valid(constraint: Constraint) -> bool:
     return not constraint.dialect_options["postgresql"].get("not_valid")
 
 
-def adding(constraint: Constraint) -> str:
+def add_constraint(constraint: Constraint) -> str:
     """The statement that adds it, as the models want it."""
     return f"ALTER TABLE {table_of(constraint)} ADD {_compiler().process(constraint)}"
 

@@ -114,16 +114,16 @@ class DropObjectOp(ObjectOp):
 
     verb = "remove"
 
-    def __init__(self, before: DatabaseObject, *, returns: bool = False) -> None:
+    def __init__(self, before: DatabaseObject, *, recreated: bool = False) -> None:
         super().__init__(before, None)
-        self.returns = returns
+        self.recreated = recreated
 
     @property
     def position(self) -> int:
         """The place of the operation in the revision; tables are at 0."""
         order = self.object.order
         # What stands on tables goes before them; a function goes last of all, as defaults and CHECKs may call it.
-        return -int(order) if order > Phase.TABLE or self.returns else int(Phase.GRANT) + int(order)
+        return -int(order) if order > Phase.TABLE or self.recreated else int(Phase.GRANT) + int(order)
 
     def _statements(self) -> Iterable[tuple[DatabaseObject, str]]:
         return ((self.object, statement) for statement in self.object.drop())
@@ -164,7 +164,7 @@ class AlterObjectOp(ObjectOp):
         """Return the operation that undoes this one."""
         if self.before is None or self.after is None:
             raise TypeError("AlterObjectOp needs both objects")
-        details = {name: (wanted, found) for name, (found, wanted) in self.details.items()}
+        details = {name: (expected, actual) for name, (actual, expected) in self.details.items()}
         return AlterObjectOp(self.after, self.before, self.backward, self.forward, details)
 
     def to_diff_tuple(self) -> tuple[Any, ...]:
@@ -179,20 +179,20 @@ def _run(operations: Operations, operation: ObjectOp) -> None:
         operations.execute(text(escaped(statement)))
 
 
-_GOING_TABLE = int(Phase.TABLE) + 5
+_DROPPED_TABLE = int(Phase.TABLE) + 5
 
 
 def arrange(upgrade_ops: ops.UpgradeOps) -> None:
     """Sort the operations in place; those of the same rank keep their order."""
-    going = {_key(op): op for op in upgrade_ops.ops if isinstance(op, ops.DropTableOp)}
-    places = {key: place for place, key in enumerate(_children_first(going))}
+    dropped = {_key(op): op for op in upgrade_ops.ops if isinstance(op, ops.DropTableOp)}
+    places = {key: place for place, key in enumerate(_children_first(dropped))}
 
     def position(op: ops.MigrateOperation) -> tuple[int, int]:
         if isinstance(op, ObjectOp):
             return op.position, 0
         if isinstance(op, ops.DropTableOp | ops.ModifyTableOps) and _key(op) in places:
             # Its indexes with it. Alembic drops tables before it drops what points to them from others.
-            return _GOING_TABLE, places[_key(op)]
+            return _DROPPED_TABLE, places[_key(op)]
         return int(Phase.TABLE), 0
 
     upgrade_ops.ops.sort(key=position)
@@ -202,17 +202,17 @@ def _key(op: ops.DropTableOp | ops.ModifyTableOps) -> TableKey:
     return op.schema, str(op.table_name)
 
 
-def _children_first(going: dict[TableKey, ops.DropTableOp]) -> Sequence[TableKey]:
+def _children_first(dropped: dict[TableKey, ops.DropTableOp]) -> Sequence[TableKey]:
     """The tables that go, each before those that it points to; in the order of their names where that is free."""
     graph: TopologicalSorter[TableKey] = TopologicalSorter()
-    ordered = sorted(going, key=lambda key: (key[0] or "", key[1]))
+    ordered = sorted(dropped, key=lambda key: (key[0] or "", key[1]))
     for key in ordered:
         graph.add(key)
     for key in ordered:
-        for constraint in going[key].to_table().foreign_key_constraints:
+        for constraint in dropped[key].to_table().foreign_key_constraints:
             schema, _, name = constraint.elements[0].target_fullname.rpartition(".")[0].rpartition(".")
             parent = (schema or None, name)
-            if parent in going and parent != key:
+            if parent in dropped and parent != key:
                 graph.add(parent, key)
     try:
         return tuple(graph.static_order())

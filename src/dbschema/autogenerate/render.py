@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from dbschema._alembic import render_operation
-from dbschema.autogenerate.online_ddl import AutocommitOp, NoteOp, StatementsOp, adding
+from dbschema.autogenerate.online_ddl import AutocommitOp, NoteOp, StatementsOp, add_constraint
 from dbschema.autogenerate.operations import ObjectOp
 from dbschema.autogenerate.text import execute_lines
 
@@ -39,12 +39,14 @@ def _render_outside(autogen_context: AutogenContext, op: AutocommitOp) -> list[s
 @renderers.dispatch_for(ops.CreateCheckConstraintOp, replace=True)
 def _render_check(autogen_context: AutogenContext, op: ops.CreateCheckConstraintOp) -> list[str]:
     """As SQL: Alembic's own rendering doubles percent signs, and takes a word after a colon for a parameter."""
-    return execute_lines(autogen_context.opts["alembic_module_prefix"] or "", [adding(op.to_constraint())])
+    return execute_lines(
+        autogen_context.opts["alembic_module_prefix"] or "", [add_constraint(op.to_constraint())]
+    )
 
 
 @renderers.dispatch_for(NoteOp)
 def _render_note(_: AutogenContext, op: NoteOp) -> list[str]:
-    return [f"# {line}" for line in wrap(op.words, 110)]
+    return [f"# {line}" for line in wrap(op.text, 110)]
 
 
 def render_item(kind: str, item: Any, autogen_context: AutogenContext) -> str | Literal[False]:

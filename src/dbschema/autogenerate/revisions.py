@@ -37,7 +37,7 @@ WHERE c.relkind = 'p'
 """
 
 
-class _Whole(ops.UpgradeOps):
+class _LastRevision(ops.UpgradeOps):
     """The last of several revisions, which `alembic check` asks what was found: all of it.
 
     Args:
@@ -46,9 +46,11 @@ class _Whole(ops.UpgradeOps):
         upgrade_token: of Alembic's template.
     """
 
-    def __init__(self, operations: Iterable[Any], found: ops.UpgradeOps, upgrade_token: str) -> None:
+    def __init__(
+        self, operations: Iterable[Any], operations_found: ops.UpgradeOps, upgrade_token: str
+    ) -> None:
         super().__init__(list(operations), upgrade_token)
-        self._found = found
+        self._found = operations_found
 
     def as_diffs(self) -> Any:
         return self._found.as_diffs()
@@ -69,11 +71,14 @@ def write_online(
     first = directives[0]
     if len(first.upgrade_ops_list) != 1 or first.upgrade_ops is None or first.downgrade_ops is None:
         return
-    found = ops.UpgradeOps(first.upgrade_ops.ops)
-    split = parts(found, _partitioned(context.connection))
+    operations_found = ops.UpgradeOps(first.upgrade_ops.ops)
+    split = parts(operations_found, _partitioned(context.connection))
     for part in split:
-        part.up, part.down = noted(context.connection, part.up), noted(context.connection, part.down)
-    if not split or (len(split) == 1 and split[0].up == found.ops):
+        part.up, part.down = (
+            with_notes(context.connection, part.up),
+            with_notes(context.connection, part.down),
+        )
+    if not split or (len(split) == 1 and split[0].up == operations_found.ops):
         return
     tokens = first.upgrade_ops.upgrade_token, first.downgrade_ops.downgrade_token
     directives[:] = [first, *(_following(first, part) for part in split[1:])]
@@ -86,7 +91,7 @@ def write_online(
     if len(split) > 1:
         for script, part in zip(directives, split, strict=True):
             script.message = ": ".join(filter(None, (message, part.title))) or None
-    directives[-1].upgrade_ops = _Whole(split[-1].up, found, tokens[0])
+    directives[-1].upgrade_ops = _LastRevision(split[-1].up, operations_found, tokens[0])
 
 
 def _following(first: ops.MigrationScript, part: Part) -> ops.MigrationScript:
@@ -119,25 +124,25 @@ _WITHOUT_VALUE: Final = (
 )
 
 
-def noted(connection: Connection, operations: Iterable[Any]) -> list[Any]:
+def with_notes(connection: Connection, operations: Iterable[Any]) -> list[Any]:
     """The operations, and before each that rewrites a table, or fails where it has rows, a note that says so.
 
     Args:
-        connection: to the database that was compared; what is tried there is rolled back.
+        connection: to the database that was compared; what is trial there is rolled back.
         operations: those of an upgrade or of a downgrade, or of one table.
     """
-    found: list[Any] = []
+    operations_found: list[Any] = []
     for op in operations:
         if isinstance(op, ops.ModifyTableOps):
-            table = ops.ModifyTableOps(op.table_name, noted(connection, op.ops), schema=op.schema)
-            found.append(table)
+            table = ops.ModifyTableOps(op.table_name, with_notes(connection, op.ops), schema=op.schema)
+            operations_found.append(table)
             continue
         if _has_no_value(op):
-            found.append(NoteOp(_WITHOUT_VALUE.format(table=qualified(op.schema, op.table_name))))
+            operations_found.append(NoteOp(_WITHOUT_VALUE.format(table=qualified(op.schema, op.table_name))))
         elif _may_rewrite(op) and _rewrites(connection, op):
-            found.append(NoteOp(_REWRITTEN.format(table=qualified(op.schema, op.table_name))))
-        found.append(op)
-    return found
+            operations_found.append(NoteOp(_REWRITTEN.format(table=qualified(op.schema, op.table_name))))
+        operations_found.append(op)
+    return operations_found
 
 
 def _has_no_value(op: Any) -> bool:
@@ -157,15 +162,15 @@ def _may_rewrite(op: Any) -> TypeGuard[Change]:
 
 def _rewrites(connection: Connection, op: Change) -> bool:
     """False, too, where the copy cannot be made or changed: then the revision itself will say why."""
-    there = copy(op)
-    there.table_name, there.schema = _COPY, "pg_temp"
+    trial = copy(op)
+    trial.table_name, trial.schema = _COPY, "pg_temp"
     savepoint = connection.begin_nested()
     try:
         connection.execute(
             text(f"CREATE TEMPORARY TABLE {quote(_COPY)} (LIKE {qualified(op.schema, op.table_name)})")
         )
         before = connection.scalar(_FILE)
-        Operations(MigrationContext.configure(connection)).invoke(there)
+        Operations(MigrationContext.configure(connection)).invoke(trial)
         return bool(connection.scalar(_FILE) != before)
     except SQLAlchemyError:
         return False

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from dbschema.sql import Identity
 
-__all__ = ["KINDS", "Attributes", "Catalog", "Difference", "Value", "check", "compare", "found", "wanted"]
+__all__ = ["KINDS", "Attributes", "Catalog", "Difference", "Value", "actual", "check", "compare", "expected"]
 
 
 def check(
@@ -42,10 +42,12 @@ def check(
 
     with entered(connection) as cursor:
         place = locate(cursor, version_table)
-        building = desired.DesiredState(connection, metadata, place)
+        desired_state = desired.DesiredState(connection, metadata, place)
         with scratch(connection) as reading:
-            real = introspect.read_at(reading, place, **names_to_read(metadata), meanwhile=building.prepare)
-        return compare(building.build(cursor), real, ignore=ignore)
+            actual_catalog = introspect.read_at(
+                reading, place, **names_to_read(metadata), meanwhile=desired_state.prepare
+            )
+        return compare(desired_state.build(cursor), actual_catalog, ignore=ignore)
 
 
 def actual(

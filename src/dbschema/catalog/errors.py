@@ -74,7 +74,7 @@ def too_many_locks(tables: int, setting: int | None) -> CatalogError:
     )
 
 
-def models_refused(reason: str, statement: str | None = None) -> DeclarationError:
+def models_rejected(reason: str, statement: str | None = None) -> DeclarationError:
     """The server rejects a declaration of the models, or it cannot be written as SQL (then there is no statement)."""
     shown = ""
     if statement is not None:

@@ -86,8 +86,8 @@ def read(
     """
     with entered(connection) as cursor:
         place = locate(cursor, version_table)
-        asked: Mapping[str | None, str | None] = {None: None} if schemas is None else schemas
-        return read_at(cursor, place, asked, extensions=extensions, roles=roles, positions=positions)
+        kinds: Mapping[str | None, str | None] = {None: None} if schemas is None else schemas
+        return read_at(cursor, place, kinds, extensions=extensions, roles=roles, positions=positions)
 
 
 def read_at(
@@ -106,44 +106,44 @@ def read_at(
     if None in schemas:
         names[place.default_schema] = schemas[None]
     scope = Scope(oids(cursor, names), place.owners, extensions, roles, place.version_table)
-    answers = collect(cursor, scope, meanwhile)
+    result = collect(cursor, scope, meanwhile)
     if positions:
-        add_positions(cursor, scope, answers)
-    return answers.catalog()
+        add_positions(cursor, scope, result)
+    return result.catalog()
 
 
 def collect(cursor: Any, scope: Scope, meanwhile: Callable[[], None] | None = None) -> IntrospectedRows:
     """Ask every question. The search_path has been settled; `meanwhile` is called while the server is at work."""
-    answers = IntrospectedRows({}, [])
+    result = IntrospectedRows({}, [])
     logical: dict[int | None, str | None] = dict(scope.schemas.items())
     logical[None] = None
     filled = _filling(cursor, scope)
     absent = RARE - {kind for (kind,) in ask(cursor, filled(PRESENT))}
-    asked = [kind for kind in QUERIES if kind not in absent and kind not in scope.without]
+    kinds = [kind for kind in QUERIES if kind not in absent and kind not in scope.without]
     for kind, (columns, rows) in zip(
-        asked, ask_all(cursor, [filled(QUERIES[kind]) for kind in asked], meanwhile), strict=True
+        kinds, ask_all(cursor, [filled(QUERIES[kind]) for kind in kinds], meanwhile), strict=True
     ):
         attributes = [column[0] for column in columns[4:]]
         arrays = [i for i, column in enumerate(columns) if column[1] in TEXT_ARRAYS]
-        for answer in rows:
-            row = _with_tuples(answer, arrays) if arrays else answer
+        for values in rows:
+            row = _with_tuples(values, arrays) if arrays else values
             schema = logical[row[1]]
             identity = Identity(row[0], schema, row[2], row[3])
             if kind == "grant":
-                answers.granted.append((identity, row[4], row[5]))
-                answers.entries[identity] = dict(zip(attributes[2:], row[6:], strict=True))
+                result.granted.append((identity, row[4], row[5]))
+                result.entries[identity] = dict(zip(attributes[2:], row[6:], strict=True))
             elif kind == "schema":
-                answers.entries[Identity(kind, schema, "", schema or "")] = {}
+                result.entries[Identity(kind, schema, "", schema or "")] = {}
             else:
-                answers.entries[identity] = dict(zip(attributes, row[4:], strict=True))
-    return answers
+                result.entries[identity] = dict(zip(attributes, row[4:], strict=True))
+    return result
 
 
-def add_positions(cursor: Any, scope: Scope, answers: IntrospectedRows) -> None:
+def add_positions(cursor: Any, scope: Scope, result: IntrospectedRows) -> None:
     """Give every column its position among the columns that are there."""
     for _, nsp, table, name, position in ask(cursor, _filling(cursor, scope)(POSITIONS)):
         identity = Identity("column", scope.schemas[nsp], table, name)
-        answers.entries[identity] = {**answers.entries[identity], "position": position}
+        result.entries[identity] = {**result.entries[identity], "position": position}
 
 
 def _with_tuples(row: tuple[Any, ...], arrays: Iterable[int]) -> tuple[Any, ...]:
@@ -185,7 +185,7 @@ Granted: TypeAlias = tuple[Identity, str, str]
 
 RELATIONS = frozenset({"table", "foreign table", "view", "materialized view"})
 TYPES = frozenset({"enum", "domain", "composite type", "range type"})
-STANDING_ALONE = frozenset({"extension", "role", "schema"})
+TOP_LEVEL = frozenset({"extension", "role", "schema"})
 CODE = frozenset({"function", "procedure", "aggregate"})
 
 
@@ -198,7 +198,7 @@ def parents_of(
     code = {(item.schema, item.name): item for item in entries if item.kind in CODE}
     parents: dict[Identity, Identity] = {}
     for item, attributes in entries.items():
-        if item.kind in STANDING_ALONE:
+        if item.kind in TOP_LEVEL:
             continue
         table = "" if item.kind in RELATIONS else item.table
         if item.kind == "sequence":

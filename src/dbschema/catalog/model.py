@@ -52,7 +52,7 @@ KINDS = (
 )
 """Every kind that is read, in the order in which differences are reported."""
 
-GIST: Mapping[str, str] = MappingProxyType(
+SUMMARY: Mapping[str, str] = MappingProxyType(
     {
         "column": "type",
         "constraint": "definition",
@@ -121,8 +121,8 @@ class Difference:
     identity: Identity
     change: Change
     attribute: str | None = None
-    wanted: Value = None
-    found: Value = None
+    expected: Value = None
+    actual: Value = None
 
     @property
     def kind(self) -> str:
@@ -147,9 +147,7 @@ class Difference:
     def __str__(self) -> str:
         if self.change != "changed":
             return f"{self.change} {self.kind} {self.name}"
-        return (
-            f"{self.kind} {self.name}: {self.attribute} is {_shown(self.found)}, wanted {_shown(self.wanted)}"
-        )
+        return f"{self.kind} {self.name}: {self.attribute} is {_shown(self.actual)}, wanted {_shown(self.expected)}"
 
 
 def _shown(value: Value) -> str:
@@ -166,7 +164,7 @@ _RANK = {kind: rank for rank, kind in enumerate(KINDS)}
 
 
 def compare(
-    wanted: Catalog, found: Catalog, *, ignore: Callable[[Identity], bool] | None = None
+    expected: Catalog, actual: Catalog, *, ignore: Callable[[Identity], bool] | None = None
 ) -> tuple[Difference, ...]:
     """What `found` has otherwise than `wanted`, by kind, schema, table, name and attribute.
 
@@ -178,23 +176,23 @@ def compare(
         ignore: says of an identity that its differences are not to be told. Ignored is not absent: what stands on
             an ignored object is compared all the same.
     """
-    differences = list(_differences(wanted, found))
+    differences = list(_differences(expected, actual))
     if ignore is not None:
         differences = [item for item in differences if not ignore(item.identity)]
     return tuple(sorted(differences, key=_order))
 
 
-def _differences(wanted: Catalog, found: Catalog) -> Iterator[Difference]:
-    missing = wanted.entries.keys() - found.entries.keys()
-    extra = found.entries.keys() - wanted.entries.keys()
+def _differences(expected: Catalog, actual: Catalog) -> Iterator[Difference]:
+    missing = expected.entries.keys() - actual.entries.keys()
+    extra = actual.entries.keys() - expected.entries.keys()
     for identity in missing:
-        if wanted.parents.get(identity) not in missing:
-            yield Difference(identity, "missing", wanted=_gist(identity, wanted.entries[identity]))
+        if expected.parents.get(identity) not in missing:
+            yield Difference(identity, "missing", expected=_summary(identity, expected.entries[identity]))
     for identity in extra:
-        if found.parents.get(identity) not in extra:
-            yield Difference(identity, "extra", found=_gist(identity, found.entries[identity]))
-    for identity, attributes in wanted.entries.items():
-        other = found.entries.get(identity)
+        if actual.parents.get(identity) not in extra:
+            yield Difference(identity, "extra", actual=_summary(identity, actual.entries[identity]))
+    for identity, attributes in expected.entries.items():
+        other = actual.entries.get(identity)
         if other is None or attributes == other:
             continue
         for name in dict.fromkeys((*attributes, *other)):
@@ -203,8 +201,8 @@ def _differences(wanted: Catalog, found: Catalog) -> Iterator[Difference]:
                 yield Difference(identity, "changed", name, ours, theirs)
 
 
-def _gist(identity: Identity, attributes: Attributes) -> Value:
-    return attributes.get(GIST.get(identity.kind, ""))
+def _summary(identity: Identity, attributes: Attributes) -> Value:
+    return attributes.get(SUMMARY.get(identity.kind, ""))
 
 
 def _order(item: Difference) -> tuple[int, str, str, str, str]:

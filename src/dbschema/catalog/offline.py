@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from dbschema.ddl.base import DatabaseObject
 
 
-def moved(item: DatabaseObject, schemas: Mapping[str | None, str]) -> DatabaseObject:
+def relocate(item: DatabaseObject, schemas: Mapping[str | None, str]) -> DatabaseObject:
     """`item` in other schemas, owned by whoever builds it.
 
     What has no schema keeps none, and goes where search_path leads; only functions, and privileges on them and on
@@ -41,7 +41,7 @@ def moved(item: DatabaseObject, schemas: Mapping[str | None, str]) -> DatabaseOb
         item: a declared object.
         schemas: the other schema of each schema that the models name, of None too.
     """
-    named = {name: shadow for name, shadow in schemas.items() if name is not None}
+    named = {name: scratch_schema for name, scratch_schema in schemas.items() if name is not None}
     without_default: dict[str | None, str] = dict(named.items())
     if isinstance(item, Function):
         arguments = tuple(
@@ -70,9 +70,9 @@ def _text(sql: str, schemas: Mapping[str, str]) -> str:
     A literal that happens to look like a schema is replaced as well, and is put right again when the names that the
     server prints are (`declarations.rename`).
     """
-    for name, shadow in schemas.items():
+    for name, scratch_schema in schemas.items():
         quoted = re.escape('"' + name.replace('"', '""') + '"')
-        sql = re.sub(rf'(?<![\w".$])(?:{re.escape(name)}|{quoted})(?=\s*\.)', shadow, sql)
+        sql = re.sub(rf'(?<![\w".$])(?:{re.escape(name)}|{quoted})(?=\s*\.)', scratch_schema, sql)
     return sql
 
 
@@ -86,44 +86,44 @@ NOT_IN_A_SCHEMA = ("extension", "role")
 class _Compiler(PGDDLCompiler):
     """Compiles tables without the constraints that `plain` takes."""
 
-    def __init__(self, plain: PredictedEntries, *args: Any, **kw: Any) -> None:
-        self._plain = plain
+    def __init__(self, predicted: PredictedEntries, *args: Any, **kw: Any) -> None:
+        self._predicted = predicted
         super().__init__(*args, **kw)
 
     def visit_primary_key_constraint(self, constraint: Any, **kw: Any) -> Any:
-        if self._plain.takes_key(constraint, self.define_primary_key_body(constraint)):
+        if self._predicted.takes_key(constraint, self.define_primary_key_body(constraint)):
             return None  # the sign for "leave it out" in create_table_constraints
         return super().visit_primary_key_constraint(constraint, **kw)  # type: ignore[no-untyped-call]  # SQLAlchemy's
 
     def visit_unique_constraint(self, constraint: Any, **kw: Any) -> Any:
-        if self._plain.takes_key(constraint, self.define_unique_body(constraint)):
+        if self._predicted.takes_key(constraint, self.define_unique_body(constraint)):
             return None
         return super().visit_unique_constraint(constraint, **kw)  # type: ignore[no-untyped-call]  # SQLAlchemy's
 
     def visit_foreign_key_constraint(self, constraint: Any, **kw: Any) -> Any:
-        if self._plain.takes_foreign_key(constraint):
+        if self._predicted.takes_foreign_key(constraint):
             return None
         return super().visit_foreign_key_constraint(constraint, **kw)  # type: ignore[no-untyped-call]  # SQLAlchemy's
 
 
-class _StandIn(MetadataConnection):
+class _RecordingConnection(MetadataConnection):
     """Takes what `create_all()` and other listeners send; the registry's own objects are made in `statements`."""
 
     dbschema_tables_only = True
 
 
-def dialect_like(initialised: Dialect, plain: PredictedEntries) -> Dialect:
+def dialect_like(initialised: Dialect, predicted: PredictedEntries) -> Dialect:
     """A dialect that compiles as `initialised` does, for statements that are sent as they are, in a transaction.
 
     Percent signs stay single, for no driver will format them, and no index is made concurrently.
     """
     dialect = offline_dialect(initialised)
-    dialect.ddl_compiler = partial(_Compiler, plain)
+    dialect.ddl_compiler = partial(_Compiler, predicted)
     return dialect  # type: ignore[no-any-return]  # see above
 
 
 def statements(
-    metadata: MetaData, dialect: Dialect, schemas: Mapping[str | None, str], plain: PredictedEntries
+    metadata: MetaData, dialect: Dialect, schemas: Mapping[str | None, str], predicted: PredictedEntries
 ) -> list[str]:
     """All that builds `metadata` and what is declared for it in other schemas, in order.
 
@@ -135,37 +135,39 @@ def statements(
         plain: takes out what the server need not see.
     """
     objects = declared(metadata)
-    built = [item for item in objects if item.kind not in NOT_IN_A_SCHEMA and not plain.takes_object(item)]
+    built = [
+        item for item in objects if item.kind not in NOT_IN_A_SCHEMA and not predicted.takes_object(item)
+    ]
     before = [item for item in built if item.order < Phase.TABLE]
     after = [item for item in built if item.order >= Phase.TABLE]
     return [
         *_created(before, schemas),
-        *_tables(metadata, dialect_like(dialect, plain), schemas, plain),
+        *_tables(metadata, dialect_like(dialect, predicted), schemas, predicted),
         *_created(after, schemas),
     ]
 
 
 def _created(objects: Iterable[DatabaseObject], schemas: Mapping[str | None, str]) -> Iterator[str]:
     for item in objects:
-        yield from moved(item, schemas).create()
+        yield from relocate(item, schemas).create()
 
 
 def _tables(
-    metadata: MetaData, dialect: Dialect, schemas: Mapping[str | None, str], plain: PredictedEntries
+    metadata: MetaData, dialect: Dialect, schemas: Mapping[str | None, str], predicted: PredictedEntries
 ) -> list[str]:
     sent: list[str] = []
     options: dict[str, Any] = {"compile_kwargs": {"literal_binds": True}}
-    translated = {name: shadow for name, shadow in schemas.items() if name is not None}
+    translated = {name: scratch_schema for name, scratch_schema in schemas.items() if name is not None}
     if {table.schema for table in metadata.tables.values()} != {None}:
         options |= {"schema_translate_map": translated, "render_schema_translate": True}
 
     def execute(element: Any, *_: Any, **__: Any) -> None:
-        if plain.takes_element(element):
+        if predicted.takes_element(element):
             return
         statement = str(element.compile(dialect=dialect, **options)).strip()
-        if not isinstance(element, CreateIndex) or not plain.takes_index(element, statement):
+        if not isinstance(element, CreateIndex) or not predicted.takes_index(element, statement):
             sent.append(statement)
 
     with COMPILING:
-        metadata.create_all(_StandIn(dialect, execute), checkfirst=False)
+        metadata.create_all(_RecordingConnection(dialect, execute), checkfirst=False)
     return sent

@@ -47,7 +47,7 @@ FROM pg_default_acl d JOIN pg_roles r ON r.oid = d.defaclrole
 WHERE d.defaclnamespace = 0 AND r.rolname = current_user
 """
 OBJECT_TYPES = {"r": "TABLES", "S": "SEQUENCES", "f": "FUNCTIONS", "T": "TYPES", "n": "SCHEMAS"}
-BY_NATURE = {"f": "EXECUTE ON FUNCTIONS", "T": "USAGE ON TYPES"}
+PUBLIC_DEFAULTS = {"f": "EXECUTE ON FUNCTIONS", "T": "USAGE ON TYPES"}
 """What PUBLIC has of an object that nobody has said anything about."""
 
 
@@ -102,8 +102,8 @@ def without_default_privileges(cursor: Any) -> list[str]:
             for grantee in _with_public(grantees)
         ]
         statements.append(f"ALTER DEFAULT PRIVILEGES GRANT ALL ON {word} TO CURRENT_USER")
-        if kind in BY_NATURE:
-            statements.append(f"ALTER DEFAULT PRIVILEGES GRANT {BY_NATURE[kind]} TO PUBLIC")
+        if kind in PUBLIC_DEFAULTS:
+            statements.append(f"ALTER DEFAULT PRIVILEGES GRANT {PUBLIC_DEFAULTS[kind]} TO PUBLIC")
     return statements
 
 
@@ -126,11 +126,11 @@ def _create_role(cursor: Any, role: Role, place: Place) -> None:
         for statement in role.create():
             cursor.execute(statement)
     except server_errors.InsufficientPrivilege as error:
-        by_hand = (error.diag.message_hint or "").removeprefix("Have an administrator run: ")
-        raise missing_role(role.name, place.user, by_hand or f"CREATE ROLE {quote(role.name)}") from error
+        statement = (error.diag.message_hint or "").removeprefix("Have an administrator run: ")
+        raise missing_role(role.name, place.user, statement or f"CREATE ROLE {quote(role.name)}") from error
 
 
-STANDING = """
+ROLES = """
 SELECT r.rolname::text,
        EXISTS (SELECT FROM pg_shdepend s JOIN pg_database d ON d.oid = s.dbid
                WHERE d.datname = current_database() AND s.refclassid = 'pg_authid'::regclass AND s.refobjid = r.oid)
@@ -138,7 +138,7 @@ FROM pg_roles r
 """
 
 
-def belonging(connection: Connection, metadata: MetaData) -> Mapping[str, bool]:
+def roles_in_database(connection: Connection, metadata: MetaData) -> Mapping[str, bool]:
     """For each role that `metadata` declares: whether it is there, and this database already knows of it.
 
     A role may have been made for another database of the cluster. It belongs to this one when something in it depends
@@ -151,7 +151,7 @@ def belonging(connection: Connection, metadata: MetaData) -> Mapping[str, bool]:
     objects = declared(metadata)
     granted = {item.role for item in objects if isinstance(item, Grant)}
     with entered(connection) as cursor:
-        known = dict(ask(cursor, STANDING))
+        known = dict(ask(cursor, ROLES))
     return {
         item.name: item.name in known and (known[item.name] or item.name not in granted)
         for item in objects

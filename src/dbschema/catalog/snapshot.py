@@ -48,7 +48,7 @@ class Snapshot:
     schemas: tuple[str, ...]
     extensions: tuple[str, ...]
     roles: tuple[str, ...]
-    wanted: Catalog
+    expected: Catalog
 
     def to_json(self) -> str:
         """The text of a file, with an object of the catalog a line."""
@@ -61,7 +61,7 @@ class Snapshot:
             "roles": self.roles,
         }
         ordered = sorted(
-            self.wanted.entries.items(),
+            self.expected.entries.items(),
             key=lambda item: tuple("" if part is None else part for part in item[0]),
         )
         entries = [
@@ -79,14 +79,14 @@ def take(connection: Connection, metadata: MetaData) -> Snapshot:
     """
     from dbschema import catalog  # noqa: PLC0415  imports SQLAlchemy when it is called
 
-    wanted, spoken_of = catalog.expected(connection, metadata), catalog.names_to_read(metadata)
+    expected, names = catalog.expected(connection, metadata), catalog.names_to_read(metadata)
     return Snapshot(
         server(connection),
         digest_of_models(metadata),
-        tuple(sorted(name for name in spoken_of["schemas"] if name is not None)),
-        tuple(sorted(spoken_of["extensions"])),
-        tuple(sorted(spoken_of["roles"])),
-        wanted,
+        tuple(sorted(name for name in names["schemas"] if name is not None)),
+        tuple(sorted(names["extensions"])),
+        tuple(sorted(names["roles"])),
+        expected,
     )
 
 
@@ -134,17 +134,17 @@ def differences(connection: psycopg.Connection | Connection, snapshot: Snapshot)
         )
     own = f" TO {place.user}"
 
-    def taken_for_granted(identity: Identity) -> bool:
+    def is_implied(identity: Identity) -> bool:
         """Whether it is the session's own right on a schema, which a migrating role needs and no model declares."""
         return (
             identity.kind == "grant"
             and identity.name.startswith("SCHEMA ")
             and identity.name.endswith(own)
             and place.user not in snapshot.roles
-            and identity not in snapshot.wanted
+            and identity not in snapshot.expected
         )
 
-    return compare(snapshot.wanted, actual, ignore=taken_for_granted)
+    return compare(snapshot.expected, actual, ignore=is_implied)
 
 
 def server(connection: psycopg.Connection | Connection) -> int:
@@ -181,8 +181,8 @@ def digest_of_files(paths: Iterable[Path]) -> str:
     return total.hexdigest()
 
 
-def _attributes(written: dict[str, Any]) -> Attributes:
-    found: dict[str, Value] = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in written.items()
+def _attributes(values: dict[str, Any]) -> Attributes:
+    attributes: dict[str, Value] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
     }
-    return found
+    return attributes

@@ -154,8 +154,8 @@ def _show_difference(screen: Screen, difference: Difference) -> None:
     screen.line(f"{difference.change} {difference.kind} {one_line(difference.name)}{attribute}")
     # What is missing or extra may have no value that tells most about it: then that it is there is all.
     whole = "present" if difference.change != "changed" else None
-    _show_value(screen, "wanted", difference.wanted, None if difference.change == "extra" else whole)
-    _show_value(screen, "found", difference.found, None if difference.change == "missing" else whole)
+    _show_value(screen, "wanted", difference.expected, None if difference.change == "extra" else whole)
+    _show_value(screen, "found", difference.actual, None if difference.change == "missing" else whole)
 
 
 def _show_value(screen: Screen, title: str, value: object, otherwise: str | None) -> None:
@@ -185,6 +185,6 @@ def difference_data(difference: Difference) -> dict[str, Any]:
         "name": identity.name,
         "change": difference.change,
         "attribute": difference.attribute,
-        "wanted": difference.wanted,
-        "found": difference.found,
+        "wanted": difference.expected,
+        "found": difference.actual,
     }
