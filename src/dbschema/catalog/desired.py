@@ -1,12 +1,9 @@
-"""The models, built in a throw-away schema, so that the server itself says what they mean.
+"""Build the models in a scratch schema and read the expected catalog, as the server prints it.
 
-Everything happens in a transaction, or a savepoint of the one that is open, and is rolled back. Real objects are neither
-changed nor locked. Where the models name no schema, their tables are temporary ones: the server then writes no
-write-ahead log and synchronises no file, which takes half the time. What cannot be temporary (an unlogged table, a
-materialized view, tables in a schema of their own) makes it start again with ordinary tables. All of it is one
-transaction, for the tables refer to each other, so its locks cannot be spread over several.
-
-What the models want beside what a throw-away schema can show: roles, extensions, owners, and real names.
+The build runs in a transaction, or in a savepoint of the open one, and is rolled back. Real objects are neither changed
+nor locked. If the models name no schema, their tables are temporary: the server writes no write-ahead log and syncs no
+file, which halves the time. If an object cannot be temporary (an unlogged table, a materialized view), the build starts
+again with ordinary tables. The tables refer to each other, so all locks belong to one transaction.
 """
 
 from __future__ import annotations
@@ -61,13 +58,13 @@ SETTINGS = {
     "default_tablespace": "",
     "temp_tablespaces": "",
 }
-"""What decides how the statements are understood; a function's body may speak of what is not there."""
+"""Settings that affect how the statements are parsed; the body of a function may name objects that do not exist."""
 
 NOT_BUILT = ("extension", "role", "default privileges")
-"""Kinds that no schema holds: the models declare them, or (default privileges) want none."""
+"""Kinds outside a schema: taken from the declarations, or (default privileges) never expected."""
 
 SERVER_STATE = ("08", "40", "53", "55", "57")
-"""Classes of SQLSTATE that tell of the server's state, not of the statement: connection, rollback, resources, operator."""
+"""Classes of SQLSTATE caused by the server's state, not by the statement: connection, rollback, resources, operator."""
 
 
 def build(
@@ -77,19 +74,15 @@ def build(
     version_table: str = VERSION_TABLE,
     positions: bool = False,
 ) -> Catalog:
-    """The catalog that `metadata` wants, as the server behind `connection` prints it; nothing stays behind.
+    """Return the catalog that `metadata` asks for, as the server behind `connection` prints it. Raises as `check`.
+
+    Everything that it creates is rolled back.
 
     Args:
-        connection: in any transaction state; left as it was.
-        metadata: the models, with what is declared for them.
-        version_table: the table that Alembic keeps its revision in; its owner's ownership goes without saying.
+        connection: in any transaction state, which is preserved.
+        metadata: the models and their declared objects.
+        version_table: Alembic's version table; ownership by its owner is not reported.
         positions: read the positions of columns as well.
-
-    Raises:
-        CatalogError: the server does not answer, lacks an extension, or has no room for the locks.
-        MissingPrivilege: the role may not create a schema, or a role that is missing.
-        NotWritable: the transaction is read-only.
-        DeclarationError: the server rejects a statement of the models.
     """
     with entered(connection) as cursor:
         place = locate(cursor, version_table)
@@ -97,12 +90,12 @@ def build(
 
 
 class DesiredState:
-    """One building of the models.
+    """One build of the models in scratch schemas.
 
     Args:
-        connection: for the scratch transactions within, and for its dialect.
+        connection: runs the scratch transactions and provides the dialect.
         metadata: the models.
-        place: where the connection stands.
+        place: the schema, database and user of the connection.
     """
 
     def __init__(self, connection: Connection, metadata: MetaData, place: Place) -> None:
@@ -117,7 +110,7 @@ class DesiredState:
         self._statements: list[str] = []
 
     def prepare(self) -> None:
-        """Compile the statements, which needs no server, so that it can be done while the server does something else."""
+        """Compile the statements. Needs no server, so it can run while the server answers another query."""
         if self._use_predictions:
             tables = self._metadata.tables.values()
             self._predicted = PredictedEntries(self._place.keywords, self._place.user, tables)
@@ -131,9 +124,10 @@ class DesiredState:
             raise models_rejected(" ".join(str(error).split())) from error
 
     def build(self, cursor: Any, *, positions: bool = False) -> Catalog:
-        """Build, read, roll back. `cursor` is of a scratch transaction, in which missing extensions and roles are made.
+        """Build, read, roll back. `cursor` belongs to a scratch transaction, which creates missing extensions and roles.
 
-        It is tried in the short way first; where the server refuses that, in the long one.
+        The first attempt uses temporary tables and predicted entries. If the server rejects it, the second builds
+        everything as ordinary objects.
         """
         objects = declared(self._metadata)
         prerequisites.require_rights(cursor, self._place)
@@ -145,7 +139,7 @@ class DesiredState:
         except psycopg.Error as error:
             if _is_server_state(error):
                 raise self._failure(cursor, error) from error
-        # Something cannot be temporary, needs what was left out, or is wrong in itself: now it will show.
+        # An object cannot be temporary, needs a predicted object, or is invalid: the full build decides.
         self._temporary = self._use_predictions = False
         self._statements = []
         try:
@@ -176,7 +170,7 @@ class DesiredState:
     def _setup(self, cursor: Any) -> list[str]:
         path = [TEMPORARY, self._names[None]] if self._temporary else [self._names[None]]
         for name in self._place.extension_schemas:
-            # An extension may be in a schema of the models: then its copy is as visible as the schema itself is.
+            # An extension may be in a schema of the models: then both the scratch schema and the schema are visible.
             path += [self._names[name], name] if name in self._names else [name]
         values = {"search_path": search_path(path)} | SETTINGS | PRINTING
         return [
@@ -189,7 +183,7 @@ class DesiredState:
         return dict.fromkeys(self._names.values())
 
     def _schemas(self, cursor: Any) -> dict[int, str | None]:
-        """Logical name by oid, of the schemas that hold what was built."""
+        """Return the logical name by oid of the schemas that were built."""
         default = self._place.default_schema
         schemas = oids(
             cursor, {scratch_schema: name for name, scratch_schema in self._names.items() if name != default}
@@ -200,7 +194,7 @@ class DesiredState:
         return schemas
 
     def _real_names(self) -> dict[str, str]:
-        """Real name by throw-away name, the longer ones first, for they begin with the shorter one."""
+        """Return the real name by scratch name, in descending order: a longer name starts with a shorter one."""
         names = {scratch_schema: name for name, scratch_schema in self._names.items() if name is not None}
         return dict(sorted(names.items(), reverse=True))
 
@@ -211,7 +205,7 @@ class DesiredState:
         return unreadable(self._place.database, reason(error))
 
     def _rejected_statement(self, error: psycopg.Error) -> DbSchemaError:
-        """The error that names the statement: in a batch the server does not say which one it was."""
+        """Find the rejected statement by executing them one at a time: in a batch the server does not name it."""
         with scratch(self._connection) as cursor:
             for statement in [*self._setup(cursor), *self._statements]:
                 try:
@@ -233,25 +227,25 @@ WHERE p.oid = to_regprocedure({signature})
 
 
 def named_schemas(metadata: MetaData) -> set[str]:
-    """The schemas that the models name, in tables and in declared objects."""
+    """Return the schemas that tables and declared objects name."""
     named = {table.schema for table in metadata.tables.values()}
     named |= {item.identity.schema for item in declared(metadata)}
     return {name for name in named if name is not None}
 
 
 def names(metadata: MetaData, kind: type[Extension | Role]) -> tuple[str, ...]:
-    """The names of the declared extensions, or of the declared roles."""
+    """Return the names of the declared extensions or roles."""
     return tuple(item.name for item in declared(metadata) if isinstance(item, kind))
 
 
 def rename(result: IntrospectedRows, real: Mapping[str, str]) -> None:
-    """Write the real names of schemas where the server printed those of throw-away ones.
+    """Replace the names of scratch schemas in the printed catalog with the real names, in place.
 
-    They are random, so they occur nowhere else. What is visible by search_path is printed without its schema anyway.
+    Scratch names are random, so they occur nowhere else. The server prints visible objects without a schema.
     """
     token = min(real, key=len)
     for identity, attributes in list(result.entries.items()):
-        if token in identity.name:  # the type of an argument, in a schema of the models
+        if token in identity.name:  # an argument's type from a schema of the models
             del result.entries[identity]
         elif not any(_contains(value, token) for value in attributes.values()):
             continue
@@ -270,7 +264,7 @@ def rename(result: IntrospectedRows, real: Mapping[str, str]) -> None:
 
 
 def make_permanent(result: IntrospectedRows) -> None:
-    """Say of temporary tables that they are wanted as ordinary ones: an unlogged one could not have been temporary."""
+    """Mark temporary tables as permanent, in place. An unlogged table cannot be among them: it is never temporary."""
     for identity, attributes in result.entries.items():
         if attributes.get("persistence") == "temporary":
             result.entries[identity] = {**attributes, "persistence": "permanent"}
@@ -283,7 +277,7 @@ def add(
     schemas: Mapping[str | None, str],
     place: Place,
 ) -> None:
-    """Add what the declared objects say that was not built: extensions, roles, owners of functions."""
+    """Add what the build leaves out: declared extensions, roles and owners of functions."""
     for item in objects:
         if isinstance(item, Extension):
             result.entries[item.identity] = {}
@@ -315,7 +309,7 @@ def _set_owner(
     schemas: Mapping[str | None, str],
     place: Place,
 ) -> None:
-    """Giving the copy away would need rights over the owner that the comparison need not have."""
+    """Set the owner in the catalog only: ALTER OWNER would need privileges on the owner that a comparison must not need."""
     copy = relocate(function, schemas)
     signature = copy.signature if isinstance(copy, Function) else function.signature
     rows = ask(

@@ -1,7 +1,4 @@
-"""Declared objects in throw-away schemas: their own schema, and the schemas that their SQL writes out.
-
-The statements that `create_all()` would send, without a database to send them to.
-"""
+"""Compile the statements of `create_all()` and of the declared objects for scratch schemas, without a database."""
 
 from __future__ import annotations
 
@@ -31,15 +28,15 @@ if TYPE_CHECKING:
 
 
 def relocate(item: DatabaseObject, schemas: Mapping[str | None, str]) -> DatabaseObject:
-    """`item` in other schemas, owned by whoever builds it.
+    """Return a copy of `item` in other schemas, owned by the role that creates it.
 
-    What has no schema keeps none, and goes where search_path leads; only functions, and privileges on them and on
-    schemas, are written out. The body of a function is left alone: the server keeps it as it is, and does not look
-    into it.
+    An object without a schema keeps none, and is created in the first schema of search_path; only functions, and
+    privileges on functions and schemas, get a schema. The body of a function does not change: the server stores it
+    unparsed.
 
     Args:
         item: a declared object.
-        schemas: the other schema of each schema that the models name, of None too.
+        schemas: the scratch schema for each schema of the models, and for None.
     """
     named = {name: scratch_schema for name, scratch_schema in schemas.items() if name is not None}
     without_default: dict[str | None, str] = dict(named.items())
@@ -65,10 +62,9 @@ def _optional(sql: str | None, schemas: Mapping[str, str]) -> str | None:
 
 
 def _text(sql: str, schemas: Mapping[str, str]) -> str:
-    """`sql` with the schemas that it writes out replaced.
+    """Replace the schema names in `sql`.
 
-    A literal that happens to look like a schema is replaced as well, and is put right again when the names that the
-    server prints are (`declarations.rename`).
+    Also replaces a literal that looks like a schema name; `desired.rename` restores it in the printed catalog.
     """
     for name, scratch_schema in schemas.items():
         quoted = re.escape('"' + name.replace('"', '""') + '"')
@@ -77,14 +73,14 @@ def _text(sql: str, schemas: Mapping[str, str]) -> str:
 
 
 COMPILING = RLock()
-"""GeoAlchemy2 takes indexes off a table while `create_all()` is at it: a second thread would miss them."""
+"""GeoAlchemy2 removes indexes from a table during `create_all()`: without the lock a second thread would miss them."""
 
 NOT_IN_A_SCHEMA = ("extension", "role")
-"""Kinds of declared objects that a throw-away schema cannot hold."""
+"""Kinds of declared objects that do not belong to a schema."""
 
 
 class _Compiler(PGDDLCompiler):
-    """Compiles tables without the constraints that `plain` takes."""
+    """Compile tables without the constraints that `predicted` takes."""
 
     def __init__(self, predicted: PredictedEntries, *args: Any, **kw: Any) -> None:
         self._predicted = predicted
@@ -92,7 +88,7 @@ class _Compiler(PGDDLCompiler):
 
     def visit_primary_key_constraint(self, constraint: Any, **kw: Any) -> Any:
         if self._predicted.takes_key(constraint, self.define_primary_key_body(constraint)):
-            return None  # the sign for "leave it out" in create_table_constraints
+            return None  # create_table_constraints() leaves it out
         return super().visit_primary_key_constraint(constraint, **kw)  # type: ignore[no-untyped-call]  # SQLAlchemy's
 
     def visit_unique_constraint(self, constraint: Any, **kw: Any) -> Any:
@@ -107,15 +103,15 @@ class _Compiler(PGDDLCompiler):
 
 
 class _RecordingConnection(MetadataConnection):
-    """Takes what `create_all()` and other listeners send; the registry's own objects are made in `statements`."""
+    """Receives the elements of `create_all()` and of other listeners; `statements` creates the registry's objects."""
 
     dbschema_tables_only = True
 
 
 def dialect_like(initialised: Dialect, predicted: PredictedEntries) -> Dialect:
-    """A dialect that compiles as `initialised` does, for statements that are sent as they are, in a transaction.
+    """Return a dialect that compiles as `initialised` does, for statements without parameters, in a transaction.
 
-    Percent signs stay single, for no driver will format them, and no index is made concurrently.
+    Percent signs stay single, because no driver formats them. No index is created concurrently.
     """
     dialect = offline_dialect(initialised)
     dialect.ddl_compiler = partial(_Compiler, predicted)
@@ -125,14 +121,13 @@ def dialect_like(initialised: Dialect, predicted: PredictedEntries) -> Dialect:
 def statements(
     metadata: MetaData, dialect: Dialect, schemas: Mapping[str | None, str], predicted: PredictedEntries
 ) -> list[str]:
-    """All that builds `metadata` and what is declared for it in other schemas, in order.
+    """Return the statements that build `metadata` and its declared objects in other schemas, in order.
 
     Args:
         metadata: the models.
-        dialect: of the connection.
-        schemas: the real name of each schema that the models name. What has no schema keeps none, and goes where
-            search_path leads; only functions and privileges on schemas are written out.
-        plain: takes out what the server need not see.
+        dialect: the dialect of the connection.
+        schemas: the scratch schema for each schema of the models, as for `relocate`.
+        predicted: takes the objects that the server need not see.
     """
     objects = declared(metadata)
     built = [
