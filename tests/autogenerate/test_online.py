@@ -640,7 +640,7 @@ def test_a_change_that_rewrites_the_table_says_so(
 
     ((up, _),) = sources(history.write(models(**{"short": Column("short", String(10)), **change})))
 
-    assert ("# PostgreSQL writes items anew" in up) == rewrites
+    assert ("# PostgreSQL rewrites items" in up) == rewrites
     assert "dbschema_rewritten" not in up
 
 
@@ -649,7 +649,7 @@ def test_a_column_that_old_rows_have_no_value_for_says_so(history: History) -> N
 
     ((up, down),) = sources(history.write(models(more=Column("more", Text, nullable=False))))
 
-    assert up.startswith("# This fails where items has rows")
+    assert up.startswith("# This fails if items has rows")
     assert "#" not in down
 
 

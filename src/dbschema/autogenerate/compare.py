@@ -1,21 +1,4 @@
-"""One module a kind of object: what the models want, against what the database has, as operations.
-
-CHECK constraints whose condition changes; Alembic, which compares them by name, writes those that come and go.
-
-Extensions: the declared ones are created; others are somebody else's.
-
-Roles: the declared ones are created, with their settings; others, and what else they may do, are somebody else's.
-
-Functions: replaced in their place where PostgreSQL can, else dropped and created with all that stands on them.
-
-Row security: whether it is enabled, and whether it binds the table's owner too.
-
-Policies: altered in their place where PostgreSQL can, so that there is no moment without them.
-
-Triggers: what they are, and whether they fire.
-
-Grants: what each role may do with each object; changed by what is to be added and what is to be taken away.
-"""
+"""Compare the expected with the actual catalog: one comparator a kind, each yields operations."""
 
 from __future__ import annotations
 
@@ -60,15 +43,19 @@ if TYPE_CHECKING:
 log: Final = logging.getLogger(__name__)
 
 _DEFINITION: Final = re.compile(r"CHECK \((?P<condition>.*)\)", re.DOTALL)
-"""As PostgreSQL prints it; one with more to it, such as NO INHERIT, is left to whoever wrote it."""
+"""A CHECK as PostgreSQL prints it. One with options, such as NO INHERIT, does not match and is not compared."""
 
 
 def compare_checks(comparison: Comparison) -> Iterator[ObjectOp]:
-    """Changes Alembic's own operations on the tables, so that all that is done with constraints is done with these, too."""
+    """Replace CHECK constraints whose condition changes.
+
+    Alembic compares CHECK constraints by name, and writes new and removed ones. The changed ones become Alembic's own
+    operations on the table, so that later processing of constraints applies to them too.
+    """
     for identity, expected, actual in comparison.changed("constraint"):
         if {expected["type"], actual["type"]} != {"check"} or expected["definition"] == actual["definition"]:
             continue
-        # Where the type of a column changes, PostgreSQL writes the condition anew by itself.
+        # If the type of a column changes, PostgreSQL rewrites the condition itself.
         if comparison.uses_retyped_column(identity, actual):
             continue
         before, after = _create_check_op(identity, actual), _create_check_op(identity, expected)
@@ -92,16 +79,16 @@ def _create_check_op(identity: Identity, attributes: Attributes) -> ops.CreateCh
 
 
 def compare_extensions(comparison: Comparison) -> Iterator[ObjectOp]:
-    """Extensions that are wanted and not there. What a newer release of one would change is the administrator's choice."""
+    """Create missing extensions. Other extensions, and updates to a newer version, are the administrator's decision."""
     for item in comparison.missing("extension"):
         yield CreateObjectOp(item)
 
 
 def compare_roles(comparison: Comparison) -> Iterator[ObjectOp]:
-    """Roles that are missing or lack a setting.
+    """Create missing roles, and add missing settings to existing ones.
 
-    A role belongs to the whole cluster: one that only other databases know is missing here, and its creation survives
-    that it is there. What an administrator has given it besides stays.
+    A role belongs to the cluster. A role that only other databases use counts as missing here; its CREATE statement
+    tolerates an existing role. Other roles, and other privileges and settings of a declared role, do not change.
     """
     for item in comparison.missing("role"):
         yield CreateObjectOp(item)
@@ -130,14 +117,14 @@ def _set(role: str, name: str, value: str | None) -> str:
 
 
 _NOT_REPLACEABLE = frozenset({"arguments", "result", "window"})
-"""What CREATE OR REPLACE does not change: names and defaults of arguments, the type of the result."""
+"""Attributes that CREATE OR REPLACE cannot change: names and defaults of arguments, the type of the result."""
 
 _SEPARATE = frozenset({"comment", "owner"})
-"""What is no part of CREATE FUNCTION."""
+"""Attributes that CREATE FUNCTION does not set."""
 
 
 def compare_functions(comparison: Comparison) -> Iterator[ObjectOp]:
-    """Functions that are missing, that differ, and that nobody declares."""
+    """Create, change and drop functions: by CREATE OR REPLACE if possible, else by DROP and CREATE with their dependents."""
     for identity, expected, actual in comparison.changed("function"):
         if comparison.details(expected, actual).keys() & _NOT_REPLACEABLE:
             yield from _recreated(comparison, identity)
@@ -176,7 +163,7 @@ def _replaced(
 def _as_owners(
     identity: Identity, owner: object, statements: Iterable[str], next_owner: object
 ) -> Iterator[str]:
-    """`statements` by whoever runs them, between one owner and the next; None: he is that himself."""
+    """Execute `statements` as the owner of a function, then set the next owner; None: the current role is the owner."""
     if owner is not None:
         yield take(signature(identity), str(owner))
     yield from statements
@@ -191,7 +178,7 @@ def _definition(item: DatabaseObject) -> tuple[str, ...]:
 
 
 def _implied_grants(item: DatabaseObject) -> set[Identity]:
-    """The grants that creating a function makes."""
+    """Return the grants that the creation of a function includes."""
     if not isinstance(item, Function):
         return set()
     _, schema, _, name = item.identity
@@ -199,7 +186,7 @@ def _implied_grants(item: DatabaseObject) -> set[Identity]:
 
 
 def _recreated(comparison: Comparison, identity: Identity) -> Iterator[ObjectOp]:
-    """The function, and around it what PostgreSQL would not let it go without, or would let go with it."""
+    """Drop and create a function together with its dependents, which prevent its drop or are dropped with it."""
     for dependent in _dependents(comparison, identity):
         comparison.handled.add(dependent)
         yield DropObjectOp(comparison.actual_object(dependent), recreated=True)
@@ -214,9 +201,9 @@ def _recreated(comparison: Comparison, identity: Identity) -> Iterator[ObjectOp]
 
 
 def _dependents(comparison: Comparison, identity: Identity) -> list[Identity]:
-    """Triggers and policies that call the function, and grants on it.
+    """Return the triggers and policies that call the function, and the grants on it.
 
-    By the text of their definitions: one too many is dropped and created for nothing, in the same transaction.
+    Found in the text of their definitions: a false match is dropped and created again in the same transaction.
     """
     actual = comparison.actual
     call = re.compile(rf"(?<!\w){re.escape(quote(identity.name.partition('(')[0]))}\(")
@@ -230,7 +217,7 @@ def _dependents(comparison: Comparison, identity: Identity) -> list[Identity]:
 
 
 def compare_row_security(comparison: Comparison) -> Iterator[ObjectOp]:
-    """Tables whose row security is switched otherwise than wanted; every table has an entry, most have it off."""
+    """Change row-level security (RLS): enabled, and forced (for the owner too). Each table has an entry, usually disabled."""
     for identity, expected, actual in comparison.changed("row security"):
         yield AlterObjectOp(
             row_security(identity, actual),
@@ -263,7 +250,7 @@ def _switched(identity: Identity, before: Attributes, after: Attributes) -> list
 
 
 def compare_policies(comparison: Comparison) -> Iterator[ObjectOp]:
-    """Policies that are missing, that differ, and that nobody declares."""
+    """Create, change and drop policies: by ALTER POLICY if possible, so that the table is never without them."""
     for identity, expected, actual in comparison.changed("policy"):
         before = cast("Policy", comparison.actual_object(identity))
         after = cast("Policy", comparison.expected_object(identity))
@@ -284,14 +271,17 @@ def compare_policies(comparison: Comparison) -> Iterator[ObjectOp]:
 
 
 def _needs_recreation(expected: Attributes, actual: Attributes) -> bool:
-    """Whether ALTER POLICY cannot do it: it changes neither the command nor the kind, and takes no condition away."""
+    """Whether ALTER POLICY is not enough, in the upgrade or the downgrade.
+
+    It changes neither the command nor the kind, and it cannot remove a condition.
+    """
     return any(expected[name] != actual[name] for name in ("command", "permissive")) or any(
         (expected[name] is None) != (actual[name] is None) for name in ("using", "check")
     )
 
 
 def _altered(identity: Identity, policy: Policy, changed: Collection[str]) -> list[str]:
-    """The statements that give the policy what `policy` has, in the attributes that changed."""
+    """Return the statements that set the changed attributes to those of `policy`."""
     parts = [f"ALTER POLICY {on_table(identity)}"]
     if "roles" in changed:
         parts.append(f"TO {', '.join(map(quote, policy.roles)) or 'PUBLIC'}")
@@ -306,10 +296,7 @@ def _altered(identity: Identity, policy: Policy, changed: Collection[str]) -> li
 
 
 def compare_triggers(comparison: Comparison) -> Iterator[ObjectOp]:
-    """Triggers that are missing, that differ, and that nobody declares.
-
-    PostgreSQL changes in its place whether a trigger fires, and its comment; for the rest it is made anew.
-    """
+    """Create, change and drop triggers: by ALTER for the firing mode and the comment, else by DROP and CREATE."""
     for identity, expected, actual in comparison.changed("trigger"):
         before, after = comparison.actual_object(identity), comparison.expected_object(identity)
         details = comparison.details(expected, actual)
@@ -337,12 +324,12 @@ def compare_triggers(comparison: Comparison) -> Iterator[ObjectOp]:
 
 
 def compare_grants(comparison: Comparison) -> Iterator[ObjectOp]:
-    """Grants that are missing, that differ, and that nobody declares."""
+    """Grant and revoke privileges, by the difference of each grantee's privileges on each object."""
     for identity, expected, actual in comparison.changed("grant"):
         yield AlterObjectOp(
             grant(identity, actual, comparison.actual),
             grant(identity, expected, comparison.expected),
-            # Functions have got their owners by then, and keep them until this has been undone.
+            # The owners of functions change before the upgrade of grants, and after their downgrade.
             privileges_changed(identity, actual, expected, comparison.expected),
             privileges_changed(identity, expected, actual, comparison.expected),
             comparison.details(expected, actual),
@@ -369,18 +356,18 @@ _INFO_KEY = "dbschema.comparison"
 
 
 def _remove_own_info(upgrade_ops: ops.UpgradeOps) -> None:
-    """Take our own notes out of the tables' `info`, which Alembic would write into the revision."""
+    """Remove the key of this package from the `info` of tables, which Alembic would write into the revision."""
     for op in upgrade_ops.ops:
         if isinstance(op, ops.CreateTableOp) and op.info:
             op.info = {key: value for key, value in op.info.items() if key != DISTRIBUTION}
 
 
 def run(name: str, autogen_context: AutogenContext, upgrade_ops: ops.UpgradeOps) -> None:
-    """Compare one kind, add what is to be done, and put everything in order.
+    """Compare one kind, add its operations to `upgrade_ops`, and sort all operations.
 
     Args:
-        name: a key of `COMPARATORS`; run a second time it does nothing.
-        autogen_context, upgrade_ops: as Alembic gives them.
+        name: a key of `COMPARATORS`; a second run of the same kind does nothing.
+        autogen_context, upgrade_ops: the arguments of Alembic's comparators.
     """
     comparison: Comparison | None = upgrade_ops.info.get(_INFO_KEY)
     if comparison is None:

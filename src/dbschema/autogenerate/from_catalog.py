@@ -1,7 +1,7 @@
-"""An object made from its catalog entry, as something that can create and drop itself.
+"""Make an object from its catalog entry, with the statements that create and drop it.
 
-What the database has must come back in a downgrade, and what a model makes by events of its own has no declaration of
-ours; both are known by what the server prints. Bodies are kept byte for byte.
+A downgrade must restore the object of the database, and an object that a model creates by its own events has no
+declaration. For both only the catalog entry is known. Bodies of functions are preserved byte for byte.
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ if TYPE_CHECKING:
 
     from dbschema.catalog import Attributes, Catalog
 
-# Settings whose values are lists of names, which the server keeps quoted as they have to be.
+# Settings whose values are lists of names; the server stores the names quoted as needed.
 _LISTS_OF_NAMES = frozenset(
     {"search_path", "temp_tablespaces", "session_preload_libraries", "local_preload_libraries"}
 )
 _ENABLED = {"origin": "ENABLE", "disabled": "DISABLE", "replica": "ENABLE REPLICA", "always": "ENABLE ALWAYS"}
 _SQL_BODY = re.compile(r"(BEGIN ATOMIC\b|RETURN )")
-# The order in which people list them; the catalog has them by the alphabet.
+# The usual order; the catalog sorts them alphabetically.
 _PRIVILEGES = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER", "USAGE", "CREATE")
 
 
 @dataclass(frozen=True)
 class CatalogObject(DatabaseObject):
-    """An object whose statements were made from a catalog entry.
+    """An object with statements made from its catalog entry.
 
     Args:
-        named: which object.
-        made: when it is created, among the others.
-        made_by, removed_by: the statements that create and drop it.
-        body: of a function, its source, which stands in `made_by` between dollar quotes.
-        defined_by: of a function, the statement CREATE FUNCTION alone.
+        object_identity: the identity of the object.
+        created_in: the phase in which the object is created.
+        create_statements, drop_statements: the statements that create and drop it.
+        body: of a function, the source between dollar quotes in `create_statements`.
+        definition_statement: of a function, the statement CREATE FUNCTION alone.
     """
 
     object_identity: Identity
@@ -53,7 +53,7 @@ class CatalogObject(DatabaseObject):
 
     @property
     def identity(self) -> Identity:
-        """The identity of the object, by which two declarations are compared."""
+        """The identity of the object."""
         return self.object_identity
 
     @property
@@ -77,15 +77,15 @@ class CatalogObject(DatabaseObject):
         return self.drop_statements
 
     def definition(self) -> tuple[str, ...]:
-        """Return the definition, which two objects are compared by."""
+        """Return the statement CREATE FUNCTION alone."""
         return (self.definition_statement,)
 
 
 def object_from_catalog(identity: Identity, catalog: Catalog) -> DatabaseObject:
-    """The object that `catalog` has under `identity`.
+    """Return the object of `catalog` with `identity`.
 
     Raises:
-        CatalogError: it is of a kind that autogenerate does not write.
+        CatalogError: autogenerate does not write objects of this kind.
     """
     build = _BUILDERS.get(identity.kind)
     if build is None:
@@ -97,29 +97,29 @@ def object_from_catalog(identity: Identity, catalog: Catalog) -> DatabaseObject:
 
 
 def comment_on(kind: str, name: str, comment: object) -> str:
-    """The statement that gives a comment, or with None takes it away."""
+    """Return the statement that sets a comment, or removes it (None)."""
     return f"COMMENT ON {kind} {name} IS {'NULL' if comment is None else sql_string(str(comment))}"
 
 
 def on_table(identity: Identity) -> str:
-    """`name ON table`, as DROP and COMMENT want a policy or a trigger."""
+    """Return `name ON table`: the name of a policy or trigger in DROP and COMMENT."""
     return f"{quote(identity.name)} ON {qualified(identity.schema, identity.table)}"
 
 
 def switch(identity: Identity, enabled: object) -> str:
-    """The statement that decides whether a trigger fires: 'origin' (as usual), 'disabled', 'replica' or 'always'."""
+    """Return the statement that sets when a trigger fires: 'origin' (the default), 'disabled', 'replica' or 'always'."""
     table = qualified(identity.schema, identity.table)
     return f"ALTER TABLE {table} {_ENABLED[str(enabled)]} TRIGGER {quote(identity.name)}"
 
 
 def signature(identity: Identity) -> str:
-    """The function as DROP, COMMENT and GRANT name it."""
+    """Return the name of a function in DROP, COMMENT and GRANT."""
     name, _, types = identity.name.partition("(")
     return f"{qualified(identity.schema, name)}({types}"
 
 
 def as_owner(identity: Identity, owner: object, statements: Iterable[str]) -> tuple[str, ...]:
-    """`statements` about a function, which whoever runs them owns for the while; None: he does so anyway."""
+    """Make the current role the owner of a function for `statements`; `owner` None: it is the owner already."""
     if owner is None:
         return tuple(statements)
     target = signature(identity)
@@ -136,9 +136,9 @@ def _function(identity: Identity, attributes: Attributes, catalog: Catalog) -> C
     statements = [definition]
     if attributes["comment"] is not None:
         statements.append(comment_on("FUNCTION", target, attributes["comment"]))
-    # Who may execute it besides, PUBLIC included, stands among the grants.
+    # Other EXECUTE privileges, including those of PUBLIC, are separate grants.
     statements.append(f"REVOKE ALL ON FUNCTION {target} FROM PUBLIC")
-    # PostgreSQL looks at the tables in a body that is SQL; in other languages, when it runs.
+    # PostgreSQL resolves the tables of an SQL body at creation; in other languages, at execution.
     referenced = f"{attributes['arguments']} {attributes['result']} "
     if attributes["language"] == "sql":
         referenced += body
@@ -207,7 +207,7 @@ def _policy(identity: Identity, attributes: Attributes, _: Catalog) -> Policy:
 
 
 def row_security(identity: Identity, attributes: Attributes) -> DatabaseObject:
-    """Row security as it is; a table can have it forced and not enabled."""
+    """Return the state of row-level security (RLS) as an object; a table can have it forced and not enabled."""
     if attributes["enabled"]:
         return RowSecurity(identity.table, forced=bool(attributes["forced"]), schema=identity.schema)
     table = qualified(identity.schema, identity.table)
@@ -221,7 +221,7 @@ def row_security(identity: Identity, attributes: Attributes) -> DatabaseObject:
 
 
 def grant(identity: Identity, attributes: Attributes, catalog: Catalog) -> CatalogObject:
-    """What one grantee may do with one object of `catalog`."""
+    """Return the privileges of one grantee on one object of `catalog`."""
     empty: Attributes = {"privileges": (), "grantable": ()}
     return CatalogObject(
         identity,
@@ -234,12 +234,12 @@ def grant(identity: Identity, attributes: Attributes, catalog: Catalog) -> Catal
 def privileges_changed(
     identity: Identity, before: Attributes, after: Attributes, catalog: Catalog
 ) -> tuple[str, ...]:
-    """The statements that turn one set of privileges into another: first what is given, then what is taken.
+    """Return the statements that turn one set of privileges into another: first GRANT, then REVOKE.
 
     Args:
-        identity: of the grant.
+        identity: the identity of the grant.
         before, after: its attributes.
-        catalog: says who owns a function at that moment, for nobody else can give or take.
+        catalog: contains the owner of a function at that moment; only the owner can grant and revoke.
     """
     held, held_after = _names(before["privileges"]), _names(after["privileges"])
     grantable, grantable_after = _names(before["grantable"]), _names(after["grantable"])
@@ -266,7 +266,7 @@ def _names(value: object) -> frozenset[str]:
 
 
 def _on(identity: Identity, privileges: Iterable[str]) -> str:
-    """`SELECT, INSERT ON TABLE goods`, for any kind of object."""
+    """Return `SELECT, INSERT ON TABLE goods`, for each kind of object."""
     target, _, rest = identity.name.partition(" ")
     name = rest.rpartition(" TO ")[0]
     rank = {privilege: place for place, privilege in enumerate(_PRIVILEGES)}

@@ -1,17 +1,18 @@
-"""The form of a change that stalls nobody: what PostgreSQL can do beside the table's traffic, in revisions of its own.
+"""Split a change into revisions that do not block reads and writes of existing tables (online DDL).
 
-An index is built CONCURRENTLY, a foreign key or a check is added NOT VALID and validated afterwards, NOT NULL is proved by a
-check before it is set, a unique constraint takes over an index that was built before. Each needs a transaction of its own,
-and so a revision, in this order:
+An index is built CONCURRENTLY. A foreign key or check is added NOT VALID and validated later. A check proves NOT NULL
+before it is set. A unique constraint uses an index that was built before. Each step needs a transaction of its own, and
+so a revision, in this order:
 
-1. What goes and would stall somebody on its way back: plainly up; down outside of a transaction.
-2. All the rest, with what is NOT VALID.
-3. Each index, outside of a transaction, whatever a run that was killed has left of it.
-4. Unique constraints by their indexes, and the foreign keys to their tables.
-5. What was NOT VALID is validated.
-6. NOT NULL, which PostgreSQL sees proved.
+1. Drop constraints, indexes and NOT NULL first. The upgrade is a plain DROP; the downgrade recreates them outside a
+   transaction so that it does not block.
+2. Make all other changes, and add constraints NOT VALID.
+3. Build each index outside a transaction, after the removal of an index that an interrupted run has left.
+4. Add unique constraints by their indexes, and the foreign keys that reference their tables.
+5. Validate the constraints.
+6. Set NOT NULL, which the valid check proves.
 
-Only tables that were there before are meant: in a new one there is nothing to read.
+New tables are left out: they have no rows to read.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
     TableKey: TypeAlias = tuple[str | None, str]
 
 _BLOCKING_TO_RECREATE: Final = ("foreignkey", "unique", "check")
-"""Constraints that stall on their way back."""
+"""Types of constraints whose creation in the downgrade blocks the table."""
 _INDEX_OPS: Final = (ops.CreateIndexOp, ops.DropIndexOp)
 
 
@@ -57,8 +58,8 @@ class Part:
     """One revision of several.
 
     Args:
-        title: what it does, beside the message of the developer; empty: it is what the message says.
-        up, down: its operations.
+        title: added to the message of the developer; empty for the main revision.
+        up, down: the operations of the upgrade and of the downgrade.
     """
 
     title: str
@@ -67,11 +68,11 @@ class Part:
 
 
 def parts(upgrade_ops: ops.UpgradeOps, skip: Container[TableKey] = ()) -> list[Part]:
-    """The revisions that `upgrade_ops` shall be, in their order.
+    """Split `upgrade_ops` into revisions, in order.
 
     Args:
-        upgrade_ops: what autogenerate has found; it stays as it is.
-        leave: tables whose changes stay as they are.
+        upgrade_ops: the operations of one revision; not modified.
+        skip: tables whose changes are not split.
     """
     return _Split(upgrade_ops, skip).parts()
 
@@ -87,7 +88,7 @@ class _Split:
         self._foreign_keys: list[Operation] = []
         self._validated = Part("validation")
         self._not_null = Part("not null")
-        # By table: where an index or a constraint comes that a foreign key may need.
+        # Tables with a new unique index or constraint, which a new foreign key may need.
         self._unique = {
             _key(table)
             for table in self._ops
@@ -131,13 +132,13 @@ class _Split:
         )
 
     def _drop_part(self) -> Part:
-        # Foreign keys first, as they hold what they point to.
+        # Foreign keys first: they prevent the drop of the keys that they reference.
         self._drops.sort(key=lambda pair: getattr(pair[0], "constraint_type", "") != "foreignkey")
         downgrade = [op for _, downgrade in reversed(self._drops) for op in downgrade]
         return Part("removals", [op for op, _ in self._drops], [AutocommitOp(downgrade)])
 
     def _sorted(self, op: Operation) -> Iterator[Operation]:
-        """Put `op` where it belongs; gives what is left to the revision of all the rest."""
+        """Assign `op` to its revision; yield the operations for the main revision."""
         name = getattr(op, "constraint_name", None) or getattr(op, "index_name", None)
         if isinstance(op, ops.AlterColumnOp) and op.modify_nullable is not None:
             yield from self._alter_nullable(op)
@@ -161,7 +162,7 @@ class _Split:
         self._indexes.append(_index(index))
         table = qualified(op.schema, str(op.table_name))
         dropping = f"ALTER TABLE {table} DROP CONSTRAINT {quote(str(op.constraint_name))}"
-        # It is there, unless a way back was left half way, which takes it along with the constraint.
+        # The index exists, unless an interrupted downgrade has dropped it with the constraint.
         self._attached.up.append(IfMissingOp(index))
         self._attached.up.append(StatementsOp([f"ALTER TABLE {table} {attaching}"], [dropping]))
 
@@ -190,7 +191,7 @@ class _Split:
         else:
             yield StatementsOp([column.add], [column.drop])
             self._validated.up.append(StatementsOp([column.validate]))
-            # Valid already, and then nothing is read, unless the way back was left half way.
+            # Already valid, so no rows are read, unless a downgrade was interrupted.
             forward = [column.validate, column.set, column.drop]
             self._not_null.up.append(StatementsOp(forward, [column.unset, column.add]))
         if rest.has_changes():
@@ -198,7 +199,7 @@ class _Split:
 
 
 def _replaced(table: ops.ModifyTableOps) -> dict[str, tuple[ops.CreateIndexOp, ops.CreateIndexOp]]:
-    """Indexes that change, by name: as they were, and as they will be; not those of columns that go."""
+    """Return the changed indexes by name, before and after; without indexes of dropped columns."""
     columns = {op.column_name for op in table.ops if isinstance(op, ops.DropColumnOp)}
     created = {op.index_name: op for op in table.ops if isinstance(op, ops.CreateIndexOp)}
     replaced = {}
@@ -221,7 +222,7 @@ def _index(op: ops.CreateIndexOp) -> Part:
 
 
 def _exchange(before: ops.CreateIndexOp, after: ops.CreateIndexOp) -> Part:
-    """An index in the place of another one of its name, which serves until then."""
+    """Replace an index with another one of the same name; the old one is used until the new one is built."""
 
     def by(op: ops.CreateIndexOp) -> AutocommitOp:
         replacement = copy(op)

@@ -1,8 +1,7 @@
-"""One run of autogenerate as several revisions, where its change shall stall nobody.
+"""Write one run of autogenerate as several non-blocking revisions, with notes on changes that block or fail.
 
-Notes on changes that need more than a revision can know: those that rewrite a table, and columns without a value.
-
-Whether a table is written anew, while nobody reads or writes it, is asked of PostgreSQL, on an empty copy.
+The notes mark changes that rewrite a table, and new NOT NULL columns without a default. To find out whether a change
+rewrites the table, it is executed on an empty temporary copy.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     Change = ops.AddColumnOp | ops.AlterColumnOp
 
 
-# PostgreSQL builds no index CONCURRENTLY there, and before 18 knows no NOT VALID for foreign keys.
+# Partitioned tables: no index CONCURRENTLY, and before PostgreSQL 18 no NOT VALID for foreign keys.
 _PARTITIONED = """
 SELECT n.nspname, c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind = 'p'
@@ -38,12 +37,12 @@ WHERE c.relkind = 'p'
 
 
 class _LastRevision(ops.UpgradeOps):
-    """The last of several revisions, which `alembic check` asks what was found: all of it.
+    """The upgrade of the last of several revisions. It reports the differences of the whole run to `alembic check`.
 
     Args:
-        operations: its own.
-        found: those of the whole run.
-        upgrade_token: of Alembic's template.
+        operations: its own operations.
+        operations_found: the operations of the whole run.
+        upgrade_token: the token of Alembic's template.
     """
 
     def __init__(
@@ -61,10 +60,10 @@ def write_online(
     revision: Any,  # noqa: ARG001  Alembic's signature
     directives: list[ops.MigrationScript],
 ) -> None:
-    """Alembic's hook `process_revision_directives`: puts several revisions in the place of one that would stall.
+    """Replace a blocking revision with several non-blocking ones: Alembic's hook `process_revision_directives`.
 
-    Each follows the one before. The first has the id, the head, the branch label and the dependencies that were asked for.
-    What a hook has made several revisions of already is left alone.
+    Each revision follows the previous one. The first has the requested id, head, branch label and dependencies. Does
+    nothing if another hook has already split the revision.
     """
     if len(directives) != 1 or context.connection is None or context.dialect.name != "postgresql":
         return
@@ -115,21 +114,21 @@ def _partitioned(connection: Connection) -> set[TableKey]:
 _COPY: Final = "dbschema_rewritten"
 _FILE: Final = text(f"SELECT pg_catalog.pg_relation_filenode('pg_temp.{_COPY}'::pg_catalog.regclass)")
 _REWRITTEN: Final = (
-    "PostgreSQL writes {table} anew for the next step: nobody reads or writes it until the revision is done. A table"
-    " that is large and in use wants several steps: see docs/live-tables.md"
+    "PostgreSQL rewrites {table} for the next step: all reads and writes of it wait until the revision is done. A table"
+    " that is large and in use needs several steps: see docs/live-tables.md"
 )
 _WITHOUT_VALUE: Final = (
-    "This fails where {table} has rows, for which the column has no value. Give it a default, or let it be NULL until"
+    "This fails if {table} has rows, because the column has no value for them. Give it a default, or let it be NULL until"
     " a later revision: see docs/live-tables.md"
 )
 
 
 def with_notes(connection: Connection, operations: Iterable[Any]) -> list[Any]:
-    """The operations, and before each that rewrites a table, or fails where it has rows, a note that says so.
+    """Return the operations with a note before each one that rewrites a table, or that fails if the table has rows.
 
     Args:
-        connection: to the database that was compared; what is trial there is rolled back.
-        operations: those of an upgrade or of a downgrade, or of one table.
+        connection: to the compared database; all trials are rolled back.
+        operations: the operations of an upgrade, of a downgrade, or of one table.
     """
     operations_found: list[Any] = []
     for op in operations:
@@ -161,7 +160,7 @@ def _may_rewrite(op: Any) -> TypeGuard[Change]:
 
 
 def _rewrites(connection: Connection, op: Change) -> bool:
-    """False, too, where the copy cannot be made or changed: then the revision itself will say why."""
+    """Whether a change rewrites its table; False if the trial fails, because the revision then fails with the reason."""
     trial = copy(op)
     trial.table_name, trial.schema = _COPY, "pg_temp"
     savepoint = connection.begin_nested()
