@@ -26,9 +26,9 @@ def built(connection: Connection, metadata: MetaData, *, short: bool) -> Catalog
     with scratch(connection) as cursor:
         building = desired.DesiredState(connection, metadata, session.locate(cursor))
         if not short:
-            building._temporary = building._shortened = False
+            building._temporary = building._use_predictions = False
         result = building.build(cursor)
-        assert building._shortened is short
+        assert building._use_predictions is short
         return result
 
 
