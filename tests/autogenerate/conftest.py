@@ -167,13 +167,13 @@ class Scenario:
 GEO = ("from geoalchemy2 import Geography, Geometry", "from sqlalchemy.dialects import postgresql")
 
 
-def differences(wanted: Catalog, found: Catalog) -> list[str]:
+def differences(expected: Catalog, actual: Catalog) -> list[str]:
     """Every entry that differs, also one that comes with another."""
-    names = sorted({*wanted.entries, *found.entries}, key=str)
+    names = sorted({*expected.entries, *actual.entries}, key=str)
     return [
-        f"{name}: {wanted.entries.get(name)} -> {found.entries.get(name)}"
+        f"{name}: {expected.entries.get(name)} -> {actual.entries.get(name)}"
         for name in names
-        if wanted.entries.get(name) != found.entries.get(name)
+        if expected.entries.get(name) != actual.entries.get(name)
     ]
 
 

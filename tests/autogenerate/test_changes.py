@@ -82,18 +82,18 @@ NUMBERS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("change", FUNCTIONS)
 def test_a_function_that_a_trigger_calls_changes(scenario: Scenario, change: str) -> None:
     trigger = Trigger("count_goods", "goods", PLAIN.name)
-    one, other = shop(PLAIN, trigger), shop(replace(PLAIN, **FUNCTIONS[change]), trigger)
+    before, after = shop(PLAIN, trigger), shop(replace(PLAIN, **FUNCTIONS[change]), trigger)
 
-    up, down = scenario.check(one, other, back=True)
+    up, down = scenario.check(before, after, back=True)
 
     assert "DROP" not in up + down
 
 
 @pytest.mark.parametrize("change", NUMBERS)
 def test_a_function_with_arguments_changes(scenario: Scenario, change: str) -> None:
-    one, other = shop(OF_NUMBER), shop(replace(OF_NUMBER, **NUMBERS[change]))
+    before, after = shop(OF_NUMBER), shop(replace(OF_NUMBER, **NUMBERS[change]))
 
-    scenario.check(one, other, back=True)
+    scenario.check(before, after, back=True)
 
 
 def test_a_function_comes_and_goes(scenario: Scenario) -> None:
@@ -169,9 +169,9 @@ TRIGGERS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("change", TRIGGERS)
 def test_a_trigger_changes(scenario: Scenario, change: str) -> None:
-    one, other = shop(PLAIN, TRIGGER), shop(PLAIN, replace(TRIGGER, **TRIGGERS[change]))
+    before, after = shop(PLAIN, TRIGGER), shop(PLAIN, replace(TRIGGER, **TRIGGERS[change]))
 
-    scenario.check(one, other, back=True)
+    scenario.check(before, after, back=True)
 
 
 def test_a_trigger_comes_and_goes_with_its_function(scenario: Scenario) -> None:
@@ -280,9 +280,9 @@ POLICIES: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("change", POLICIES)
 def test_a_policy_changes(scenario: Scenario, change: str) -> None:
     security = RowSecurity("goods")
-    one, other = shop(security, POLICY), shop(security, replace(POLICY, **POLICIES[change]))
+    before, after = shop(security, POLICY), shop(security, replace(POLICY, **POLICIES[change]))
 
-    scenario.check(one, other, back=True)
+    scenario.check(before, after, back=True)
 
 
 def test_a_policy_whose_rule_changes_is_never_away(scenario: Scenario) -> None:
@@ -523,18 +523,18 @@ def checked(condition: str, kind: Any = Text, *more: Any) -> MetaData:
 
 
 def test_a_condition_changes(scenario: Scenario) -> None:
-    one, other = checked("kind <> 'a'"), checked("kind <> '100%:x' AND kind::text <> ':y'")
+    before, after = checked("kind <> 'a'"), checked("kind <> '100%:x' AND kind::text <> ':y'")
 
-    up, down = scenario.check(one, other, back=True)
+    up, down = scenario.check(before, after, back=True)
 
     assert up.index("drop_constraint") < up.index("ADD CONSTRAINT")
     assert down.index("drop_constraint") < down.index("ADD CONSTRAINT")
 
 
 def test_a_condition_changes_with_the_columns_that_it_names(scenario: Scenario) -> None:
-    other = checked("kind <> 'a' OR amount > 3", Text, Column("amount", Integer))
+    after = checked("kind <> 'a' OR amount > 3", Text, Column("amount", Integer))
 
-    scenario.check(checked("kind <> 'a'"), other, back=True)
+    scenario.check(checked("kind <> 'a'"), after, back=True)
 
 
 # SQLAlchemy's reflection, and then Alembic's comparison by name, stumble over the option.

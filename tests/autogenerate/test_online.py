@@ -116,7 +116,9 @@ class History:
         """The revisions that autogenerate writes, in their order."""
         self.config.attributes["metadata"] = metadata
         written = command.revision(self.config, message, autogenerate=True, **arguments)
-        return [Path(one.path) for one in (written if isinstance(written, list) else [written]) if one]
+        return [
+            Path(script.path) for script in (written if isinstance(written, list) else [written]) if script
+        ]
 
     def catalog(self, *schemas: str) -> Catalog:
         with self.engine.connect() as connection:
@@ -141,17 +143,17 @@ class History:
             rows: what is in the tables.
             points: how many revisions are taken back before they are applied again; None: every number.
         """
-        wanted, found = without_versions(self.expected(after)), self.begin(before, rows)
+        expected, found = without_versions(self.expected(after)), self.begin(before, rows)
         start = self.current()
         written = self.write(after)
         command.upgrade(self.config, "head")
-        assert differences(wanted, without_versions(self.catalog())) == []
+        assert differences(expected, without_versions(self.catalog())) == []
         command.check(self.config)
         for there in range(1, len(written)) if points is None else points:
             if there < len(written):
                 command.downgrade(self.config, f"-{there}")
                 command.upgrade(self.config, "head")
-                assert differences(wanted, without_versions(self.catalog())) == []
+                assert differences(expected, without_versions(self.catalog())) == []
         command.downgrade(self.config, start)
         assert differences(found, self.catalog()) == []
         return written
@@ -470,7 +472,7 @@ def test_what_was_asked_of_the_revision_is_asked_of_the_first(history: History) 
 
     texts = [path.read_text(encoding="utf-8") for path in written]
     assert "revision: str = 'abc'" in texts[0]
-    assert ["'shop'" in one for one in texts] == [True, False, False]
+    assert ["'shop'" in script for script in texts] == [True, False, False]
     assert "Revises: abc" in texts[1]
 
 
@@ -529,13 +531,13 @@ def test_a_run_that_ends_at_any_statement_is_made_good_by_the_next(history: Hist
         UniqueConstraint("number"),
         number=Column("number", BigInteger, nullable=False),
     )
-    wanted = history.expected(after)
+    expected = history.expected(after)
     found = history.begin(before)
     start = history.current()
     history.write(after)
 
     ended = {}
-    for go, target, state in ((command.upgrade, "head", wanted), (command.downgrade, start, found)):
+    for go, target, state in ((command.upgrade, "head", expected), (command.downgrade, start, found)):
         for last in count(1):
             with ending_after(last) as executed:
                 go(history.config, target)
@@ -640,7 +642,7 @@ def test_a_change_that_rewrites_the_table_says_so(
 
     ((up, _),) = sources(history.write(models(**{"short": Column("short", String(10)), **change})))
 
-    assert ("# PostgreSQL writes items anew" in up) == rewrites
+    assert ("# PostgreSQL rewrites items" in up) == rewrites
     assert "dbschema_rewritten" not in up
 
 
@@ -649,7 +651,7 @@ def test_a_column_that_old_rows_have_no_value_for_says_so(history: History) -> N
 
     ((up, down),) = sources(history.write(models(more=Column("more", Text, nullable=False))))
 
-    assert up.startswith("# This fails where items has rows")
+    assert up.startswith("# This fails if items has rows")
     assert "#" not in down
 
 
@@ -746,5 +748,5 @@ def test_a_linter_for_live_tables_finds_nothing(history: History, tmp_path: Path
         check=False,
     )
 
-    told = {item["rule_name"] for item in json.loads(done.stdout)}
-    assert bool(told & STALLING) != online
+    rules = {item["rule_name"] for item in json.loads(done.stdout)}
+    assert bool(rules & STALLING) != online

@@ -250,8 +250,8 @@ def owner_engine(committed_role: str, fresh_database: str) -> Iterator[Engine]:
 
 
 @pytest.fixture
-def told_after(connection: Connection, worker_role: str) -> Callable[[str], list[str]]:
-    """Makes a change by hand in a migrated database, and gives what is told of it, a line for each difference.
+def differences_after(connection: Connection, worker_role: str) -> Callable[[str], list[str]]:
+    """Makes a change by hand in a migrated database, and returns the differences, a line for each.
 
     In the change and in the lines, {role} is a role that nobody has declared, and {user} the one that is connected.
     """
@@ -259,7 +259,7 @@ def told_after(connection: Connection, worker_role: str) -> Callable[[str], list
     connection.exec_driver_sql(f"REVOKE CREATE ON SCHEMA public FROM {worker_role}")
     user = connection.exec_driver_sql("SELECT current_user").scalar_one()
 
-    def told(sql: str) -> list[str]:
+    def change_and_compare(sql: str) -> list[str]:
         # As it stands: a percent sign or a brace in it is nobody's placeholder.
         statement = sql.replace("{role}", worker_role)
         connection.exec_driver_sql(statement, execution_options={"no_parameters": True})
@@ -270,4 +270,4 @@ def told_after(connection: Connection, worker_role: str) -> Callable[[str], list
             lines.append(line.replace(worker_role, "{role}").replace(f" of {user}", " of {user}"))
         return lines
 
-    return told
+    return change_and_compare

@@ -39,99 +39,111 @@ def test_a_catalog_does_not_differ_from_itself(catalog: Catalog) -> None:
 
 
 @given(catalogs, catalogs)
-def test_the_other_way_round_missing_is_extra(one: Catalog, other: Catalog) -> None:
+def test_the_other_way_round_missing_is_extra(first: Catalog, second: Catalog) -> None:
     mirrored = {"missing": "extra", "extra": "missing", "changed": "changed"}
 
-    forth, back = compare(one, other), compare(other, one)
+    forth, back = compare(first, second), compare(second, first)
 
-    assert {(item.identity, item.change, item.attribute, item.wanted, item.found) for item in forth} == {
-        (item.identity, mirrored[item.change], item.attribute, item.found, item.wanted) for item in back
+    assert {(item.identity, item.change, item.attribute, item.expected, item.actual) for item in forth} == {
+        (item.identity, mirrored[item.change], item.attribute, item.actual, item.expected) for item in back
     }
 
 
 @given(bare_catalogs, bare_catalogs)
-def test_applying_what_is_told_gives_the_wanted_catalog(wanted: Catalog, found: Catalog) -> None:
+def test_applying_what_is_told_gives_the_wanted_catalog(expected: Catalog, actual: Catalog) -> None:
     """Without parents nothing is left untold."""
-    result = {identity: dict(entry) for identity, entry in found.entries.items()}
+    result = {identity: dict(entry) for identity, entry in actual.entries.items()}
 
-    for item in compare(wanted, found):
+    for item in compare(expected, actual):
         if item.change == "missing":
-            result[item.identity] = dict(wanted[item.identity])
+            result[item.identity] = dict(expected[item.identity])
         elif item.change == "extra":
             del result[item.identity]
         else:
             assert item.attribute is not None
-            assert result[item.identity].get(item.attribute) == item.found
-            result[item.identity][item.attribute] = item.wanted
+            assert result[item.identity].get(item.attribute) == item.actual
+            result[item.identity][item.attribute] = item.expected
 
-    assert compare(wanted, Catalog(result)) == ()
+    assert compare(expected, Catalog(result)) == ()
 
 
 @given(catalogs, catalogs)
-def test_nothing_is_told_of_what_goes_with_another(wanted: Catalog, found: Catalog) -> None:
-    told = compare(wanted, found)
+def test_nothing_is_told_of_what_goes_with_another(expected: Catalog, actual: Catalog) -> None:
+    differences = compare(expected, actual)
 
-    missing = wanted.entries.keys() - found.entries.keys()
-    extra = found.entries.keys() - wanted.entries.keys()
-    assert all(wanted.parents.get(item.identity) not in missing for item in told if item.change == "missing")
-    assert all(found.parents.get(item.identity) not in extra for item in told if item.change == "extra")
-    hidden = (missing | extra) - {item.identity for item in told}
+    missing = expected.entries.keys() - actual.entries.keys()
+    extra = actual.entries.keys() - expected.entries.keys()
     assert all(
-        wanted.parents.get(identity) in missing or found.parents.get(identity) in extra for identity in hidden
+        expected.parents.get(item.identity) not in missing for item in differences if item.change == "missing"
+    )
+    assert all(
+        actual.parents.get(item.identity) not in extra for item in differences if item.change == "extra"
+    )
+    hidden = (missing | extra) - {item.identity for item in differences}
+    assert all(
+        expected.parents.get(identity) in missing or actual.parents.get(identity) in extra
+        for identity in hidden
     )
 
 
 @given(catalogs, catalogs, st.randoms(use_true_random=False))
-def test_the_order_does_not_depend_on_the_order_of_reading(one: Catalog, other: Catalog, random: Any) -> None:
+def test_the_order_does_not_depend_on_the_order_of_reading(
+    first: Catalog, second: Catalog, random: Any
+) -> None:
     def shuffled(catalog: Catalog) -> Catalog:
         entries = list(catalog.entries.items())
         random.shuffle(entries)
         return Catalog(dict(entries), catalog.parents)
 
-    assert compare(shuffled(one), shuffled(other)) == compare(one, other)
+    assert compare(shuffled(first), shuffled(second)) == compare(first, second)
 
 
 @given(catalogs, catalogs, st.sampled_from(KINDS))
-def test_what_is_ignored_is_all_that_is_left_out(one: Catalog, other: Catalog, kind: str) -> None:
-    told = compare(one, other)
+def test_what_is_ignored_is_all_that_is_left_out(first: Catalog, second: Catalog, kind: str) -> None:
+    differences = compare(first, second)
 
-    assert compare(one, other, ignore=lambda identity: identity.kind == kind) == tuple(
-        item for item in told if item.kind != kind
+    assert compare(first, second, ignore=lambda identity: identity.kind == kind) == tuple(
+        item for item in differences if item.kind != kind
     )
 
 
 def test_only_the_attributes_that_differ_are_told() -> None:
-    wanted = Catalog({EMAIL: {"type": "text", "not null": True, "comment": None}})
-    found = Catalog({EMAIL: {"type": "integer", "not null": True, "comment": "x"}})
+    expected = Catalog({EMAIL: {"type": "text", "not null": True, "comment": None}})
+    actual = Catalog({EMAIL: {"type": "integer", "not null": True, "comment": "x"}})
 
-    told = compare(wanted, found)
+    differences = compare(expected, actual)
 
-    assert told == (
+    assert differences == (
         Difference(EMAIL, "changed", "comment", None, "x"),
         Difference(EMAIL, "changed", "type", "text", "integer"),
     )
 
 
 def test_a_missing_object_is_told_with_what_says_most_about_it() -> None:
-    wanted = Catalog({EMAIL: {"type": "text", "not null": True}})
+    expected = Catalog({EMAIL: {"type": "text", "not null": True}})
 
-    (told,) = compare(wanted, Catalog({}))
+    (difference,) = compare(expected, Catalog({}))
 
-    assert (told.change, told.attribute, told.wanted, told.found) == ("missing", None, "text", None)
+    assert (difference.change, difference.attribute, difference.expected, difference.actual) == (
+        "missing",
+        None,
+        "text",
+        None,
+    )
 
 
 def test_false_is_not_the_same_as_nothing() -> None:
-    told = compare(Catalog({EMAIL: {"not null": False}}), Catalog({EMAIL: {"not null": None}}))
+    differences = compare(Catalog({EMAIL: {"not null": False}}), Catalog({EMAIL: {"not null": None}}))
 
-    assert [str(item) for item in told] == ["column email on users: not null is none, wanted no"]
+    assert [str(item) for item in differences] == ["column email on users: not null is none, wanted no"]
 
 
 def test_an_extra_table_hides_what_stands_on_it_and_a_view_does_not_hide_its_namesake() -> None:
     entries: dict[Identity, Any] = {USERS: {}, EMAIL: {"type": "text"}, VIEW: {"definition": "SELECT 1"}}
 
-    told = compare(Catalog({}), Catalog(entries, parents_of(entries)))
+    differences = compare(Catalog({}), Catalog(entries, parents_of(entries)))
 
-    assert [str(item) for item in told] == ["extra table users", "extra view names"]
+    assert [str(item) for item in differences] == ["extra table users", "extra view names"]
 
 
 def test_a_difference_says_where_what_and_how() -> None:

@@ -17,14 +17,14 @@ def test_an_untouched_database_has_no_drift(connection: Connection) -> None:
     assert catalog.check(connection, metadata) == ()
 
 
-def test_several_changes_are_told_in_a_fixed_order(told_after: Callable[[str], list[str]]) -> None:
-    told = told_after(
+def test_several_changes_are_told_in_a_fixed_order(differences_after: Callable[[str], list[str]]) -> None:
+    differences = differences_after(
         "CREATE VIEW names AS SELECT username FROM users; ALTER TABLE teams DISABLE TRIGGER USER;"
         "DROP POLICY tenant_isolation ON users; DROP TABLE projects; REVOKE ALL ON teams FROM dbschema_app;"
         "ALTER TABLE teams DROP COLUMN description, ADD COLUMN motto text"
     )
 
-    assert told == [
+    assert differences == [
         "missing table projects",
         "missing column description on teams",
         "extra column motto on teams",

@@ -277,9 +277,9 @@ DRIFTS = CONSTRAINTS | INDEXES
 
 @pytest.mark.parametrize("drift", DRIFTS.values(), ids=[name.replace(" ", "-") for name in DRIFTS])
 def test_a_change_by_hand_is_named_as_the_only_difference(
-    told_after: Callable[[str], list[str]], drift: tuple[str, ...]
+    differences_after: Callable[[str], list[str]], drift: tuple[str, ...]
 ) -> None:
     """A drift is the change, and what is told of it: change, kind, name, and the attribute where one has changed."""
     sql, *expected = drift
 
-    assert told_after(sql) == expected
+    assert differences_after(sql) == expected

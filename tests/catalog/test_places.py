@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
 
-def told(connection: Connection, metadata: MetaData) -> list[str]:
+def reported(connection: Connection, metadata: MetaData) -> list[str]:
     return [str(difference) for difference in catalog.check(connection, metadata)]
 
 
@@ -49,9 +49,9 @@ class TestWho:
             our_models.create_all(connection)
 
         with owner_engine.connect() as connection:
-            assert told(connection, our_models) == []
+            assert reported(connection, our_models) == []
             connection.exec_driver_sql("ALTER TABLE users NO FORCE ROW LEVEL SECURITY")
-            assert told(connection, our_models) == ["row security users: forced is no, wanted yes"]
+            assert reported(connection, our_models) == ["row security users: forced is no, wanted yes"]
 
     def test_a_superuser_sees_what_the_owner_of_the_database_sees(
         self, owner_engine: Engine, fresh_engine: Engine
@@ -60,7 +60,7 @@ class TestWho:
             our_models.create_all(connection)
 
         with fresh_engine.connect() as connection:
-            assert told(connection, our_models) == []
+            assert reported(connection, our_models) == []
 
     def test_who_may_only_create_a_schema_may_compare(
         self, fresh_engine: Engine, committed_role: str
@@ -71,7 +71,7 @@ class TestWho:
             run(connection, f"GRANT CREATE ON DATABASE {database} TO {committed_role}")
             run(connection, f"SET LOCAL ROLE {committed_role}")
 
-            assert told(connection, our_models) == []
+            assert reported(connection, our_models) == []
 
     def test_the_owner_of_the_version_table_owns_the_rest(
         self, fresh_engine: Engine, plain_metadata: MetaData, worker_role: str
@@ -80,7 +80,7 @@ class TestWho:
             run(connection, f"CREATE ROLE {worker_role}")
             plain_metadata.create_all(connection)
             run(connection, f"ALTER TABLE things OWNER TO {worker_role}")
-            before = told(connection, plain_metadata)
+            before = reported(connection, plain_metadata)
             run(connection, "CREATE TABLE alembic_version (version_num text PRIMARY KEY)")
             run(connection, f"ALTER TABLE alembic_version OWNER TO {worker_role}")
 
@@ -91,7 +91,7 @@ class TestWho:
                     f"table things: owner is '{worker_role}', wanted none",
                 ][::-1]
             )
-            assert told(connection, plain_metadata) == []
+            assert reported(connection, plain_metadata) == []
 
     def test_the_version_table_may_have_another_name(
         self, fresh_engine: Engine, plain_metadata: MetaData
@@ -100,7 +100,7 @@ class TestWho:
             plain_metadata.create_all(connection)
             run(connection, "CREATE TABLE revisions (version_num text PRIMARY KEY)")
 
-            assert told(connection, plain_metadata) == ["extra table revisions"]
+            assert reported(connection, plain_metadata) == ["extra table revisions"]
             assert catalog.check(connection, plain_metadata, version_table="revisions") == ()
 
 
@@ -121,9 +121,9 @@ class TestExtensions:
             # The comparison finds them by itself.
             run(connection, "SET LOCAL search_path TO public")
 
-            assert told(connection, our_models) == []
+            assert reported(connection, our_models) == []
             run(connection, "ALTER TABLE incidents DROP COLUMN location")
-            assert told(connection, our_models) == [
+            assert reported(connection, our_models) == [
                 "missing column location on incidents",
                 "missing index idx_incidents_location on incidents",
             ]
@@ -140,7 +140,7 @@ class TestExtensions:
             run(connection, "CREATE EXTENSION btree_gist")
             metadata.create_all(connection)
 
-            assert told(connection, metadata) == []
+            assert reported(connection, metadata) == []
 
     def test_tables_of_extensions_are_not_ours(self, fresh_engine: Engine, geocoder: str) -> None:
         """In a schema that the extension brings on the search_path, and in the default schema itself."""
@@ -151,16 +151,16 @@ class TestExtensions:
             our_models.create_all(connection)
             run(connection, "SET LOCAL search_path TO public, tiger, topology")
 
-            assert told(connection, our_models) == ["extra table spellings"]
+            assert reported(connection, our_models) == ["extra table spellings"]
 
             run(connection, "ALTER EXTENSION fuzzystrmatch ADD TABLE spellings")
 
-            assert told(connection, our_models) == []
+            assert reported(connection, our_models) == []
 
     def test_an_extension_that_nobody_declared_is_not_told(self, connection: Connection) -> None:
         run(connection, "CREATE EXTENSION hstore", "CREATE EXTENSION pg_trgm")
 
-        assert told(connection, our_models) == []
+        assert reported(connection, our_models) == []
 
 
 def our_models_in(schema: str | None) -> MetaData:
@@ -217,10 +217,10 @@ class TestSchemas:
         with fresh_engine.connect() as connection:
             metadata.create_all(connection)
 
-            assert told(connection, metadata) == []
+            assert reported(connection, metadata) == []
             run(connection, "ALTER TABLE products DISABLE TRIGGER raise_products_version")
             run(connection, "DROP POLICY tenant_isolation ON sales")
-            assert told(connection, metadata) == [
+            assert reported(connection, metadata) == [
                 "missing policy tenant_isolation on sales",
                 "trigger raise_products_version on products: enabled is 'disabled', wanted 'origin'",
             ]
@@ -231,7 +231,7 @@ class TestSchemas:
             run(connection, "CREATE SCHEMA shop")
             metadata.create_all(connection)
 
-            assert told(connection, metadata) == []
+            assert reported(connection, metadata) == []
 
     def test_drift_in_a_second_schema_is_told_by_its_name(self, fresh_engine: Engine) -> None:
         metadata = our_models_in("shop")
@@ -250,7 +250,7 @@ class TestSchemas:
                 "CREATE TABLE shop.tenants (id int)",
             )
 
-            assert told(connection, metadata) == [
+            assert reported(connection, metadata) == [
                 "extra table shop.tenants",
                 "missing constraint fk_sales_tenant_id_product_id on sales",
                 "row security shop.products: forced is no, wanted yes",
@@ -267,7 +267,7 @@ class TestSchemas:
             our_models_in(None).create_all(connection)
             run(connection, "DROP TABLE products CASCADE", "DROP FUNCTION products_of", "DROP TYPE size")
 
-            assert told(connection, metadata) == [
+            assert reported(connection, metadata) == [
                 "missing schema shop",
                 "missing constraint fk_sales_tenant_id_product_id on sales",
             ]
@@ -282,9 +282,9 @@ class TestSchemas:
                 'GRANT USAGE ON SCHEMA "My app" TO dbschema_app, dbschema_operator, dbschema_readonly, dbschema_search',
             )
 
-            assert told(connection, our_models) == []
+            assert reported(connection, our_models) == []
             run(connection, "DROP TRIGGER update_users_updated_at ON users")
-            assert told(connection, our_models) == ["missing trigger update_users_updated_at on users"]
+            assert reported(connection, our_models) == ["missing trigger update_users_updated_at on users"]
 
     def test_the_default_schema_may_be_written_out(self, fresh_engine: Engine) -> None:
         metadata = MetaData(naming_convention=NAMING_CONVENTION)
@@ -308,9 +308,9 @@ class TestSchemas:
         with fresh_engine.connect() as connection:
             metadata.create_all(connection)
 
-            assert told(connection, metadata) == []
+            assert reported(connection, metadata) == []
             run(connection, 'DROP POLICY "all" ON things')
-            assert told(connection, metadata) == ["missing policy all on things"]
+            assert reported(connection, metadata) == ["missing policy all on things"]
 
     def test_other_schemas_are_not_ours(self, connection: Connection) -> None:
         run(
@@ -320,7 +320,7 @@ class TestSchemas:
             "CREATE VIEW other.v AS SELECT 1",
         )
 
-        assert told(connection, our_models) == []
+        assert reported(connection, our_models) == []
 
 
 def test_a_client_library_without_pipelines_gives_the_same(
@@ -333,4 +333,4 @@ def test_a_client_library_without_pipelines_gives_the_same(
     one_by_one = catalog.actual(connection, our_models)
 
     assert dict(one_by_one.entries) == dict(at_once.entries)
-    assert told(connection, our_models) == []
+    assert reported(connection, our_models) == []

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Column, Integer, MetaData, Table
 
 from dbschema import catalog
-from dbschema.catalog.prerequisites import belonging
+from dbschema.catalog.prerequisites import roles_in_database
 from dbschema.ddl import Function, Grant, Policy, Role, declare, declare_for
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def metadata(worker_role: str) -> MetaData:
     return metadata
 
 
-def told(connection: Connection, metadata: MetaData) -> list[str]:
+def reported(connection: Connection, metadata: MetaData) -> list[str]:
     """What is told of roles and of what they own."""
     kinds = {"role", "function", "grant"}
     differences = catalog.check(connection, metadata, ignore=lambda identity: identity.kind not in kinds)
@@ -39,7 +39,7 @@ def told(connection: Connection, metadata: MetaData) -> list[str]:
 def test_a_role_as_it_was_made_does_not_differ(connection: Connection, metadata: MetaData) -> None:
     metadata.create_all(connection)
 
-    assert told(connection, metadata) == []
+    assert reported(connection, metadata) == []
 
 
 @pytest.mark.parametrize(
@@ -74,14 +74,14 @@ def test_a_role_that_was_changed_by_hand(
     database = connection.exec_driver_sql("SELECT current_database()").scalar_one()
     connection.exec_driver_sql(change.format(role=worker_role, database=database))
 
-    assert told(connection, metadata) == [f"role {worker_role}: {difference}"]
+    assert reported(connection, metadata) == [f"role {worker_role}: {difference}"]
 
 
 def test_a_missing_role_is_told(connection: Connection, metadata: MetaData, worker_role: str) -> None:
     metadata.create_all(connection)
     connection.exec_driver_sql(f"REVOKE ALL ON readable FROM {worker_role}; DROP ROLE {worker_role}")
 
-    assert told(connection, metadata) == [
+    assert reported(connection, metadata) == [
         f"missing role {worker_role}",
         f"missing grant TABLE readable TO {worker_role}",
     ]
@@ -93,7 +93,7 @@ def test_a_role_that_nobody_declared_is_not_told(
     metadata.create_all(connection)
     connection.exec_driver_sql(f"CREATE ROLE {worker_role}_other SUPERUSER")
 
-    assert told(connection, metadata) == []
+    assert reported(connection, metadata) == []
 
 
 def test_a_function_of_a_role_is_wanted_as_its_own(
@@ -121,14 +121,14 @@ class TestBelonging:
     def test_a_role_that_is_not_there(
         self, connection: Connection, metadata: MetaData, worker_role: str
     ) -> None:
-        assert belonging(connection, metadata) == {worker_role: False}
+        assert roles_in_database(connection, metadata) == {worker_role: False}
 
     def test_a_role_that_another_database_made(
         self, connection: Connection, metadata: MetaData, worker_role: str
     ) -> None:
         connection.exec_driver_sql(f"CREATE ROLE {worker_role}")
 
-        assert belonging(connection, metadata) == {worker_role: False}
+        assert roles_in_database(connection, metadata) == {worker_role: False}
 
     @pytest.mark.parametrize(
         "statement",
@@ -148,7 +148,7 @@ class TestBelonging:
         connection.exec_driver_sql(f"REVOKE CREATE ON SCHEMA public FROM {worker_role}")
         connection.exec_driver_sql(statement.format(role=worker_role))
 
-        assert belonging(connection, metadata) == {worker_role: True}
+        assert roles_in_database(connection, metadata) == {worker_role: True}
 
     def test_a_role_to_which_nothing_is_granted_belongs_wherever_it_is(
         self, connection: Connection, worker_role: str
@@ -159,4 +159,4 @@ class TestBelonging:
         declare_for(table, Policy("mine", "t", using="true", roles=(worker_role,)))
         connection.exec_driver_sql(f"CREATE ROLE {worker_role}")
 
-        assert belonging(connection, metadata) == {worker_role: True}
+        assert roles_in_database(connection, metadata) == {worker_role: True}

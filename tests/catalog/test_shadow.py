@@ -26,9 +26,9 @@ def built(connection: Connection, metadata: MetaData, *, short: bool) -> Catalog
     with scratch(connection) as cursor:
         building = desired.DesiredState(connection, metadata, session.locate(cursor))
         if not short:
-            building._temporary = building._shortened = False
+            building._temporary = building._use_predictions = False
         result = building.build(cursor)
-        assert building._shortened is short
+        assert building._use_predictions is short
         return result
 
 
@@ -77,9 +77,9 @@ def test_positions_of_columns_are_compared_only_when_asked_for(
         connection.exec_driver_sql("CREATE TABLE things (name varchar(20), id serial PRIMARY KEY)")
 
     with fresh_engine.connect() as connection:
-        wanted = catalog.expected(connection, plain_metadata, positions=True)
-        found = catalog.actual(connection, plain_metadata, positions=True)
-        assert [str(item) for item in catalog.compare(wanted, found)] == [
+        expected = catalog.expected(connection, plain_metadata, positions=True)
+        actual = catalog.actual(connection, plain_metadata, positions=True)
+        assert [str(item) for item in catalog.compare(expected, actual)] == [
             "column id on things: position is 2, wanted 1",
             "column name on things: position is 1, wanted 2",
         ]
@@ -91,9 +91,9 @@ def test_an_empty_database_misses_all_tables_and_little_else(
 ) -> None:
     """Extensions and roles that are missing are created for the comparison, and are gone after it."""
     with fresh_engine.connect() as connection:
-        told = [str(item) for item in catalog.check(connection, everything)]
+        differences = [str(item) for item in catalog.check(connection, everything)]
 
-        assert told == [
+        assert differences == [
             "missing extension btree_gist",
             "missing extension postgis",
             f"missing role {worker_role}",
@@ -180,14 +180,14 @@ def test_default_privileges_of_the_role_do_not_hide_what_they_have_done(
         connection.exec_driver_sql("ALTER DEFAULT PRIVILEGES REVOKE ALL ON TABLES FROM CURRENT_USER")
         plain_metadata.create_all(connection)
 
-        told = [str(item) for item in catalog.check(connection, plain_metadata)]
+        differences = [str(item) for item in catalog.check(connection, plain_metadata)]
 
-        assert [line for line in told if " grant " in line] == [
+        assert [line for line in differences if " grant " in line] == [
             f"extra grant SEQUENCE numbers TO {worker_role}",
             f"extra grant SEQUENCE things_id_seq TO {worker_role}",
             f"extra grant TABLE things TO {worker_role}",
         ]
-        assert [line.split(" of ")[0] for line in told if " grant " not in line] == [
+        assert [line.split(" of ")[0] for line in differences if " grant " not in line] == [
             "extra default privileges SCHEMAS",
             "extra default privileges SEQUENCES",
             "extra default privileges TABLES",

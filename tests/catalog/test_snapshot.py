@@ -67,10 +67,10 @@ def test_the_file_is_what_the_models_want(connection: Connection) -> None:
     taken = snapshot.take(connection, metadata)
 
     assert stored().models == taken.models
-    assert stored().wanted.entries.keys() == taken.wanted.entries.keys()
+    assert stored().expected.entries.keys() == taken.expected.entries.keys()
     if stored().server == taken.server:
-        assert stored() == replace(taken, wanted=stored().wanted)
-        assert stored().wanted.entries == taken.wanted.entries
+        assert stored() == replace(taken, expected=stored().expected)
+        assert stored().expected.entries == taken.expected.entries
 
 
 def test_the_manifest_is_that_of_the_sources_of_today() -> None:
@@ -88,8 +88,8 @@ def test_a_snapshot_is_read_as_it_was_written(connection: Connection) -> None:
     found = snapshot.parse(taken.to_json())
 
     assert found is not None
-    assert found.wanted.entries == taken.wanted.entries
-    assert replace(found, wanted=taken.wanted) == taken
+    assert found.expected.entries == taken.expected.entries
+    assert replace(found, expected=taken.expected) == taken
 
 
 def test_a_migrated_database_is_recognised_and_left_as_it_was(session: psycopg.Connection) -> None:

@@ -172,10 +172,10 @@ def test_two_at_once_do_not_disturb_each_other(
             return [str(item) for item in catalog.check(connection, everything)]
 
     with ThreadPoolExecutor(2) as threads:
-        one, other = threads.map(compare, range(2))
+        first, second = threads.map(compare, range(2))
 
-    assert one == other
-    assert f"missing role {worker_role}" in one
+    assert first == second
+    assert f"missing role {worker_role}" in first
 
 
 def test_a_table_that_others_write_to_does_not_hold_it_up(engine: Engine) -> None:

@@ -1,11 +1,11 @@
-"""The Alembic plugin: functions, triggers, row security, policies, grants, extensions, roles and conditions in autogenerate.
+"""Register the Alembic plugins that compare functions, triggers, policies, grants, extensions, roles and conditions.
 
-Alembic loads this module by its entry point while it is itself being imported, in every program that imports Alembic.
-It therefore imports nothing here: a comparator's module is imported when the comparator is first called.
+They also compare row-level security (RLS). Alembic loads this module through its entry point in each program that imports
+Alembic. Therefore the module imports nothing at load time; the first call of a comparator imports its module.
 
-Every kind is a plugin of its own, which `autogenerate_plugins` can leave out: `["alembic.autogenerate.*", "dbschema.*",
-"~dbschema.grants"]`. The plugin `dbschema`, without a dot, is all of them together, so that naming it compares
-everything instead of silently nothing.
+Each kind is a separate plugin, which `autogenerate_plugins` can exclude: `["alembic.autogenerate.*", "dbschema.*",
+"~dbschema.grants"]`. The plugin `dbschema`, without a dot, includes all kinds, so that this name does not silently
+compare nothing.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ if TYPE_CHECKING:
     from alembic.util import PriorityDispatchResult
 
 KINDS = ("checks", "extensions", "roles", "functions", "row_security", "policies", "triggers", "grants")
-"""The kinds that are compared, each the plugin `dbschema.<kind>`, in the order they run."""
+"""The compared kinds in the order of execution; each is the plugin `dbschema.<kind>`."""
 
 
 class _Kind:
-    """Stands for a comparator module until it is needed: the argument of `Plugin.setup_plugin_from_module`."""
+    """Represents a comparator without its import: the argument of `Plugin.setup_plugin_from_module`."""
 
     def __init__(self, name: str) -> None:
         self.name = name
 
     def prepare(self, autogen_context: AutogenContext, upgrade_ops: UpgradeOps) -> PriorityDispatchResult:
-        """Before Alembic compares tables."""
+        """Prepare the run, before Alembic compares tables."""
         import_module("dbschema.autogenerate.context").prepare(autogen_context, upgrade_ops)
         return _go_on()
 
     def compare(self, autogen_context: AutogenContext, upgrade_ops: UpgradeOps) -> PriorityDispatchResult:
-        """After Alembic has compared tables."""
+        """Compare the kind, after Alembic has compared tables."""
         import_module("dbschema.autogenerate.compare").run(self.name, autogen_context, upgrade_ops)
         return _go_on()
 
@@ -46,7 +46,7 @@ class _Kind:
             (self.prepare, DispatchPriority.FIRST),
             (self.compare, DispatchPriority.LAST),
         ):
-            # The top-level target: what hangs on "schema" or "table" runs only if Alembic's own plugins do.
+            # The top-level target: comparators of "schema" or "table" run only if Alembic's own plugins run.
             plugin.add_autogenerate_comparator(
                 function, "autogenerate", f"dbschema.{self.name}", qualifier="postgresql", priority=priority
             )
@@ -59,7 +59,7 @@ def _go_on() -> PriorityDispatchResult:
 
 
 def setup(plugin: Plugin) -> None:
-    """Register the plugins; called by Alembic with the one that is named after the entry point."""
+    """Register one plugin a kind. Alembic calls this with the plugin of the entry point, which it does not use."""
     from alembic.runtime.plugins import Plugin as Registered  # noqa: PLC0415  see the module's docstring
 
     for name in KINDS:

@@ -1,21 +1,4 @@
-"""One module a kind of object: what the models want, against what the database has, as operations.
-
-CHECK constraints whose condition changes; Alembic, which compares them by name, writes those that come and go.
-
-Extensions: the declared ones are created; others are somebody else's.
-
-Roles: the declared ones are created, with their settings; others, and what else they may do, are somebody else's.
-
-Functions: replaced in their place where PostgreSQL can, else dropped and created with all that stands on them.
-
-Row security: whether it is enabled, and whether it binds the table's owner too.
-
-Policies: altered in their place where PostgreSQL can, so that there is no moment without them.
-
-Triggers: what they are, and whether they fire.
-
-Grants: what each role may do with each object; changed by what is to be added and what is to be taken away.
-"""
+"""Compare the expected with the actual catalog: one comparator a kind, each yields operations."""
 
 from __future__ import annotations
 
@@ -60,18 +43,22 @@ if TYPE_CHECKING:
 log: Final = logging.getLogger(__name__)
 
 _DEFINITION: Final = re.compile(r"CHECK \((?P<condition>.*)\)", re.DOTALL)
-"""As PostgreSQL prints it; one with more to it, such as NO INHERIT, is left to whoever wrote it."""
+"""A CHECK as PostgreSQL prints it. One with options, such as NO INHERIT, does not match and is not compared."""
 
 
 def compare_checks(comparison: Comparison) -> Iterator[ObjectOp]:
-    """Changes Alembic's own operations on the tables, so that all that is done with constraints is done with these, too."""
-    for identity, wanted, found in comparison.changed("constraint"):
-        if {wanted["type"], found["type"]} != {"check"} or wanted["definition"] == found["definition"]:
+    """Replace CHECK constraints whose condition changes.
+
+    Alembic compares CHECK constraints by name, and writes new and removed ones. The changed ones become Alembic's own
+    operations on the table, so that later processing of constraints applies to them too.
+    """
+    for identity, expected, actual in comparison.changed("constraint"):
+        if {expected["type"], actual["type"]} != {"check"} or expected["definition"] == actual["definition"]:
             continue
-        # Where the type of a column changes, PostgreSQL writes the condition anew by itself.
-        if comparison.names_retyped_columns(identity, found):
+        # If the type of a column changes, PostgreSQL rewrites the condition itself.
+        if comparison.uses_retyped_column(identity, actual):
             continue
-        before, after = _creating(identity, found), _creating(identity, wanted)
+        before, after = _create_check_op(identity, actual), _create_check_op(identity, expected)
         if before is not None and after is not None:
             changes = comparison.changes_of(identity)
             changes.insert(0, ops.DropConstraintOp.from_constraint(before.to_constraint()))
@@ -80,7 +67,7 @@ def compare_checks(comparison: Comparison) -> Iterator[ObjectOp]:
     yield from ()
 
 
-def _creating(identity: Identity, attributes: Attributes) -> ops.CreateCheckConstraintOp | None:
+def _create_check_op(identity: Identity, attributes: Attributes) -> ops.CreateCheckConstraintOp | None:
     match = _DEFINITION.fullmatch(str(attributes["definition"]))
     if match is None:
         return None
@@ -92,35 +79,35 @@ def _creating(identity: Identity, attributes: Attributes) -> ops.CreateCheckCons
 
 
 def compare_extensions(comparison: Comparison) -> Iterator[ObjectOp]:
-    """Extensions that are wanted and not there. What a newer release of one would change is the administrator's choice."""
+    """Create missing extensions. Other extensions, and updates to a newer version, are the administrator's decision."""
     for item in comparison.missing("extension"):
         yield CreateObjectOp(item)
 
 
 def compare_roles(comparison: Comparison) -> Iterator[ObjectOp]:
-    """Roles that are missing or lack a setting.
+    """Create missing roles, and add missing settings to existing ones.
 
-    A role belongs to the whole cluster: one that only other databases know is missing here, and its creation survives
-    that it is there. What an administrator has given it besides stays.
+    A role belongs to the cluster. A role that only other databases use counts as missing here; its CREATE statement
+    tolerates an existing role. Other roles, and other privileges and settings of a declared role, do not change.
     """
     for item in comparison.missing("role"):
         yield CreateObjectOp(item)
-    for identity, _, found in comparison.changed("role"):
-        after = comparison.wanted_object(identity)
-        there = found["settings"] if isinstance(found["settings"], tuple) else ()
-        lacking = [
+    for identity, _, actual in comparison.changed("role"):
+        after = comparison.expected_object(identity)
+        configured = actual["settings"] if isinstance(actual["settings"], tuple) else ()
+        missing_settings = [
             (name, value)
             for name, value in (after.settings if isinstance(after, Role) else ())
-            if f"{name}={value}" not in there
+            if f"{name}={value}" not in configured
         ]
-        if lacking and isinstance(after, Role):
-            before = dict(setting.split("=", 1) for setting in there)
+        if missing_settings and isinstance(after, Role):
+            before = dict(setting.split("=", 1) for setting in configured)
             yield AlterObjectOp(
-                comparison.found_object(identity),
+                comparison.actual_object(identity),
                 after,
-                [_set(identity.name, name, value) for name, value in lacking],
-                [_set(identity.name, name, before.get(name)) for name, _ in lacking],
-                {name: (before.get(name), value) for name, value in lacking},
+                [_set(identity.name, name, value) for name, value in missing_settings],
+                [_set(identity.name, name, before.get(name)) for name, _ in missing_settings],
+                {name: (before.get(name), value) for name, value in missing_settings},
             )
 
 
@@ -129,54 +116,54 @@ def _set(role: str, name: str, value: str | None) -> str:
     return f"ALTER ROLE {quote(role)} {change}"
 
 
-_REFUSED = frozenset({"arguments", "result", "window"})
-"""What CREATE OR REPLACE does not change: names and defaults of arguments, the type of the result."""
+_NOT_REPLACEABLE = frozenset({"arguments", "result", "window"})
+"""Attributes that CREATE OR REPLACE cannot change: names and defaults of arguments, the type of the result."""
 
-_BESIDE = frozenset({"comment", "owner"})
-"""What is no part of CREATE FUNCTION."""
+_SEPARATE = frozenset({"comment", "owner"})
+"""Attributes that CREATE FUNCTION does not set."""
 
 
 def compare_functions(comparison: Comparison) -> Iterator[ObjectOp]:
-    """Functions that are missing, that differ, and that nobody declares."""
-    for identity, wanted, found in comparison.changed("function"):
-        if comparison.details(wanted, found).keys() & _REFUSED:
+    """Create, change and drop functions: by CREATE OR REPLACE if possible, else by DROP and CREATE with their dependents."""
+    for identity, expected, actual in comparison.changed("function"):
+        if comparison.details(expected, actual).keys() & _NOT_REPLACEABLE:
             yield from _recreated(comparison, identity)
         else:
-            yield _replaced(comparison, identity, wanted, found)
+            yield _replaced(comparison, identity, expected, actual)
     for item in comparison.missing("function"):
-        comparison.settled.update(_comes_with(item))
+        comparison.handled.update(_implied_grants(item))
         yield CreateObjectOp(item)
-    for item in comparison.unwanted("function"):
+    for item in comparison.undeclared("function"):
         yield DropObjectOp(item)
 
 
 def _replaced(
-    comparison: Comparison, identity: Identity, wanted: Attributes, found: Attributes
+    comparison: Comparison, identity: Identity, expected: Attributes, actual: Attributes
 ) -> AlterObjectOp:
-    before, after = comparison.found_object(identity), comparison.wanted_object(identity)
-    details = comparison.details(wanted, found)
+    before, after = comparison.actual_object(identity), comparison.expected_object(identity)
+    details = comparison.details(expected, actual)
     forward: list[str] = []
     backward: list[str] = []
-    if details.keys() - _BESIDE:
+    if details.keys() - _SEPARATE:
         forward += _definition(after)
         backward += _definition(before)
     if "comment" in details:
-        was, will_be = details["comment"]
-        forward.append(comment_on("FUNCTION", signature(identity), will_be))
-        backward.append(comment_on("FUNCTION", signature(identity), was))
+        old, new = details["comment"]
+        forward.append(comment_on("FUNCTION", signature(identity), new))
+        backward.append(comment_on("FUNCTION", signature(identity), old))
     return AlterObjectOp(
         before,
         after,
-        _between(identity, found["owner"], forward, wanted["owner"]),
-        _between(identity, wanted["owner"], backward, found["owner"]),
+        _as_owners(identity, actual["owner"], forward, expected["owner"]),
+        _as_owners(identity, expected["owner"], backward, actual["owner"]),
         details,
     )
 
 
-def _between(
+def _as_owners(
     identity: Identity, owner: object, statements: Iterable[str], next_owner: object
 ) -> Iterator[str]:
-    """`statements` by whoever runs them, between one owner and the next; None: he is that himself."""
+    """Execute `statements` as the owner of a function, then set the next owner; None: the current role is the owner."""
     if owner is not None:
         yield take(signature(identity), str(owner))
     yield from statements
@@ -190,8 +177,8 @@ def _definition(item: DatabaseObject) -> tuple[str, ...]:
     return item.definition()
 
 
-def _comes_with(item: DatabaseObject) -> set[Identity]:
-    """The grants that creating a function makes."""
+def _implied_grants(item: DatabaseObject) -> set[Identity]:
+    """Return the grants that the creation of a function includes."""
     if not isinstance(item, Function):
         return set()
     _, schema, _, name = item.identity
@@ -199,50 +186,50 @@ def _comes_with(item: DatabaseObject) -> set[Identity]:
 
 
 def _recreated(comparison: Comparison, identity: Identity) -> Iterator[ObjectOp]:
-    """The function, and around it what PostgreSQL would not let it go without, or would let go with it."""
+    """Drop and create a function together with its dependents, which prevent its drop or are dropped with it."""
     for dependent in _dependents(comparison, identity):
-        comparison.settled.add(dependent)
-        yield DropObjectOp(comparison.found_object(dependent), returns=True)
-    yield DropObjectOp(comparison.found_object(identity), returns=True)
-    wanted = comparison.wanted_object(identity)
-    yield CreateObjectOp(wanted)
-    made = _comes_with(wanted)
-    comparison.settled.update(made)
+        comparison.handled.add(dependent)
+        yield DropObjectOp(comparison.actual_object(dependent), recreated=True)
+    yield DropObjectOp(comparison.actual_object(identity), recreated=True)
+    expected = comparison.expected_object(identity)
+    yield CreateObjectOp(expected)
+    implied = _implied_grants(expected)
+    comparison.handled.update(implied)
     for dependent in _dependents(comparison, identity):
-        if dependent in comparison.wanted and dependent not in made:
-            yield CreateObjectOp(comparison.wanted_object(dependent))
+        if dependent in comparison.expected and dependent not in implied:
+            yield CreateObjectOp(comparison.expected_object(dependent))
 
 
 def _dependents(comparison: Comparison, identity: Identity) -> list[Identity]:
-    """Triggers and policies that call the function, and grants on it.
+    """Return the triggers and policies that call the function, and the grants on it.
 
-    By the text of their definitions: one too many is dropped and created for nothing, in the same transaction.
+    Found in the text of their definitions: a false match is dropped and created again in the same transaction.
     """
-    found = comparison.found
+    actual = comparison.actual
     call = re.compile(rf"(?<!\w){re.escape(quote(identity.name.partition('(')[0]))}\(")
     callers = [
         item
         for kind in ("policy", "trigger")
-        for item, attributes in found.of(kind).items()
+        for item, attributes in actual.of(kind).items()
         if any(call.search(value) for value in attributes.values() if isinstance(value, str))
     ]
-    return callers + [item for item in found.of("grant") if found.parents.get(item) == identity]
+    return callers + [item for item in actual.of("grant") if actual.parents.get(item) == identity]
 
 
 def compare_row_security(comparison: Comparison) -> Iterator[ObjectOp]:
-    """Tables whose row security is switched otherwise than wanted; every table has an entry, most have it off."""
-    for identity, wanted, found in comparison.changed("row security"):
+    """Change row-level security (RLS): enabled, and forced (for the owner too). Each table has an entry, usually disabled."""
+    for identity, expected, actual in comparison.changed("row security"):
         yield AlterObjectOp(
-            row_security(identity, found),
-            row_security(identity, wanted),
-            _switched(identity, found, wanted),
-            _switched(identity, wanted, found),
-            comparison.details(wanted, found),
+            row_security(identity, actual),
+            row_security(identity, expected),
+            _switched(identity, actual, expected),
+            _switched(identity, expected, actual),
+            comparison.details(expected, actual),
         )
     for item in comparison.missing("row security"):
         if item.create():
             yield CreateObjectOp(item)
-    for item in comparison.unwanted("row security"):
+    for item in comparison.undeclared("row security"):
         if item.create():
             yield DropObjectOp(item)
 
@@ -263,35 +250,38 @@ def _switched(identity: Identity, before: Attributes, after: Attributes) -> list
 
 
 def compare_policies(comparison: Comparison) -> Iterator[ObjectOp]:
-    """Policies that are missing, that differ, and that nobody declares."""
-    for identity, wanted, found in comparison.changed("policy"):
-        before = cast("Policy", comparison.found_object(identity))
-        after = cast("Policy", comparison.wanted_object(identity))
-        if _made_anew(wanted, found) or comparison.columns_change(identity):
-            yield DropObjectOp(before, returns=True)
+    """Create, change and drop policies: by ALTER POLICY if possible, so that the table is never without them."""
+    for identity, expected, actual in comparison.changed("policy"):
+        before = cast("Policy", comparison.actual_object(identity))
+        after = cast("Policy", comparison.expected_object(identity))
+        if _needs_recreation(expected, actual) or comparison.has_changed_columns(identity):
+            yield DropObjectOp(before, recreated=True)
             yield CreateObjectOp(after)
         else:
-            details = comparison.details(wanted, found)
+            details = comparison.details(expected, actual)
             forward, backward = _altered(identity, after, details), _altered(identity, before, details)
             yield AlterObjectOp(before, after, forward, backward, details)
-    for identity in comparison.in_the_way("policy"):
-        yield DropObjectOp(comparison.found_object(identity), returns=True)
-        yield CreateObjectOp(comparison.wanted_object(identity))
+    for identity in comparison.blocking_type_changes("policy"):
+        yield DropObjectOp(comparison.actual_object(identity), recreated=True)
+        yield CreateObjectOp(comparison.expected_object(identity))
     for item in comparison.missing("policy"):
         yield CreateObjectOp(item)
-    for item in comparison.unwanted("policy"):
+    for item in comparison.undeclared("policy"):
         yield DropObjectOp(item)
 
 
-def _made_anew(wanted: Attributes, found: Attributes) -> bool:
-    """Whether ALTER POLICY cannot do it: it changes neither the command nor the kind, and takes no condition away."""
-    return any(wanted[name] != found[name] for name in ("command", "permissive")) or any(
-        (wanted[name] is None) != (found[name] is None) for name in ("using", "check")
+def _needs_recreation(expected: Attributes, actual: Attributes) -> bool:
+    """Whether ALTER POLICY is not enough, in the upgrade or the downgrade.
+
+    It changes neither the command nor the kind, and it cannot remove a condition.
+    """
+    return any(expected[name] != actual[name] for name in ("command", "permissive")) or any(
+        (expected[name] is None) != (actual[name] is None) for name in ("using", "check")
     )
 
 
 def _altered(identity: Identity, policy: Policy, changed: Collection[str]) -> list[str]:
-    """The statements that give the policy what `policy` has, in the attributes that changed."""
+    """Return the statements that set the changed attributes to those of `policy`."""
     parts = [f"ALTER POLICY {on_table(identity)}"]
     if "roles" in changed:
         parts.append(f"TO {', '.join(map(quote, policy.roles)) or 'PUBLIC'}")
@@ -306,50 +296,47 @@ def _altered(identity: Identity, policy: Policy, changed: Collection[str]) -> li
 
 
 def compare_triggers(comparison: Comparison) -> Iterator[ObjectOp]:
-    """Triggers that are missing, that differ, and that nobody declares.
-
-    PostgreSQL changes in its place whether a trigger fires, and its comment; for the rest it is made anew.
-    """
-    for identity, wanted, found in comparison.changed("trigger"):
-        before, after = comparison.found_object(identity), comparison.wanted_object(identity)
-        details = comparison.details(wanted, found)
+    """Create, change and drop triggers: by ALTER for the firing mode and the comment, else by DROP and CREATE."""
+    for identity, expected, actual in comparison.changed("trigger"):
+        before, after = comparison.actual_object(identity), comparison.expected_object(identity)
+        details = comparison.details(expected, actual)
         if not details.keys() <= {"enabled", "comment"}:
-            yield DropObjectOp(before, returns=True)
+            yield DropObjectOp(before, recreated=True)
             yield CreateObjectOp(after)
             continue
         forward, backward = [], []
         if "enabled" in details:
-            was, will_be = details["enabled"]
-            forward.append(switch(identity, will_be))
-            backward.append(switch(identity, was))
+            old, new = details["enabled"]
+            forward.append(switch(identity, new))
+            backward.append(switch(identity, old))
         if "comment" in details:
-            was, will_be = details["comment"]
-            forward.append(comment_on("TRIGGER", on_table(identity), will_be))
-            backward.append(comment_on("TRIGGER", on_table(identity), was))
+            old, new = details["comment"]
+            forward.append(comment_on("TRIGGER", on_table(identity), new))
+            backward.append(comment_on("TRIGGER", on_table(identity), old))
         yield AlterObjectOp(before, after, forward, backward, details)
-    for identity in comparison.in_the_way("trigger"):
-        yield DropObjectOp(comparison.found_object(identity), returns=True)
-        yield CreateObjectOp(comparison.wanted_object(identity))
+    for identity in comparison.blocking_type_changes("trigger"):
+        yield DropObjectOp(comparison.actual_object(identity), recreated=True)
+        yield CreateObjectOp(comparison.expected_object(identity))
     for item in comparison.missing("trigger"):
         yield CreateObjectOp(item)
-    for item in comparison.unwanted("trigger"):
+    for item in comparison.undeclared("trigger"):
         yield DropObjectOp(item)
 
 
 def compare_grants(comparison: Comparison) -> Iterator[ObjectOp]:
-    """Grants that are missing, that differ, and that nobody declares."""
-    for identity, wanted, found in comparison.changed("grant"):
+    """Grant and revoke privileges, by the difference of each grantee's privileges on each object."""
+    for identity, expected, actual in comparison.changed("grant"):
         yield AlterObjectOp(
-            grant(identity, found, comparison.found),
-            grant(identity, wanted, comparison.wanted),
-            # Functions have got their owners by then, and keep them until this has been undone.
-            privileges_changed(identity, found, wanted, comparison.wanted),
-            privileges_changed(identity, wanted, found, comparison.wanted),
-            comparison.details(wanted, found),
+            grant(identity, actual, comparison.actual),
+            grant(identity, expected, comparison.expected),
+            # The owners of functions change before the upgrade of grants, and after their downgrade.
+            privileges_changed(identity, actual, expected, comparison.expected),
+            privileges_changed(identity, expected, actual, comparison.expected),
+            comparison.details(expected, actual),
         )
     for item in comparison.missing("grant"):
         yield CreateObjectOp(item)
-    for item in comparison.unwanted("grant"):
+    for item in comparison.undeclared("grant"):
         yield DropObjectOp(item)
 
 
@@ -368,27 +355,27 @@ COMPARATORS: Final[Mapping[str, Callable[[Comparison], Iterable[ObjectOp]]]] = {
 _INFO_KEY = "dbschema.comparison"
 
 
-def _leave_out_notes(upgrade_ops: ops.UpgradeOps) -> None:
-    """Take our own notes out of the tables' `info`, which Alembic would write into the revision."""
+def _remove_own_info(upgrade_ops: ops.UpgradeOps) -> None:
+    """Remove the key of this package from the `info` of tables, which Alembic would write into the revision."""
     for op in upgrade_ops.ops:
         if isinstance(op, ops.CreateTableOp) and op.info:
             op.info = {key: value for key, value in op.info.items() if key != DISTRIBUTION}
 
 
 def run(name: str, autogen_context: AutogenContext, upgrade_ops: ops.UpgradeOps) -> None:
-    """Compare one kind, add what is to be done, and put everything in order.
+    """Compare one kind, add its operations to `upgrade_ops`, and sort all operations.
 
     Args:
-        name: a key of `COMPARATORS`; run a second time it does nothing.
-        autogen_context, upgrade_ops: as Alembic gives them.
+        name: a key of `COMPARATORS`; a second run of the same kind does nothing.
+        autogen_context, upgrade_ops: the arguments of Alembic's comparators.
     """
     comparison: Comparison | None = upgrade_ops.info.get(_INFO_KEY)
     if comparison is None:
-        _leave_out_notes(upgrade_ops)
+        _remove_own_info(upgrade_ops)
         comparison = upgrade_ops.info[_INFO_KEY] = Comparison(autogen_context, upgrade_ops)
-    if name in comparison.compared:
+    if name in comparison.finished:
         return
-    comparison.compared.add(name)
+    comparison.finished.add(name)
     for op in COMPARATORS[name](comparison):
         upgrade_ops.ops.append(op)
         identity = op.identity

@@ -1,9 +1,4 @@
-"""One run of autogenerate: what the models want and what the database has, read once for all kinds of object.
-
-Which objects a run of autogenerate is about: the schemas it compares, and what the user's filters leave of them.
-
-What has to be in place before Alembic compares tables, so that an `env.py` need not say it.
-"""
+"""Prepare one run of autogenerate: read both catalogs once for all kinds, and apply the schemas and filters of the user."""
 
 from __future__ import annotations
 
@@ -36,96 +31,98 @@ if TYPE_CHECKING:
 
 
 DISTRIBUTION = "distribution"
-"""What `dbschema.ddl.tenancy` notes in the `info` of a table."""
+"""The key of `dbschema.ddl.tenancy` in the `info` of a table."""
 
 
 class Comparison:
-    """Both sides of one run.
+    """The expected and the actual catalog of one run.
 
     Args:
-        autogen_context: Alembic's.
-        upgrade_ops: what Alembic has found out about tables.
+        autogen_context: Alembic's context.
+        upgrade_ops: Alembic's operations on tables.
     """
 
     def __init__(self, autogen_context: AutogenContext, upgrade_ops: ops.UpgradeOps) -> None:
         if autogen_context.connection is None:
-            raise TypeError("Autogenerate compares with a database, and has no connection to one")
+            raise TypeError("Autogenerate needs a connection to the database that it compares")
         self.connection: Connection = autogen_context.connection
         self.autogen_context = autogen_context
         self.upgrade_ops = upgrade_ops
-        self.metadata = _one(util.to_list(autogen_context.metadata))
-        self.compared: set[str] = set()
-        """The modules that have run."""
-        self.settled: set[Identity] = set()
-        """Objects that another kind has seen to, because they had to make way for one of its own."""
+        self.metadata = _merged(util.to_list(autogen_context.metadata))
+        self.finished: set[str] = set()
+        """The kinds that have been compared."""
+        self.handled: set[Identity] = set()
+        """Objects that the comparator of another kind has dropped or created together with its own."""
         objects = declared(self.metadata)
         self._declared = {item.identity: item for item in objects}
         self._rank = {item.identity: rank for rank, item in enumerate(objects)}
         self._scope = Scope(autogen_context, upgrade_ops, self.metadata, self._declared)
         version_table = autogen_context.migration_context.version_table
-        self.wanted: Catalog = desired.build(self.connection, self.metadata, version_table=version_table)
-        self.found: Catalog = introspect.read(
+        self.expected: Catalog = desired.build(self.connection, self.metadata, version_table=version_table)
+        self.actual: Catalog = introspect.read(
             self.connection,
             schemas=self._scope.schemas,
             extensions=[item.name for item in objects if isinstance(item, Extension)],
             roles=[
-                name for name, ours in prerequisites.belonging(self.connection, self.metadata).items() if ours
+                name
+                for name, belongs in prerequisites.roles_in_database(self.connection, self.metadata).items()
+                if belongs
             ],
             version_table=version_table,
         )
 
     def missing(self, kind: str) -> Iterator[DatabaseObject]:
-        """What is wanted and not there, in the order of its declaration."""
-        for identity in self._sorted(self.wanted.of(kind).keys() - self.found.of(kind).keys()):
-            if self._concerns(identity) and self._scope.stands(identity, self.wanted, self.found):
-                yield self.wanted_object(identity)
+        """Yield the objects that are only expected, in the order of their declaration."""
+        for identity in self._sorted(self.expected.of(kind).keys() - self.actual.of(kind).keys()):
+            if self._includes(identity) and self._scope.parent_exists(identity, self.expected, self.actual):
+                yield self.expected_object(identity)
 
-    def unwanted(self, kind: str) -> Iterator[DatabaseObject]:
-        """What is there and not wanted, in the order of its name."""
-        for identity in self._sorted(self.found.of(kind).keys() - self.wanted.of(kind).keys()):
-            if self._concerns(identity) and self._scope.stands(identity, self.found, self.wanted):
-                yield self.found_object(identity)
+    def undeclared(self, kind: str) -> Iterator[DatabaseObject]:
+        """Yield the objects that are only actual, in the order of their names."""
+        for identity in self._sorted(self.actual.of(kind).keys() - self.expected.of(kind).keys()):
+            if self._includes(identity) and self._scope.parent_exists(identity, self.actual, self.expected):
+                yield self.actual_object(identity)
 
     def changed(self, kind: str) -> Iterator[tuple[Identity, Attributes, Attributes]]:
-        """What is there otherwise than wanted: identity, the attributes wanted, and those found."""
-        wanted, found = self.wanted.of(kind), self.found.of(kind)
-        for identity in self._sorted(wanted.keys() & found.keys()):
-            if wanted[identity] != found[identity] and self._concerns(identity):
-                yield identity, wanted[identity], found[identity]
+        """Yield identity, expected attributes and actual attributes of each object that differs."""
+        expected, actual = self.expected.of(kind), self.actual.of(kind)
+        for identity in self._sorted(expected.keys() & actual.keys()):
+            if expected[identity] != actual[identity] and self._includes(identity):
+                yield identity, expected[identity], actual[identity]
 
     @staticmethod
-    def details(wanted: Attributes, found: Attributes) -> dict[str, tuple[Value, Value]]:
-        """The attributes that differ: what the database has, and what is wanted."""
+    def details(expected: Attributes, actual: Attributes) -> dict[str, tuple[Value, Value]]:
+        """Return the actual and the expected value of each attribute that differs."""
         return {
-            name: (found.get(name), wanted.get(name))
-            for name in dict.fromkeys((*wanted, *found))
-            if wanted.get(name) != found.get(name)
+            name: (actual.get(name), expected.get(name))
+            for name in dict.fromkeys((*expected, *actual))
+            if expected.get(name) != actual.get(name)
         }
 
-    def wanted_object(self, identity: Identity) -> DatabaseObject:
-        """The object as the models declare it."""
-        return self._declared.get(identity) or object_from_catalog(identity, self.wanted)
+    def expected_object(self, identity: Identity) -> DatabaseObject:
+        """Return the object as the models declare it."""
+        return self._declared.get(identity) or object_from_catalog(identity, self.expected)
 
-    def found_object(self, identity: Identity) -> DatabaseObject:
-        """The object as the database has it."""
-        return object_from_catalog(identity, self.found)
+    def actual_object(self, identity: Identity) -> DatabaseObject:
+        """Return the object as the database has it."""
+        return object_from_catalog(identity, self.actual)
 
-    def in_the_way(self, kind: str) -> Iterator[Identity]:
-        """What is as wanted, and names a column whose type changes: PostgreSQL refuses that while it is there."""
-        wanted, found = self.wanted.of(kind), self.found.of(kind)
+    def blocking_type_changes(self, kind: str) -> Iterator[Identity]:
+        """Yield the unchanged objects that name a column whose type changes: PostgreSQL rejects the change while they exist."""
+        expected, actual = self.expected.of(kind), self.actual.of(kind)
         for identity in self._sorted(
-            {item for item in wanted.keys() & found.keys() if wanted[item] == found[item]}
+            {item for item in expected.keys() & actual.keys() if expected[item] == actual[item]}
         ):
-            if self.names_retyped_columns(identity, found[identity]) and self._concerns(identity):
+            if self.uses_retyped_column(identity, actual[identity]) and self._includes(identity):
                 yield identity
 
-    def names_retyped_columns(self, identity: Identity, attributes: Attributes) -> bool:
+    def uses_retyped_column(self, identity: Identity, attributes: Attributes) -> bool:
         """Whether an object names a column of its table whose type changes in the same revision."""
         columns = self._scope.retyped[identity.schema, identity.table]
         return bool(columns and columns & _words(attributes))
 
     def changes_of(self, identity: Identity) -> list[ops.MigrateOperation]:
-        """What is done to the table of an object, to be added to."""
+        """Return the list of the operations on the table of an object; the caller may add to it."""
         for op in self.upgrade_ops.ops:
             if isinstance(op, ops.ModifyTableOps) and (op.schema, op.table_name) == (
                 identity.schema,
@@ -136,16 +133,16 @@ class Comparison:
         self.upgrade_ops.ops.append(changes)
         return changes.ops
 
-    def columns_change(self, identity: Identity) -> bool:
-        """Whether columns of the table that an object stands on come, go or change in the same revision.
+    def has_changed_columns(self, identity: Identity) -> bool:
+        """Whether the same revision adds, drops or changes columns of the object's table.
 
-        What speaks of columns cannot be changed in one step then: before them it names some that are not there yet,
-        after them it has held some in place that were to go.
+        Then an object that names columns cannot be altered in one step: before the change of columns, a new column is
+        missing; after it, the object has prevented the drop of an old one.
         """
         return bool(self._scope.changed[identity.schema, identity.table])
 
-    def _concerns(self, identity: Identity) -> bool:
-        return identity not in self.settled and self._scope.concerns(identity)
+    def _includes(self, identity: Identity) -> bool:
+        return identity not in self.handled and self._scope.includes(identity)
 
     def _sorted(self, identities: set[Identity]) -> Sequence[Identity]:
         def key(identity: Identity) -> tuple[int, str, str, str]:
@@ -159,21 +156,21 @@ def _words(attributes: Attributes) -> set[str]:
     return {word for value in attributes.values() for word in re.findall(r"\w+", str(value))}
 
 
-def _one(metadata: Sequence[MetaData]) -> MetaData:
-    """One metadata for what several declare."""
+def _merged(metadata: Sequence[MetaData]) -> MetaData:
+    """Merge several MetaData into one."""
     if len(metadata) == 1:
         return metadata[0]
-    together = MetaData()
-    for single in metadata:
-        for table in single.sorted_tables:
-            table.to_metadata(together)
-        declare(together, *declared(single))
-    return together
+    merged = MetaData()
+    for metadata_part in metadata:
+        for table in metadata_part.sorted_tables:
+            table.to_metadata(merged)
+        declare(merged, *declared(metadata_part))
+    return merged
 
 
 TableKey: TypeAlias = tuple[str | None, str]
 
-# Those that an extension brought, and those that hold one.
+# Schemas that an extension created, and schemas that contain an extension.
 _EXTENSION_SCHEMAS = """
 SELECT n.nspname FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_namespace n ON n.oid = d.objid
 WHERE d.classid = 'pg_catalog.pg_namespace'::pg_catalog.regclass AND d.deptype = 'e'
@@ -182,13 +179,13 @@ UNION SELECT n.nspname FROM pg_catalog.pg_extension e JOIN pg_catalog.pg_namespa
 
 
 class Scope:
-    """The limits of one run.
+    """The objects that one run compares.
 
     Args:
-        autogen_context: Alembic's, with the filters of the user.
-        upgrade_ops: what Alembic has found out about tables.
-        metadata: what the models declare.
-        identities: of the declared objects.
+        autogen_context: Alembic's context, with the filters of the user.
+        upgrade_ops: Alembic's operations on tables.
+        metadata: the models.
+        identities: the identities of the declared objects.
     """
 
     def __init__(
@@ -200,17 +197,17 @@ class Scope:
     ) -> None:
         self._context = autogen_context
         self._metadata = metadata
-        self.coming = {_key(op) for op in upgrade_ops.ops if isinstance(op, ops.CreateTableOp)}
-        self.going = {_key(op) for op in upgrade_ops.ops if isinstance(op, ops.DropTableOp)}
+        self.created = {_key(op) for op in upgrade_ops.ops if isinstance(op, ops.CreateTableOp)}
+        self.dropped = {_key(op) for op in upgrade_ops.ops if isinstance(op, ops.DropTableOp)}
         self.changed: defaultdict[TableKey, set[str]] = defaultdict(set)
-        """By table, the columns that come, go or change."""
+        """By table, the columns that are added, dropped or changed."""
         self.retyped: defaultdict[TableKey, set[str]] = defaultdict(set)
         """By table, the columns whose type changes."""
         for op in upgrade_ops.ops:
             if isinstance(op, ops.ModifyTableOps):
                 self._note_columns(op)
         self.schemas = self._schemas_by_name(identities)
-        """Real name of each schema, to its logical one; None: the default schema."""
+        """Logical name by real name of each schema; None is the default schema."""
 
     def _note_columns(self, op: ops.ModifyTableOps) -> None:
         for change in op.ops:
@@ -225,28 +222,28 @@ class Scope:
         context = self._context
         schemas: dict[str | None, str | None] = {None: None}
         if context.opts.get("include_schemas", False) and context.connection is not None:
-            there = set(context.inspector.get_schema_names())
-            there -= {"information_schema", context.dialect.default_schema_name}
-            there -= set(context.connection.scalars(text(_EXTENSION_SCHEMAS)))
-            there |= {table.schema for table in self._metadata.tables.values() if table.schema is not None}
-            there |= {identity.schema for identity in identities if identity.schema is not None}
-            schemas |= {name: name for name in sorted(there) if context.run_name_filters(name, "schema", {})}
+            names = set(context.inspector.get_schema_names())
+            names -= {"information_schema", context.dialect.default_schema_name}
+            names -= set(context.connection.scalars(text(_EXTENSION_SCHEMAS)))
+            names |= {table.schema for table in self._metadata.tables.values() if table.schema is not None}
+            names |= {identity.schema for identity in identities if identity.schema is not None}
+            schemas |= {name: name for name in sorted(names) if context.run_name_filters(name, "schema", {})}
         return schemas
 
-    def concerns(self, identity: Identity) -> bool:
-        """Whether the object is of a schema that is compared, and neither it nor its table is filtered out."""
+    def includes(self, identity: Identity) -> bool:
+        """Whether the schema of the object is compared, and the filters exclude neither the object nor its table."""
         if identity.schema not in self.schemas.values():
             return False
         run_name_filters = self._context.run_name_filters
         parents: dict[str, str | None] = {"schema_name": identity.schema}
         if identity.table:
-            if not self._concerns_table(identity):
+            if not self._includes_table(identity):
                 return False
             parents["table_name"] = identity.table
-        # Filters see the kinds that Alembic does not know, too, and ask for those that they mean.
+        # Filters receive kinds that Alembic does not know; they select the kinds that they handle.
         return run_name_filters(identity.name, identity.kind, parents)  # type: ignore[arg-type]  # see above
 
-    def _concerns_table(self, identity: Identity) -> bool:
+    def _includes_table(self, identity: Identity) -> bool:
         context, schema, table = self._context, identity.schema, identity.table
         if table == context.migration_context.version_table:
             return False
@@ -256,20 +253,21 @@ class Scope:
             table, "table", {"schema_name": schema}
         ) and context.run_object_filters(item, table, "table", model is None, None)
 
-    def stands(self, identity: Identity, catalog: Catalog, other: Catalog) -> bool:
-        """Whether what an object of `catalog` stands on is in the `other` one too, or comes or goes in this revision.
+    def parent_exists(self, identity: Identity, catalog: Catalog, other: Catalog) -> bool:
+        """Whether the parent of an object of `catalog` is in `other` too, or is created or dropped in this revision.
 
-        A policy of a table that nobody creates cannot be created, and a grant on a view that nobody drops is left alone.
+        The policy of a table that no revision creates cannot be created, and a grant on a view that no revision drops is
+        left unchanged.
         """
         parent = catalog.parents.get(identity)
         if parent is None or parent.kind in {"schema", "function"} or parent in other:
             return True
         if parent.kind == "table":
-            return (parent.schema, parent.table) in self.coming | self.going
+            return (parent.schema, parent.table) in self.created | self.dropped
         if parent.kind in {"column", "sequence"}:
-            # The sequence behind a column is not an object of its own.
+            # The sequence of a column is not a separate object.
             above = catalog.parents.get(parent)
-            return above is None or (above.kind == "table" and self.stands(parent, catalog, other))
+            return above is None or (above.kind == "table" and self.parent_exists(parent, catalog, other))
         return False
 
 
@@ -279,8 +277,8 @@ def _key(op: ops.CreateTableOp | ops.DropTableOp | ops.ModifyTableOps) -> TableK
 
 _PREPARED_KEY = "dbschema.prepared"
 
-# By the dependency on the extension, not by name: PostGIS with tiger and topology owns 39 tables. Alembic sees those of
-# any schema in the search_path under the default schema.
+# By the dependency on the extension, not by name: PostGIS with tiger and topology owns 39 tables. Alembic reports tables of
+# every schema in the search_path under the default schema.
 _EXTENSION_TABLES = """
 SELECT n.nspname, c.relname, pg_catalog.pg_table_is_visible(c.oid)
 FROM pg_catalog.pg_depend d
@@ -291,7 +289,7 @@ WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.deptype = 'e'
 
 
 def prepare(autogen_context: AutogenContext, upgrade_ops: UpgradeOps) -> None:
-    """Leave out what extensions own, and render our types; once for each run of autogenerate."""
+    """Exclude the tables of extensions, and render the types of this package; once for each run of autogenerate."""
     if _PREPARED_KEY in upgrade_ops.info:
         return
     upgrade_ops.info[_PREPARED_KEY] = True
@@ -308,7 +306,7 @@ def _leave_out_extension_tables(autogen_context: AutogenContext) -> None:
         owned.add((schema, table))
         if visible:
             owned.add((None, table))
-    # A model that speaks of such a table is compared with it.
+    # A model of such a table is compared with it.
     owned -= {(table.schema, table.name) for table in autogen_context.table_key_to_table.values()}
 
     def is_ours(name: str | None, kind: str, parents: MutableMapping[str, Any]) -> bool:
@@ -320,7 +318,7 @@ def _leave_out_extension_tables(autogen_context: AutogenContext) -> None:
 def _render_our_types(opts: dict[str, Any]) -> None:
     theirs = opts.get("render_item")
     if isinstance(theirs, partial) and theirs.func is _render_theirs_first:
-        return  # the options outlive a run
+        return  # the options are reused by the next run
     opts["render_item"] = partial(_render_theirs_first, theirs)
 
 

@@ -1,7 +1,7 @@
-"""An object made from its catalog entry, as something that can create and drop itself.
+"""Make an object from its catalog entry, with the statements that create and drop it.
 
-What the database has must come back in a downgrade, and what a model makes by events of its own has no declaration of
-ours; both are known by what the server prints. Bodies are kept byte for byte.
+A downgrade must restore the object of the database, and an object that a model creates by its own events has no
+declaration. For both only the catalog entry is known. Bodies of functions are preserved byte for byte.
 """
 
 from __future__ import annotations
@@ -22,68 +22,70 @@ if TYPE_CHECKING:
 
     from dbschema.catalog import Attributes, Catalog
 
-# Settings whose values are lists of names, which the server keeps quoted as they have to be.
+# Settings whose values are lists of names; the server stores the names quoted as needed.
 _LISTS_OF_NAMES = frozenset(
     {"search_path", "temp_tablespaces", "session_preload_libraries", "local_preload_libraries"}
 )
 _ENABLED = {"origin": "ENABLE", "disabled": "DISABLE", "replica": "ENABLE REPLICA", "always": "ENABLE ALWAYS"}
-_SPEAKS_SQL = re.compile(r"(BEGIN ATOMIC\b|RETURN )")
-# The order in which people list them; the catalog has them by the alphabet.
+_SQL_BODY = re.compile(r"(BEGIN ATOMIC\b|RETURN )")
+# The usual order; the catalog sorts them alphabetically.
 _PRIVILEGES = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER", "USAGE", "CREATE")
 
 
 @dataclass(frozen=True)
 class CatalogObject(DatabaseObject):
-    """An object whose statements were made from a catalog entry.
+    """An object with statements made from its catalog entry.
 
     Args:
-        named: which object.
-        made: when it is created, among the others.
-        made_by, removed_by: the statements that create and drop it.
-        body: of a function, its source, which stands in `made_by` between dollar quotes.
-        defined_by: of a function, the statement CREATE FUNCTION alone.
+        object_identity: the identity of the object.
+        created_in: the phase in which the object is created.
+        create_statements, drop_statements: the statements that create and drop it.
+        body: of a function, the source between dollar quotes in `create_statements`.
+        definition_statement: of a function, the statement CREATE FUNCTION alone.
     """
 
-    named: Identity
-    made: Phase
-    made_by: tuple[str, ...]
-    removed_by: tuple[str, ...]
+    object_identity: Identity
+    created_in: Phase
+    create_statements: tuple[str, ...]
+    drop_statements: tuple[str, ...]
     body: str | None = None
-    defined_by: str = ""
+    definition_statement: str = ""
 
     @property
     def identity(self) -> Identity:
-        """The identity of the object, by which two declarations are compared."""
-        return self.named
+        """The identity of the object."""
+        return self.object_identity
 
     @property
     def table_key(self) -> tuple[str | None, str] | None:
         """Schema and name of the table that the object belongs to."""
-        return (self.named.schema, self.named.table) if self.named.table else None
+        return (
+            (self.object_identity.schema, self.object_identity.table) if self.object_identity.table else None
+        )
 
     @property
     def order(self) -> Phase:
         """The phase in which the object is created."""
-        return self.made
+        return self.created_in
 
     def create(self) -> tuple[str, ...]:
         """Return the statements that create the object."""
-        return self.made_by
+        return self.create_statements
 
     def drop(self) -> tuple[str, ...]:
         """Return the statements that drop the object."""
-        return self.removed_by
+        return self.drop_statements
 
     def definition(self) -> tuple[str, ...]:
-        """Return the definition, which two objects are compared by."""
-        return (self.defined_by,)
+        """Return the statement CREATE FUNCTION alone."""
+        return (self.definition_statement,)
 
 
 def object_from_catalog(identity: Identity, catalog: Catalog) -> DatabaseObject:
-    """The object that `catalog` has under `identity`.
+    """Return the object of `catalog` with `identity`.
 
     Raises:
-        CatalogError: it is of a kind that autogenerate does not write.
+        CatalogError: autogenerate does not write objects of this kind.
     """
     build = _BUILDERS.get(identity.kind)
     if build is None:
@@ -95,59 +97,61 @@ def object_from_catalog(identity: Identity, catalog: Catalog) -> DatabaseObject:
 
 
 def comment_on(kind: str, name: str, comment: object) -> str:
-    """The statement that gives a comment, or with None takes it away."""
+    """Return the statement that sets a comment, or removes it (None)."""
     return f"COMMENT ON {kind} {name} IS {'NULL' if comment is None else sql_string(str(comment))}"
 
 
 def on_table(identity: Identity) -> str:
-    """`name ON table`, as DROP and COMMENT want a policy or a trigger."""
+    """Return `name ON table`: the name of a policy or trigger in DROP and COMMENT."""
     return f"{quote(identity.name)} ON {qualified(identity.schema, identity.table)}"
 
 
 def switch(identity: Identity, enabled: object) -> str:
-    """The statement that decides whether a trigger fires: 'origin' (as usual), 'disabled', 'replica' or 'always'."""
+    """Return the statement that sets when a trigger fires: 'origin' (the default), 'disabled', 'replica' or 'always'."""
     table = qualified(identity.schema, identity.table)
     return f"ALTER TABLE {table} {_ENABLED[str(enabled)]} TRIGGER {quote(identity.name)}"
 
 
 def signature(identity: Identity) -> str:
-    """The function as DROP, COMMENT and GRANT name it."""
+    """Return the name of a function in DROP, COMMENT and GRANT."""
     name, _, types = identity.name.partition("(")
     return f"{qualified(identity.schema, name)}({types}"
 
 
 def as_owner(identity: Identity, owner: object, statements: Iterable[str]) -> tuple[str, ...]:
-    """`statements` about a function, which whoever runs them owns for the while; None: he does so anyway."""
+    """Make the current role the owner of a function for `statements`; `owner` None: it is the owner already."""
     if owner is None:
         return tuple(statements)
-    named = signature(identity)
-    return (take(named, str(owner)), *statements, give(named, identity.schema, str(owner)))
+    target = signature(identity)
+    return (take(target, str(owner)), *statements, give(target, identity.schema, str(owner)))
 
 
 def _function(identity: Identity, attributes: Attributes, catalog: Catalog) -> CatalogObject:
-    named = signature(identity)
+    target = signature(identity)
     body = str(attributes["body"])
-    ours = attributes["language"] == "sql" and _SPEAKS_SQL.match(body)
-    definition = "\n".join([*_head(identity, attributes), body if ours else f"AS {dollar_quoted(body)}"])
+    is_sql_body = attributes["language"] == "sql" and _SQL_BODY.match(body)
+    definition = "\n".join(
+        [*_head(identity, attributes), body if is_sql_body else f"AS {dollar_quoted(body)}"]
+    )
     statements = [definition]
     if attributes["comment"] is not None:
-        statements.append(comment_on("FUNCTION", named, attributes["comment"]))
-    # Who may execute it besides, PUBLIC included, stands among the grants.
-    statements.append(f"REVOKE ALL ON FUNCTION {named} FROM PUBLIC")
-    # PostgreSQL looks at the tables in a body that is SQL; in other languages, when it runs.
-    speaks_of = f"{attributes['arguments']} {attributes['result']} "
+        statements.append(comment_on("FUNCTION", target, attributes["comment"]))
+    # Other EXECUTE privileges, including those of PUBLIC, are separate grants.
+    statements.append(f"REVOKE ALL ON FUNCTION {target} FROM PUBLIC")
+    # PostgreSQL resolves the tables of an SQL body at creation; in other languages, at execution.
+    referenced = f"{attributes['arguments']} {attributes['result']} "
     if attributes["language"] == "sql":
-        speaks_of += body
+        referenced += body
     tables = {item.name for kind in ("table", "view", "materialized view") for item in catalog.of(kind)}
-    needs_tables = not tables.isdisjoint(re.findall(r"\w+", speaks_of))
+    needs_tables = not tables.isdisjoint(re.findall(r"\w+", referenced))
     owner = attributes["owner"]
-    back = () if owner is None else (take(named, str(owner)),)
+    take_over = () if owner is None else (take(target, str(owner)),)
     return CatalogObject(
         identity,
         Phase.TABLE_FUNCTION if needs_tables else Phase.FUNCTION,
         as_owner(identity, owner, statements),
-        (*back, f"DROP FUNCTION {named}"),
-        None if ours else body,
+        (*take_over, f"DROP FUNCTION {target}"),
+        None if is_sql_body else body,
         definition,
     )
 
@@ -203,7 +207,7 @@ def _policy(identity: Identity, attributes: Attributes, _: Catalog) -> Policy:
 
 
 def row_security(identity: Identity, attributes: Attributes) -> DatabaseObject:
-    """Row security as it is; a table can have it forced and not enabled."""
+    """Return the state of row-level security (RLS) as an object; a table can have it forced and not enabled."""
     if attributes["enabled"]:
         return RowSecurity(identity.table, forced=bool(attributes["forced"]), schema=identity.schema)
     table = qualified(identity.schema, identity.table)
@@ -217,7 +221,7 @@ def row_security(identity: Identity, attributes: Attributes) -> DatabaseObject:
 
 
 def grant(identity: Identity, attributes: Attributes, catalog: Catalog) -> CatalogObject:
-    """What one grantee may do with one object of `catalog`."""
+    """Return the privileges of one grantee on one object of `catalog`."""
     empty: Attributes = {"privileges": (), "grantable": ()}
     return CatalogObject(
         identity,
@@ -230,24 +234,24 @@ def grant(identity: Identity, attributes: Attributes, catalog: Catalog) -> Catal
 def privileges_changed(
     identity: Identity, before: Attributes, after: Attributes, catalog: Catalog
 ) -> tuple[str, ...]:
-    """The statements that turn one set of privileges into another: first what is given, then what is taken.
+    """Return the statements that turn one set of privileges into another: first GRANT, then REVOKE.
 
     Args:
-        identity: of the grant.
+        identity: the identity of the grant.
         before, after: its attributes.
-        catalog: says who owns a function at that moment, for nobody else can give or take.
+        catalog: contains the owner of a function at that moment; only the owner can grant and revoke.
     """
-    had, may = _names(before["privileges"]), _names(after["privileges"])
-    handed_on, may_hand_on = _names(before["grantable"]), _names(after["grantable"])
+    held, held_after = _names(before["privileges"]), _names(after["privileges"])
+    grantable, grantable_after = _names(before["grantable"]), _names(after["grantable"])
     target, _, rest = identity.name.partition(" ")
     name, _, role = rest.rpartition(" TO ")
     to = "PUBLIC" if role == "PUBLIC" else quote(role)
     statements = []
     for privileges, template in (
-        (may - may_hand_on - had, "GRANT {} TO {to}"),
-        (may_hand_on - handed_on, "GRANT {} TO {to} WITH GRANT OPTION"),
-        ((handed_on - may_hand_on) & may, "REVOKE GRANT OPTION FOR {} FROM {to}"),
-        (had - may, "REVOKE {} FROM {to}"),
+        (held_after - grantable_after - held, "GRANT {} TO {to}"),
+        (grantable_after - grantable, "GRANT {} TO {to} WITH GRANT OPTION"),
+        ((grantable - grantable_after) & held_after, "REVOKE GRANT OPTION FOR {} FROM {to}"),
+        (held - held_after, "REVOKE {} FROM {to}"),
     ):
         if privileges:
             statements.append(template.format(_on(identity, privileges), to=to))
@@ -262,7 +266,7 @@ def _names(value: object) -> frozenset[str]:
 
 
 def _on(identity: Identity, privileges: Iterable[str]) -> str:
-    """`SELECT, INSERT ON TABLE goods`, for any kind of object."""
+    """Return `SELECT, INSERT ON TABLE goods`, for each kind of object."""
     target, _, rest = identity.name.partition(" ")
     name = rest.rpartition(" TO ")[0]
     rank = {privilege: place for place, privilege in enumerate(_PRIVILEGES)}

@@ -1,17 +1,18 @@
-"""The form of a change that stalls nobody: what PostgreSQL can do beside the table's traffic, in revisions of its own.
+"""Split a change into revisions that do not block reads and writes of existing tables (online DDL).
 
-An index is built CONCURRENTLY, a foreign key or a check is added NOT VALID and validated afterwards, NOT NULL is proved by a
-check before it is set, a unique constraint takes over an index that was built before. Each needs a transaction of its own,
-and so a revision, in this order:
+An index is built CONCURRENTLY. A foreign key or check is added NOT VALID and validated later. A check proves NOT NULL
+before it is set. A unique constraint uses an index that was built before. Each step needs a transaction of its own, and
+so a revision, in this order:
 
-1. What goes and would stall somebody on its way back: plainly up; down outside of a transaction.
-2. All the rest, with what is NOT VALID.
-3. Each index, outside of a transaction, whatever a run that was killed has left of it.
-4. Unique constraints by their indexes, and the foreign keys to their tables.
-5. What was NOT VALID is validated.
-6. NOT NULL, which PostgreSQL sees proved.
+1. Drop constraints, indexes and NOT NULL first. The upgrade is a plain DROP; the downgrade recreates them outside a
+   transaction so that it does not block.
+2. Make all other changes, and add constraints NOT VALID.
+3. Build each index outside a transaction, after the removal of an index that an interrupted run has left.
+4. Add unique constraints by their indexes, and the foreign keys that reference their tables.
+5. Validate the constraints.
+6. Set NOT NULL, which the valid check proves.
 
-Only tables that were there before are meant: in a new one there is nothing to read.
+New tables are left out: they have no rows to read.
 """
 
 from __future__ import annotations
@@ -28,14 +29,14 @@ from dbschema.autogenerate.online_ddl import (
     IfMissingOp,
     NotNull,
     StatementsOp,
-    built,
-    dropped,
-    established,
+    create_index,
+    drop_index,
     is_valid,
     named,
     not_valid,
+    restore_constraint,
     table_of,
-    unique_by_index,
+    unique_using_index,
 )
 from dbschema.ddl.base import qualified, quote
 
@@ -47,8 +48,8 @@ if TYPE_CHECKING:
     Operation: TypeAlias = ops.MigrateOperation
     TableKey: TypeAlias = tuple[str | None, str]
 
-_DROPPED: Final = ("foreignkey", "unique", "check")
-"""Constraints that stall on their way back."""
+_BLOCKING_TO_RECREATE: Final = ("foreignkey", "unique", "check")
+"""Types of constraints whose creation in the downgrade blocks the table."""
 _INDEX_OPS: Final = (ops.CreateIndexOp, ops.DropIndexOp)
 
 
@@ -57,8 +58,8 @@ class Part:
     """One revision of several.
 
     Args:
-        title: what it does, beside the message of the developer; empty: it is what the message says.
-        up, down: its operations.
+        title: added to the message of the developer; empty for the main revision.
+        up, down: the operations of the upgrade and of the downgrade.
     """
 
     title: str
@@ -66,28 +67,28 @@ class Part:
     down: list[Operation] = field(default_factory=list)
 
 
-def parts(upgrade_ops: ops.UpgradeOps, leave: Container[TableKey] = ()) -> list[Part]:
-    """The revisions that `upgrade_ops` shall be, in their order.
+def parts(upgrade_ops: ops.UpgradeOps, skip: Container[TableKey] = ()) -> list[Part]:
+    """Split `upgrade_ops` into revisions, in order.
 
     Args:
-        upgrade_ops: what autogenerate has found; it stays as it is.
-        leave: tables whose changes stay as they are.
+        upgrade_ops: the operations of one revision; not modified.
+        skip: tables whose changes are not split.
     """
-    return _Split(upgrade_ops, leave).parts()
+    return _Split(upgrade_ops, skip).parts()
 
 
 class _Split:
-    def __init__(self, upgrade_ops: ops.UpgradeOps, leave: Container[TableKey]) -> None:
-        self._ops, self._leave = upgrade_ops.ops, leave
+    def __init__(self, upgrade_ops: ops.UpgradeOps, skip: Container[TableKey]) -> None:
+        self._ops, self._skip = upgrade_ops.ops, skip
         self._empty = {_key(op) for op in self._ops if isinstance(op, ops.CreateTableOp | ops.DropTableOp)}
-        self._going: list[tuple[Operation, list[Operation]]] = []
+        self._drops: list[tuple[Operation, list[Operation]]] = []
         self._main = Part("")
         self._indexes: list[Part] = []
         self._attached = Part("unique constraints")
-        self._keys: list[Operation] = []
+        self._foreign_keys: list[Operation] = []
         self._validated = Part("validation")
-        self._set = Part("not null")
-        # By table: where an index or a constraint comes that a foreign key may need.
+        self._not_null = Part("not null")
+        # Tables with a new unique index or constraint, which a new foreign key may need.
         self._unique = {
             _key(table)
             for table in self._ops
@@ -103,41 +104,41 @@ class _Split:
                 self._main.up.append(op)
                 continue
             replaced = _replaced(op)
-            self._indexes += [_exchanged(*pair) for pair in replaced.values()]
+            self._indexes += [_exchange(*pair) for pair in replaced.values()]
             rest = [
-                left
+                remaining
                 for change in op.ops
                 if not (isinstance(change, _INDEX_OPS) and change.index_name in replaced)
-                for left in self._sorted(change)
+                for remaining in self._sorted(change)
             ]
             if rest:
                 self._main.up.append(ops.ModifyTableOps(op.table_name, rest, schema=op.schema))
-        self._attached.up += self._keys
-        for part in (self._main, self._attached, self._validated, self._set):
+        self._attached.up += self._foreign_keys
+        for part in (self._main, self._attached, self._validated, self._not_null):
             part.down = [op.reverse() for op in reversed(part.up)]
         ordered = (
-            self._gone(),
+            self._drop_part(),
             self._main,
             *self._indexes,
             self._attached,
             self._validated,
-            self._set,
+            self._not_null,
         )
         return [part for part in ordered if part.up]
 
     def _is_online(self, op: Operation) -> TypeGuard[ops.ModifyTableOps]:
         return (
-            isinstance(op, ops.ModifyTableOps) and _key(op) not in self._empty and _key(op) not in self._leave
+            isinstance(op, ops.ModifyTableOps) and _key(op) not in self._empty and _key(op) not in self._skip
         )
 
-    def _gone(self) -> Part:
-        # Foreign keys first, as they hold what they point to.
-        self._going.sort(key=lambda pair: getattr(pair[0], "constraint_type", "") != "foreignkey")
-        back = [op for _, ways_back in reversed(self._going) for op in ways_back]
-        return Part("removals", [op for op, _ in self._going], [AutocommitOp(back)])
+    def _drop_part(self) -> Part:
+        # Foreign keys first: they prevent the drop of the keys that they reference.
+        self._drops.sort(key=lambda pair: getattr(pair[0], "constraint_type", "") != "foreignkey")
+        downgrade = [op for _, downgrade in reversed(self._drops) for op in downgrade]
+        return Part("removals", [op for op, _ in self._drops], [AutocommitOp(downgrade)])
 
     def _sorted(self, op: Operation) -> Iterator[Operation]:
-        """Put `op` where it belongs; gives what is left to the revision of all the rest."""
+        """Assign `op` to its revision; yield the operations for the main revision."""
         name = getattr(op, "constraint_name", None) or getattr(op, "index_name", None)
         if isinstance(op, ops.AlterColumnOp) and op.modify_nullable is not None:
             yield from self._alter_nullable(op)
@@ -146,22 +147,22 @@ class _Split:
         elif isinstance(op, ops.CreateIndexOp):
             self._indexes.append(_index(op))
         elif isinstance(op, ops.DropIndexOp):
-            self._going.append((op, built(op.reverse())))
+            self._drops.append((op, create_index(op.reverse())))
         elif isinstance(op, ops.CreateUniqueConstraintOp):
             self._add_unique(op)
         elif isinstance(op, ops.CreateForeignKeyOp | ops.CreateCheckConstraintOp):
             yield from self._add_not_valid(op)
-        elif isinstance(op, ops.DropConstraintOp) and op.constraint_type in _DROPPED:
-            self._going.append((op, established(op.reverse())))
+        elif isinstance(op, ops.DropConstraintOp) and op.constraint_type in _BLOCKING_TO_RECREATE:
+            self._drops.append((op, restore_constraint(op.reverse())))
         else:
             yield op
 
     def _add_unique(self, op: ops.CreateUniqueConstraintOp) -> None:
-        index, attaching = unique_by_index(op, str(op.constraint_name))
+        index, attaching = unique_using_index(op, str(op.constraint_name))
         self._indexes.append(_index(index))
         table = qualified(op.schema, str(op.table_name))
         dropping = f"ALTER TABLE {table} DROP CONSTRAINT {quote(str(op.constraint_name))}"
-        # It is there, unless a way back was left half way, which takes it along with the constraint.
+        # The index exists, unless an interrupted downgrade has dropped it with the constraint.
         self._attached.up.append(IfMissingOp(index))
         self._attached.up.append(StatementsOp([f"ALTER TABLE {table} {attaching}"], [dropping]))
 
@@ -176,38 +177,38 @@ class _Split:
             isinstance(op, ops.CreateForeignKeyOp)
             and (op.kw.get("referent_schema"), op.referent_table) in self._unique
         ):
-            self._keys.append(added)
+            self._foreign_keys.append(added)
         else:
             yield added
 
     def _alter_nullable(self, op: ops.AlterColumnOp) -> Iterator[Operation]:
-        alone, rest = copy(op), copy(op)
-        alone.modify_type, alone.modify_server_default, alone.modify_comment = None, False, False
+        nullable, rest = copy(op), copy(op)
+        nullable.modify_type, nullable.modify_server_default, nullable.modify_comment = None, False, False
         rest.modify_nullable = None
         column = NotNull(op.schema, op.table_name, op.column_name)
         if op.modify_nullable:
-            self._going.append((alone, [StatementsOp(column.again)]))
+            self._drops.append((nullable, [StatementsOp(column.restore)]))
         else:
             yield StatementsOp([column.add], [column.drop])
             self._validated.up.append(StatementsOp([column.validate]))
-            # Valid already, and then nothing is read, unless the way back was left half way.
+            # Already valid, so no rows are read, unless a downgrade was interrupted.
             forward = [column.validate, column.set, column.drop]
-            self._set.up.append(StatementsOp(forward, [column.unset, column.add]))
+            self._not_null.up.append(StatementsOp(forward, [column.unset, column.add]))
         if rest.has_changes():
             yield rest
 
 
 def _replaced(table: ops.ModifyTableOps) -> dict[str, tuple[ops.CreateIndexOp, ops.CreateIndexOp]]:
-    """Indexes that change, by name: as they were, and as they will be; not those of columns that go."""
+    """Return the changed indexes by name, before and after; without indexes of dropped columns."""
     columns = {op.column_name for op in table.ops if isinstance(op, ops.DropColumnOp)}
-    coming = {op.index_name: op for op in table.ops if isinstance(op, ops.CreateIndexOp)}
-    found = {}
+    created = {op.index_name: op for op in table.ops if isinstance(op, ops.CreateIndexOp)}
+    replaced = {}
     for op in table.ops:
-        if isinstance(op, ops.DropIndexOp) and op.index_name in coming:
+        if isinstance(op, ops.DropIndexOp) and op.index_name in created:
             before = op.reverse()
             if not columns & _words(before.to_index()):
-                found[str(op.index_name)] = before, coming[op.index_name]
-    return found
+                replaced[str(op.index_name)] = before, created[op.index_name]
+    return replaced
 
 
 def _words(index: Index) -> set[str]:
@@ -216,20 +217,18 @@ def _words(index: Index) -> set[str]:
 
 
 def _index(op: ops.CreateIndexOp) -> Part:
-    building = built(op)
+    building = create_index(op)
     return Part(f"index {op.index_name}", [AutocommitOp(building)], [AutocommitOp(building[:1])])
 
 
-def _exchanged(before: ops.CreateIndexOp, after: ops.CreateIndexOp) -> Part:
-    """An index in the place of another one of its name, which serves until then."""
+def _exchange(before: ops.CreateIndexOp, after: ops.CreateIndexOp) -> Part:
+    """Replace an index with another one of the same name; the old one is used until the new one is built."""
 
     def by(op: ops.CreateIndexOp) -> AutocommitOp:
-        beside = copy(op)
-        beside.index_name = named(str(op.index_name), "next")
-        renaming = (
-            f"ALTER INDEX {qualified(op.schema, beside.index_name)} RENAME TO {quote(str(op.index_name))}"
-        )
-        return AutocommitOp([*built(beside), dropped(op), StatementsOp([renaming])])
+        replacement = copy(op)
+        replacement.index_name = named(str(op.index_name), "next")
+        renaming = f"ALTER INDEX {qualified(op.schema, replacement.index_name)} RENAME TO {quote(str(op.index_name))}"
+        return AutocommitOp([*create_index(replacement), drop_index(op), StatementsOp([renaming])])
 
     return Part(f"index {after.index_name}", [by(after)], [by(before)])
 

@@ -1,8 +1,6 @@
-"""Operations that are SQL, and the block in which each statement commits by itself.
+"""Operations and statements of online DDL: indexes, unique constraints, foreign keys, checks and NOT NULL.
 
-The statements of each form that stalls nobody: of indexes, unique constraints, foreign keys, checks and NOT NULL.
-
-What is said to be outside of a transaction bears being run again, whatever a run that was killed has left.
+Statements outside a transaction are idempotent: they can run again after an interrupted run.
 """
 
 from __future__ import annotations
@@ -26,10 +24,10 @@ if TYPE_CHECKING:
 
 
 class StatementsOp(MigrateOperation):
-    """SQL, and what takes it back.
+    """Execute SQL.
 
     Args:
-        forward, backward: the statements of either way; none: there is nothing to do.
+        forward, backward: the statements of the operation and of its reverse; may be empty.
     """
 
     def __init__(self, forward: Iterable[str], backward: Iterable[str] = ()) -> None:
@@ -45,22 +43,22 @@ class StatementsOp(MigrateOperation):
 
 
 class IfMissingOp(CreateIndexOp):
-    """An index that should be there, and that its way back leaves alone.
+    """Create an index if it is missing. The reverse operation does nothing.
 
     Args:
-        index: which.
+        index: the operation that creates the index.
     """
 
     def __init__(self, index: CreateIndexOp) -> None:
         self.__dict__.update(index.__dict__, if_not_exists=True)
 
-    def reverse(self) -> StatementsOp:  # type: ignore[override]  # it has nothing to take back
+    def reverse(self) -> StatementsOp:  # type: ignore[override]  # its reverse does nothing
         """Return the operation that undoes this one."""
         return StatementsOp(())
 
 
 class AutocommitOp(MigrateOperation):
-    """Operations outside of a transaction, each of which commits by itself; together they bear being run again.
+    """Execute operations outside a transaction: each commits separately, and all together are idempotent.
 
     Args:
         ops: the operations.
@@ -71,24 +69,24 @@ class AutocommitOp(MigrateOperation):
 
 
 class NoteOp(MigrateOperation):
-    """A remark for whoever reads the revision.
+    """Write a comment into the revision.
 
     Args:
-        words: one paragraph.
+        text: one paragraph.
     """
 
-    def __init__(self, words: str) -> None:
-        self.words = words
+    def __init__(self, text: str) -> None:
+        self.text = text
 
 
 @Operations.implementation_for(NoteOp)
-def _say_nothing(_: Operations, __: NoteOp) -> None:
-    """For whoever invokes operations without writing a revision."""
+def _skip_note(_: Operations, __: NoteOp) -> None:
+    """Do nothing: a comment has no statement."""
 
 
 @Operations.implementation_for(StatementsOp)
 def _run(operations: Operations, operation: StatementsOp) -> None:
-    """For whoever invokes operations without writing a revision."""
+    """Execute the statements, for callers that invoke operations without a revision."""
     for statement in operation.statements:
         operations.execute(text(escaped(statement)))
 
@@ -100,15 +98,15 @@ def _run_outside(operations: Operations, operation: AutocommitOp) -> None:
             operations.invoke(each)
 
 
-_DIALECT: Final = postgresql.dialect(paramstyle="named")  # type: ignore[no-untyped-call]  # one that writes a percent sign once
+_DIALECT: Final = postgresql.dialect(paramstyle="named")  # type: ignore[no-untyped-call]  # writes a percent sign once
 _LONGEST_NAME: Final = 63
 
 
 class NotNull:
-    """The statements that make a column NOT NULL by a check.
+    """The statements that make a column NOT NULL with the proof of a check.
 
     Args:
-        schema, table, column: which column.
+        schema, table, column: names of the column, its table and its schema.
     """
 
     def __init__(self, schema: str | None, table: str, column: str) -> None:
@@ -120,19 +118,19 @@ class NotNull:
         self.set = f"{place} ALTER COLUMN {quoted} SET NOT NULL"
         self.unset = f"{place} ALTER COLUMN {quoted} DROP NOT NULL"
         self.drop = f"{place} DROP CONSTRAINT {name}"
-        leaving = f"DROP CONSTRAINT IF EXISTS {name}"
-        self.again = (f"{place} {leaving}, {check}", self.validate, self.set, f"{place} {leaving}")
-        """Outside of a transaction, whatever a run that was killed has left."""
+        dropping = f"DROP CONSTRAINT IF EXISTS {name}"
+        self.restore = (f"{place} {dropping}, {check}", self.validate, self.set, f"{place} {dropping}")
+        """The statements for a downgrade outside a transaction; idempotent."""
 
 
-def built(op: ops.CreateIndexOp) -> list[ops.MigrateOperation]:
-    """An index, whatever a run that was killed has left of it."""
+def create_index(op: ops.CreateIndexOp) -> list[ops.MigrateOperation]:
+    """Return the operations that build an index CONCURRENTLY, after a drop of what an interrupted run has left."""
     building = copy(op)
     building.kw = {**op.kw, "postgresql_concurrently": True}
-    return [dropped(op), building]
+    return [drop_index(op), building]
 
 
-def dropped(op: ops.CreateIndexOp) -> ops.DropIndexOp:
+def drop_index(op: ops.CreateIndexOp) -> ops.DropIndexOp:
     """Return the operation that drops an index, CONCURRENTLY and only if it exists."""
     return ops.DropIndexOp(
         str(op.index_name),
@@ -143,8 +141,8 @@ def dropped(op: ops.CreateIndexOp) -> ops.DropIndexOp:
     )
 
 
-def unique_by_index(op: ops.CreateUniqueConstraintOp, index: str) -> tuple[ops.CreateIndexOp, str]:
-    """The index of a unique constraint, and what in an ALTER TABLE makes it the constraint."""
+def unique_using_index(op: ops.CreateUniqueConstraintOp, index: str) -> tuple[ops.CreateIndexOp, str]:
+    """Return the operation for the index of a unique constraint, and the clause of ALTER TABLE that adds the constraint."""
     constraint = op.to_constraint()
     columns = [column.name for column in constraint.columns]
     options = {key: value for key, value in constraint.dialect_kwargs.items() if value not in (None, ())}
@@ -154,36 +152,36 @@ def unique_by_index(op: ops.CreateUniqueConstraintOp, index: str) -> tuple[ops.C
     return creating, f"ADD CONSTRAINT {name} UNIQUE USING INDEX {quote(index)}{deferred}"
 
 
-def established(op: ops.AddConstraintOp) -> list[ops.MigrateOperation]:
-    """A constraint, outside of a transaction, whatever a run that was killed has left of it."""
+def restore_constraint(op: ops.AddConstraintOp) -> list[ops.MigrateOperation]:
+    """Return the operations that add a constraint outside a transaction; idempotent."""
     constraint = op.to_constraint()
     table, name = table_of(constraint), quote(str(constraint.name))
-    leaving = f"ALTER TABLE {table} DROP CONSTRAINT IF EXISTS {name}"
+    dropping = f"ALTER TABLE {table} DROP CONSTRAINT IF EXISTS {name}"
     if isinstance(op, ops.CreateUniqueConstraintOp):
-        index, attaching = unique_by_index(op, named(str(constraint.name), "next"))
-        return [*built(index), StatementsOp([f"{leaving}, {attaching}"])]
+        index, attaching = unique_using_index(op, named(str(constraint.name), "next"))
+        return [*create_index(index), StatementsOp([f"{dropping}, {attaching}"])]
     validating = [f"ALTER TABLE {table} VALIDATE CONSTRAINT {name}"] if is_valid(constraint) else []
-    return [StatementsOp([f"{leaving}, ADD {not_valid(constraint)}", *validating])]
+    return [StatementsOp([f"{dropping}, ADD {not_valid(constraint)}", *validating])]
 
 
 def is_valid(constraint: Constraint) -> bool:
-    """Whether the models want it to hold for old rows, too."""
+    """Whether the models declare the constraint as valid for existing rows."""
     return not constraint.dialect_options["postgresql"].get("not_valid")
 
 
-def adding(constraint: Constraint) -> str:
-    """The statement that adds it, as the models want it."""
+def add_constraint(constraint: Constraint) -> str:
+    """Return the statement that adds the constraint as declared."""
     return f"ALTER TABLE {table_of(constraint)} ADD {_compiler().process(constraint)}"
 
 
 def not_valid(constraint: Constraint) -> str:
-    """What in an ALTER TABLE follows ADD, so that old rows are not looked at."""
+    """Return the clause after ADD in ALTER TABLE, with NOT VALID: existing rows are not checked."""
     constraint.dialect_options["postgresql"]["not_valid"] = True
     return str(_compiler().process(constraint))
 
 
 def _compiler() -> Any:
-    return _DIALECT.ddl_compiler(_DIALECT, None)  # type: ignore[arg-type]  # it compiles pieces of statements
+    return _DIALECT.ddl_compiler(_DIALECT, None)  # type: ignore[arg-type]  # compiles parts of statements
 
 
 def table_of(constraint: Constraint) -> str:
@@ -192,7 +190,7 @@ def table_of(constraint: Constraint) -> str:
 
 
 def named(name: str, suffix: str) -> str:
-    """A name for what does not stay, made from another one."""
+    """Return a name with a suffix, for a temporary index or constraint; at most 63 bytes."""
     long = f"{name}_{suffix}"
     if len(long.encode()) <= _LONGEST_NAME:
         return long

@@ -1,15 +1,14 @@
-"""What autogenerate has found out about one of our objects, as operations of Alembic's.
+"""Alembic operations on declared objects, and the order of the operations in one revision.
 
-They stand in `upgrade_ops` beside Alembic's own, so that `alembic check` reports them, `process_revision_directives` and
-`Rewriter` can change them, and `reverse()` gives the downgrade. In a revision they are plain SQL.
+The operations are in `upgrade_ops` together with Alembic's own, so that `alembic check` reports them,
+`process_revision_directives` and `Rewriter` can change them, and `reverse()` returns the downgrade. A revision contains
+them as plain SQL. The order in an upgrade is as follows; a downgrade has the exact reverse order:
 
-The order of the steps in one revision; the downgrade is its exact mirror.
-
-1. What stands on tables and goes: grants, triggers, policies, row security, functions that speak of tables.
-2. Extensions, roles, functions.
-3. Tables, as Alembic compares them: new ones, changed ones, then those that go, each after what points to it.
-4. What stands on tables and comes: functions that speak of tables, row security, policies, triggers, grants.
-5. Functions that go.
+1. Drop dependents of tables: grants, triggers, policies, row-level security (RLS), functions that name tables.
+2. Create extensions, roles and functions.
+3. Create, change and drop tables, as Alembic compares them; drop each table after the tables that reference it.
+4. Create dependents of tables: functions that name tables, row-level security (RLS), policies, triggers, grants.
+5. Drop functions.
 """
 
 from __future__ import annotations
@@ -34,11 +33,11 @@ if TYPE_CHECKING:
 
 
 class ObjectOp(MigrateOperation):
-    """Root of the operations on our objects.
+    """Base class of the operations on declared objects.
 
     Args:
-        before: the object as the database has it; None where it has none.
-        after: the object as the models declare it; None where they do not.
+        before: the object as the database has it; None if it is missing.
+        after: the object as the models declare it; None if it is not declared.
     """
 
     verb: ClassVar[str]
@@ -49,7 +48,7 @@ class ObjectOp(MigrateOperation):
 
     @property
     def object(self) -> DatabaseObject:
-        """The object as it will be; where it goes, as it was."""
+        """The object after the operation; for a drop, the object before it."""
         chosen = self.after or self.before
         if chosen is None:
             raise TypeError(f"{type(self).__name__} needs an object")
@@ -57,17 +56,17 @@ class ObjectOp(MigrateOperation):
 
     @property
     def identity(self) -> Identity:
-        """Which object this is about."""
+        """The identity of the object."""
         return self.object.identity
 
     @property
     def position(self) -> int:
-        """Its place among the steps of a revision, as `order.arrange` sorts them; tables stand at `Phase.TABLE`."""
+        """The position in the revision, by which `arrange` sorts; tables have `Phase.TABLE`."""
         return int(self.object.order)
 
     @property
     def statements(self) -> tuple[str, ...]:
-        """The SQL that it stands for, as it reaches the server."""
+        """The SQL of the operation, as the server receives it."""
         return tuple(
             without_tabs(statement, getattr(item, "body", None)) for item, statement in self._statements()
         )
@@ -80,7 +79,7 @@ class ObjectOp(MigrateOperation):
         raise NotImplementedError
 
     def to_diff_tuple(self) -> tuple[Any, ...]:
-        """As `alembic check` prints it: what is to be done, to what, on which table."""
+        """Return the operation as `alembic check` prints it: verb and kind, name, table, schema."""
         identity = self.identity
         kind = identity.kind.replace(" ", "_")
         table = () if identity.table in {"", identity.name} else (identity.table,)
@@ -89,7 +88,7 @@ class ObjectOp(MigrateOperation):
 
 
 class CreateObjectOp(ObjectOp):
-    """An object that the models declare and the database lacks."""
+    """Create an object that is only expected."""
 
     verb = "add"
 
@@ -105,25 +104,25 @@ class CreateObjectOp(ObjectOp):
 
 
 class DropObjectOp(ObjectOp):
-    """An object that the database has and the models do not declare, or that has to make way for a moment.
+    """Drop an object that is only actual, or that the same revision creates again.
 
     Args:
         before: the object.
-        returns: it is created anew in the same revision, so that it goes before that instead of last of all.
+        recreated: the same revision creates the object again, so the drop comes before that, not last.
     """
 
     verb = "remove"
 
-    def __init__(self, before: DatabaseObject, *, returns: bool = False) -> None:
+    def __init__(self, before: DatabaseObject, *, recreated: bool = False) -> None:
         super().__init__(before, None)
-        self.returns = returns
+        self.recreated = recreated
 
     @property
     def position(self) -> int:
-        """The place of the operation in the revision; tables are at 0."""
+        """The position in the revision, by which `arrange` sorts; tables have `Phase.TABLE`."""
         order = self.object.order
-        # What stands on tables goes before them; a function goes last of all, as defaults and CHECKs may call it.
-        return -int(order) if order > Phase.TABLE or self.returns else int(Phase.GRANT) + int(order)
+        # Dependents of tables are dropped before tables, functions last: defaults and CHECKs may call them.
+        return -int(order) if order > Phase.TABLE or self.recreated else int(Phase.GRANT) + int(order)
 
     def _statements(self) -> Iterable[tuple[DatabaseObject, str]]:
         return ((self.object, statement) for statement in self.object.drop())
@@ -134,12 +133,12 @@ class DropObjectOp(ObjectOp):
 
 
 class AlterObjectOp(ObjectOp):
-    """An object that the database has otherwise than the models declare, and that can be changed in its place.
+    """Change an object that differs, without a drop.
 
     Args:
-        before, after: the object as it is and as it will be.
-        forward, backward: the statements that change it, and that change it back.
-        details: by attribute, what the database has and what is wanted, as the server prints them.
+        before, after: the object before and after the operation.
+        forward, backward: the statements of the upgrade and of the downgrade.
+        details: by attribute, the actual and the expected value, as the server prints them.
     """
 
     verb = "modify"
@@ -164,7 +163,7 @@ class AlterObjectOp(ObjectOp):
         """Return the operation that undoes this one."""
         if self.before is None or self.after is None:
             raise TypeError("AlterObjectOp needs both objects")
-        details = {name: (wanted, found) for name, (found, wanted) in self.details.items()}
+        details = {name: (expected, actual) for name, (actual, expected) in self.details.items()}
         return AlterObjectOp(self.after, self.before, self.backward, self.forward, details)
 
     def to_diff_tuple(self) -> tuple[Any, ...]:
@@ -174,25 +173,25 @@ class AlterObjectOp(ObjectOp):
 
 @Operations.implementation_for(ObjectOp)
 def _run(operations: Operations, operation: ObjectOp) -> None:
-    """For whoever invokes operations without writing a revision."""
+    """Execute the statements, for callers that invoke operations without a revision."""
     for statement in operation.statements:
         operations.execute(text(escaped(statement)))
 
 
-_GOING_TABLE = int(Phase.TABLE) + 5
+_DROPPED_TABLE = int(Phase.TABLE) + 5
 
 
 def arrange(upgrade_ops: ops.UpgradeOps) -> None:
-    """Sort the operations in place; those of the same rank keep their order."""
-    going = {_key(op): op for op in upgrade_ops.ops if isinstance(op, ops.DropTableOp)}
-    places = {key: place for place, key in enumerate(_children_first(going))}
+    """Sort the operations in place; the sort is stable."""
+    dropped = {_key(op): op for op in upgrade_ops.ops if isinstance(op, ops.DropTableOp)}
+    places = {key: place for place, key in enumerate(_children_first(dropped))}
 
     def position(op: ops.MigrateOperation) -> tuple[int, int]:
         if isinstance(op, ObjectOp):
             return op.position, 0
         if isinstance(op, ops.DropTableOp | ops.ModifyTableOps) and _key(op) in places:
-            # Its indexes with it. Alembic drops tables before it drops what points to them from others.
-            return _GOING_TABLE, places[_key(op)]
+            # Together with its indexes. Alembic drops tables before the foreign keys of other tables that reference them.
+            return _DROPPED_TABLE, places[_key(op)]
         return int(Phase.TABLE), 0
 
     upgrade_ops.ops.sort(key=position)
@@ -202,17 +201,17 @@ def _key(op: ops.DropTableOp | ops.ModifyTableOps) -> TableKey:
     return op.schema, str(op.table_name)
 
 
-def _children_first(going: dict[TableKey, ops.DropTableOp]) -> Sequence[TableKey]:
-    """The tables that go, each before those that it points to; in the order of their names where that is free."""
+def _children_first(dropped: dict[TableKey, ops.DropTableOp]) -> Sequence[TableKey]:
+    """Return the dropped tables, each before the tables that it references, otherwise by name."""
     graph: TopologicalSorter[TableKey] = TopologicalSorter()
-    ordered = sorted(going, key=lambda key: (key[0] or "", key[1]))
+    ordered = sorted(dropped, key=lambda key: (key[0] or "", key[1]))
     for key in ordered:
         graph.add(key)
     for key in ordered:
-        for constraint in going[key].to_table().foreign_key_constraints:
+        for constraint in dropped[key].to_table().foreign_key_constraints:
             schema, _, name = constraint.elements[0].target_fullname.rpartition(".")[0].rpartition(".")
             parent = (schema or None, name)
-            if parent in going and parent != key:
+            if parent in dropped and parent != key:
                 graph.add(parent, key)
     try:
         return tuple(graph.static_order())

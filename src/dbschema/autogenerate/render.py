@@ -1,4 +1,4 @@
-"""How operations and types stand in a revision: plain SQL and plain types, without an import of this package."""
+"""Render operations and types in a revision: plain SQL and plain types, without an import of this package."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from dbschema._alembic import render_operation
-from dbschema.autogenerate.online_ddl import AutocommitOp, NoteOp, StatementsOp, adding
+from dbschema.autogenerate.online_ddl import AutocommitOp, NoteOp, StatementsOp, add_constraint
 from dbschema.autogenerate.operations import ObjectOp
 from dbschema.autogenerate.text import execute_lines
 
@@ -32,23 +32,25 @@ def _render_outside(autogen_context: AutogenContext, op: AutocommitOp) -> list[s
     if not lines:
         return []
     prefix = autogen_context.opts["alembic_module_prefix"] or ""
-    # The empty line ends the block for Alembic's printer.
+    # Alembic's printer ends the block at the empty line.
     return [f"with {prefix}get_context().autocommit_block():", *lines, ""]
 
 
 @renderers.dispatch_for(ops.CreateCheckConstraintOp, replace=True)
 def _render_check(autogen_context: AutogenContext, op: ops.CreateCheckConstraintOp) -> list[str]:
-    """As SQL: Alembic's own rendering doubles percent signs, and takes a word after a colon for a parameter."""
-    return execute_lines(autogen_context.opts["alembic_module_prefix"] or "", [adding(op.to_constraint())])
+    """Render SQL: Alembic's own rendering doubles percent signs, and reads a word after a colon as a parameter."""
+    return execute_lines(
+        autogen_context.opts["alembic_module_prefix"] or "", [add_constraint(op.to_constraint())]
+    )
 
 
 @renderers.dispatch_for(NoteOp)
 def _render_note(_: AutogenContext, op: NoteOp) -> list[str]:
-    return [f"# {line}" for line in wrap(op.words, 110)]
+    return [f"# {line}" for line in wrap(op.text, 110)]
 
 
 def render_item(kind: str, item: Any, autogen_context: AutogenContext) -> str | Literal[False]:
-    """Alembic's hook of this name: our types and GeoAlchemy2's; False for everything else."""
+    """Render types of this package and of GeoAlchemy2: Alembic's hook `render_item`. False for other items."""
     return _render_type(item, autogen_context) if kind == "type" else False
 
 
@@ -66,12 +68,12 @@ def _render_type(kind: TypeEngine[Any], autogen_context: AutogenContext) -> str 
 
 
 def _is_ours(kind: TypeDecorator[Any]) -> bool:
-    """Whether the type, or one that it is derived from, is of this package."""
+    """Whether the type, or one of its base classes, belongs to this package."""
     return any(base.__module__.partition(".")[0] == __name__.partition(".")[0] for base in type(kind).__mro__)
 
 
 def _render_geo(kind: Geography | Geometry | Raster, autogen_context: AutogenContext) -> str:
-    """GeoAlchemy2's types, without an index of their own: it stands in the metadata, and Alembic renders it as such."""
+    """Render a type of GeoAlchemy2 without its index: the metadata contains the index, and Alembic renders it."""
     name = next(base.__name__ for base in (Geography, Geometry, Raster) if isinstance(kind, base))
     autogen_context.imports.add(f"from geoalchemy2 import {name}")
     arguments = []

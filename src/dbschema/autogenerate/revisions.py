@@ -1,8 +1,7 @@
-"""One run of autogenerate as several revisions, where its change shall stall nobody.
+"""Write one run of autogenerate as several non-blocking revisions, with notes on changes that block or fail.
 
-Notes on changes that need more than a revision can know: those that rewrite a table, and columns without a value.
-
-Whether a table is written anew, while nobody reads or writes it, is asked of PostgreSQL, on an empty copy.
+The notes mark changes that rewrite a table, and new NOT NULL columns without a default. To find out whether a change
+rewrites the table, it is executed on an empty temporary copy.
 """
 
 from __future__ import annotations
@@ -30,25 +29,27 @@ if TYPE_CHECKING:
     Change = ops.AddColumnOp | ops.AlterColumnOp
 
 
-# PostgreSQL builds no index CONCURRENTLY there, and before 18 knows no NOT VALID for foreign keys.
+# Partitioned tables: no index CONCURRENTLY, and before PostgreSQL 18 no NOT VALID for foreign keys.
 _PARTITIONED = """
 SELECT n.nspname, c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind = 'p'
 """
 
 
-class _Whole(ops.UpgradeOps):
-    """The last of several revisions, which `alembic check` asks what was found: all of it.
+class _LastRevision(ops.UpgradeOps):
+    """The upgrade of the last of several revisions. It reports the differences of the whole run to `alembic check`.
 
     Args:
-        operations: its own.
-        found: those of the whole run.
-        upgrade_token: of Alembic's template.
+        operations: its own operations.
+        operations_found: the operations of the whole run.
+        upgrade_token: the token of Alembic's template.
     """
 
-    def __init__(self, operations: Iterable[Any], found: ops.UpgradeOps, upgrade_token: str) -> None:
+    def __init__(
+        self, operations: Iterable[Any], operations_found: ops.UpgradeOps, upgrade_token: str
+    ) -> None:
         super().__init__(list(operations), upgrade_token)
-        self._found = found
+        self._found = operations_found
 
     def as_diffs(self) -> Any:
         return self._found.as_diffs()
@@ -59,21 +60,24 @@ def write_online(
     revision: Any,  # noqa: ARG001  Alembic's signature
     directives: list[ops.MigrationScript],
 ) -> None:
-    """Alembic's hook `process_revision_directives`: puts several revisions in the place of one that would stall.
+    """Replace a blocking revision with several non-blocking ones: Alembic's hook `process_revision_directives`.
 
-    Each follows the one before. The first has the id, the head, the branch label and the dependencies that were asked for.
-    What a hook has made several revisions of already is left alone.
+    Each revision follows the previous one. The first has the requested id, head, branch label and dependencies. Does
+    nothing if another hook has already split the revision.
     """
     if len(directives) != 1 or context.connection is None or context.dialect.name != "postgresql":
         return
     first = directives[0]
     if len(first.upgrade_ops_list) != 1 or first.upgrade_ops is None or first.downgrade_ops is None:
         return
-    found = ops.UpgradeOps(first.upgrade_ops.ops)
-    split = parts(found, _partitioned(context.connection))
+    operations_found = ops.UpgradeOps(first.upgrade_ops.ops)
+    split = parts(operations_found, _partitioned(context.connection))
     for part in split:
-        part.up, part.down = noted(context.connection, part.up), noted(context.connection, part.down)
-    if not split or (len(split) == 1 and split[0].up == found.ops):
+        part.up, part.down = (
+            with_notes(context.connection, part.up),
+            with_notes(context.connection, part.down),
+        )
+    if not split or (len(split) == 1 and split[0].up == operations_found.ops):
         return
     tokens = first.upgrade_ops.upgrade_token, first.downgrade_ops.downgrade_token
     directives[:] = [first, *(_following(first, part) for part in split[1:])]
@@ -86,7 +90,7 @@ def write_online(
     if len(split) > 1:
         for script, part in zip(directives, split, strict=True):
             script.message = ": ".join(filter(None, (message, part.title))) or None
-    directives[-1].upgrade_ops = _Whole(split[-1].up, found, tokens[0])
+    directives[-1].upgrade_ops = _LastRevision(split[-1].up, operations_found, tokens[0])
 
 
 def _following(first: ops.MigrationScript, part: Part) -> ops.MigrationScript:
@@ -110,34 +114,34 @@ def _partitioned(connection: Connection) -> set[TableKey]:
 _COPY: Final = "dbschema_rewritten"
 _FILE: Final = text(f"SELECT pg_catalog.pg_relation_filenode('pg_temp.{_COPY}'::pg_catalog.regclass)")
 _REWRITTEN: Final = (
-    "PostgreSQL writes {table} anew for the next step: nobody reads or writes it until the revision is done. A table"
-    " that is large and in use wants several steps: see docs/live-tables.md"
+    "PostgreSQL rewrites {table} for the next step: all reads and writes of it wait until the revision is done. A table"
+    " that is large and in use needs several steps: see docs/live-tables.md"
 )
 _WITHOUT_VALUE: Final = (
-    "This fails where {table} has rows, for which the column has no value. Give it a default, or let it be NULL until"
+    "This fails if {table} has rows, because the column has no value for them. Give it a default, or let it be NULL until"
     " a later revision: see docs/live-tables.md"
 )
 
 
-def noted(connection: Connection, operations: Iterable[Any]) -> list[Any]:
-    """The operations, and before each that rewrites a table, or fails where it has rows, a note that says so.
+def with_notes(connection: Connection, operations: Iterable[Any]) -> list[Any]:
+    """Return the operations with a note before each one that rewrites a table, or that fails if the table has rows.
 
     Args:
-        connection: to the database that was compared; what is tried there is rolled back.
-        operations: those of an upgrade or of a downgrade, or of one table.
+        connection: to the compared database; all trials are rolled back.
+        operations: the operations of an upgrade, of a downgrade, or of one table.
     """
-    found: list[Any] = []
+    operations_found: list[Any] = []
     for op in operations:
         if isinstance(op, ops.ModifyTableOps):
-            table = ops.ModifyTableOps(op.table_name, noted(connection, op.ops), schema=op.schema)
-            found.append(table)
+            table = ops.ModifyTableOps(op.table_name, with_notes(connection, op.ops), schema=op.schema)
+            operations_found.append(table)
             continue
         if _has_no_value(op):
-            found.append(NoteOp(_WITHOUT_VALUE.format(table=qualified(op.schema, op.table_name))))
+            operations_found.append(NoteOp(_WITHOUT_VALUE.format(table=qualified(op.schema, op.table_name))))
         elif _may_rewrite(op) and _rewrites(connection, op):
-            found.append(NoteOp(_REWRITTEN.format(table=qualified(op.schema, op.table_name))))
-        found.append(op)
-    return found
+            operations_found.append(NoteOp(_REWRITTEN.format(table=qualified(op.schema, op.table_name))))
+        operations_found.append(op)
+    return operations_found
 
 
 def _has_no_value(op: Any) -> bool:
@@ -156,16 +160,16 @@ def _may_rewrite(op: Any) -> TypeGuard[Change]:
 
 
 def _rewrites(connection: Connection, op: Change) -> bool:
-    """False, too, where the copy cannot be made or changed: then the revision itself will say why."""
-    there = copy(op)
-    there.table_name, there.schema = _COPY, "pg_temp"
+    """Whether a change rewrites its table; False if the trial fails, because the revision then fails with the reason."""
+    trial = copy(op)
+    trial.table_name, trial.schema = _COPY, "pg_temp"
     savepoint = connection.begin_nested()
     try:
         connection.execute(
             text(f"CREATE TEMPORARY TABLE {quote(_COPY)} (LIKE {qualified(op.schema, op.table_name)})")
         )
         before = connection.scalar(_FILE)
-        Operations(MigrationContext.configure(connection)).invoke(there)
+        Operations(MigrationContext.configure(connection)).invoke(trial)
         return bool(connection.scalar(_FILE) != before)
     except SQLAlchemyError:
         return False

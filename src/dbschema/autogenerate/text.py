@@ -1,7 +1,7 @@
-"""SQL as Python source that `op.execute` sends unchanged, online and offline.
+"""Write SQL as Python source that `op.execute` sends unchanged, online and offline.
 
-Three things would change a statement on its way: Alembic indents and trims the lines of a long string, SQLAlchemy's
-`text()` takes `:name` for a parameter and `\\:` for a colon, and Alembic's offline mode turns tabs into spaces.
+Three steps can change a statement: Alembic indents and trims the lines of a long string, SQLAlchemy's `text()` reads
+`:name` as a parameter and `\\:` as a colon, and Alembic's offline mode replaces tabs with spaces.
 """
 
 from __future__ import annotations
@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-# A colon that text() would take for the start of a parameter, or for one that is escaped already. After SQLAlchemy's
-# own expressions (sqlalchemy.sql.elements.TextClause, sqlalchemy.sql.compiler.BIND_PARAMS_ESC), which a test compares.
+# A colon that text() reads as the start of a parameter, or as escaped. A test compares this expression with SQLAlchemy's
+# own (sqlalchemy.sql.elements.TextClause, sqlalchemy.sql.compiler.BIND_PARAMS_ESC).
 _COLON = re.compile(r"(?<![:\w\\]):(?=\w+(?![:\w]))|(?<=\\):(?=\w*(?![:\w]))")
 
 
 def escaped(sql: str) -> str:
-    """`sql` such that `sqlalchemy.text()` compiles it to `sql` again."""
+    """Escape `sql` so that `sqlalchemy.text()` compiles to the same SQL."""
     return _COLON.sub(r"\\:", sql)
 
 
 def without_tabs(statement: str, body: str | None) -> str:
-    """`statement`, whose `body` stands between dollar quotes, with the tabs of the body written as an escape.
+    """Replace the dollar-quoted `body` in `statement` with an escape string, if it has tabs.
 
-    Offline, Alembic writes four spaces for a tab; the function would then not be the declared one.
+    Offline, Alembic writes four spaces for a tab, so the function would differ from the declaration.
     """
     if body is None or "\t" not in body:
         return statement
@@ -36,7 +36,7 @@ def without_tabs(statement: str, body: str | None) -> str:
 
 
 def literal(sql: str) -> str:
-    """`sql` as Python source: one string literal a line, which neither Alembic nor a formatter can re-indent."""
+    """Return `sql` as Python source: one string literal a line, which neither Alembic nor a formatter can re-indent."""
     lines = sql.split("\n")
     pieces = [f"{line}\n" for line in lines[:-1]]
     if lines[-1] or not pieces:
@@ -47,5 +47,5 @@ def literal(sql: str) -> str:
 
 
 def execute_lines(prefix: str, statements: Iterable[str]) -> list[str]:
-    """The calls that run `statements`, each as source with `prefix` ('op.') before `execute`."""
+    """Return the source of the calls that execute `statements`, with `prefix` ('op.') before `execute`."""
     return [f"{prefix}execute({literal(escaped(statement))})" for statement in statements]

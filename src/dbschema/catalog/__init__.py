@@ -1,4 +1,4 @@
-"""What a database really has, compared with what the models say: catalog with catalog, never text with text."""
+"""Compare the catalog of a database (actual) with the catalog that models ask for (expected)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from dbschema.sql import Identity
 
-__all__ = ["KINDS", "Attributes", "Catalog", "Difference", "Value", "check", "compare", "found", "wanted"]
+__all__ = ["KINDS", "Attributes", "Catalog", "Difference", "Value", "actual", "check", "compare", "expected"]
 
 
 def check(
@@ -24,28 +24,33 @@ def check(
     version_table: str = VERSION_TABLE,
     ignore: Callable[[Identity], bool] | None = None,
 ) -> tuple[Difference, ...]:
-    """What the database behind `connection` has otherwise than `metadata` says; empty where nothing differs.
+    """Return the differences between the database behind `connection` and `metadata`; empty if there are none.
 
-    Looked at are the default schema (the first of search_path) and each schema that the models name, with everything in
-    them that no extension brought; the declared extensions and roles. Nothing is changed, and nothing stays locked.
+    Compares the default schema (the first of search_path) and each schema that the models name: every object in them
+    except members of extensions. Compares the declared extensions and roles as well. Changes nothing, and leaves no lock.
 
     Args:
-        connection: in any transaction state; left as it was. Its role needs CREATE on the database.
-        metadata: the models, with what is declared for them.
-        version_table: the table that Alembic keeps its revision in; left out.
-        ignore: says of an identity that its differences are not to be told.
+        connection: in any transaction state, which is preserved. Its role needs CREATE on the database.
+        metadata: the models and their declared objects.
+        version_table: Alembic's version table; not compared.
+        ignore: returns True for an identity whose differences are left out.
 
     Raises:
-        CatalogError: the comparison cannot be made; the error says what is missing.
+        CatalogError: the server does not answer, lacks an extension, or has no room for the locks.
+        MissingPrivilege: the role may not create a schema, or a missing role.
+        NotWritable: the transaction is read-only.
+        DeclarationError: the server rejects a statement of the models.
     """
     from dbschema.catalog import desired, introspect  # noqa: PLC0415  imports SQLAlchemy, which `snapshot` does without
 
     with entered(connection) as cursor:
         place = locate(cursor, version_table)
-        building = desired.DesiredState(connection, metadata, place)
+        desired_state = desired.DesiredState(connection, metadata, place)
         with scratch(connection) as reading:
-            real = introspect.read_at(reading, place, **names_to_read(metadata), meanwhile=building.prepare)
-        return compare(building.build(cursor), real, ignore=ignore)
+            actual_catalog = introspect.read_at(
+                reading, place, **names_to_read(metadata), meanwhile=desired_state.prepare
+            )
+        return compare(desired_state.build(cursor), actual_catalog, ignore=ignore)
 
 
 def actual(
@@ -55,7 +60,7 @@ def actual(
     version_table: str = VERSION_TABLE,
     positions: bool = False,
 ) -> Catalog:
-    """What the database has of that which `metadata` speaks about. Raises as `check`."""
+    """Return the catalog of the database, limited to the schemas, extensions and roles of `metadata`. Raises as `check`."""
     from dbschema.catalog import introspect  # noqa: PLC0415  as above
 
     with entered(connection) as cursor:
@@ -70,14 +75,14 @@ def expected(
     version_table: str = VERSION_TABLE,
     positions: bool = False,
 ) -> Catalog:
-    """What `metadata` says that the database should have, as its server prints it. Raises as `check`."""
+    """Return the catalog that `metadata` asks for, as the server prints it. Raises as `check`."""
     from dbschema.catalog import desired  # noqa: PLC0415  as above
 
     return desired.build(connection, metadata, version_table=version_table, positions=positions)
 
 
 def names_to_read(metadata: MetaData) -> dict[str, Any]:
-    """What to read of a database, to compare it with `metadata`: the arguments of `fingerprint.read_at`."""
+    """Return the schemas, extensions and roles to read for a comparison with `metadata`: arguments of `introspect.read_at`."""
     from dbschema.catalog import desired  # noqa: PLC0415  as above
     from dbschema.ddl.extensions import Extension  # noqa: PLC0415  as above
     from dbschema.ddl.roles import Role  # noqa: PLC0415  as above

@@ -1,12 +1,9 @@
-"""The models, built in a throw-away schema, so that the server itself says what they mean.
+"""Build the models in a scratch schema and read the expected catalog, as the server prints it.
 
-Everything happens in a transaction, or a savepoint of the one that is open, and is rolled back. Real objects are neither
-changed nor locked. Where the models name no schema, their tables are temporary ones: the server then writes no
-write-ahead log and synchronises no file, which takes half the time. What cannot be temporary (an unlogged table, a
-materialized view, tables in a schema of their own) makes it start again with ordinary tables. All of it is one
-transaction, for the tables refer to each other, so its locks cannot be spread over several.
-
-What the models want beside what a throw-away schema can show: roles, extensions, owners, and real names.
+The build runs in a transaction, or in a savepoint of the open one, and is rolled back. Real objects are neither changed
+nor locked. If the models name no schema, their tables are temporary: the server writes no write-ahead log and syncs no
+file, which halves the time. If an object cannot be temporary (an unlogged table, a materialized view), the build starts
+again with ordinary tables. The tables refer to each other, so all locks belong to one transaction.
 """
 
 from __future__ import annotations
@@ -19,8 +16,8 @@ from psycopg import errors as server_errors
 from sqlalchemy.exc import SQLAlchemyError
 
 from dbschema.catalog import introspect, offline, prerequisites
-from dbschema.catalog.errors import models_refused, too_many_locks, unreadable
-from dbschema.catalog.offline import moved
+from dbschema.catalog.errors import models_rejected, too_many_locks, unreadable
+from dbschema.catalog.offline import relocate
 from dbschema.catalog.predicted import NothingPredicted, PredictedEntries
 from dbschema.catalog.session import (
     PRINTING,
@@ -61,13 +58,13 @@ SETTINGS = {
     "default_tablespace": "",
     "temp_tablespaces": "",
 }
-"""What decides how the statements are understood; a function's body may speak of what is not there."""
+"""Settings that affect how the statements are parsed; the body of a function may name objects that do not exist."""
 
 NOT_BUILT = ("extension", "role", "default privileges")
-"""Kinds that no schema holds: the models declare them, or (default privileges) want none."""
+"""Kinds outside a schema: taken from the declarations, or (default privileges) never expected."""
 
-NOT_THE_MODELS = ("08", "40", "53", "55", "57")
-"""Classes of SQLSTATE that tell of the server's state, not of the statement: connection, rollback, resources, operator."""
+SERVER_STATE = ("08", "40", "53", "55", "57")
+"""Classes of SQLSTATE caused by the server's state, not by the statement: connection, rollback, resources, operator."""
 
 
 def build(
@@ -77,19 +74,15 @@ def build(
     version_table: str = VERSION_TABLE,
     positions: bool = False,
 ) -> Catalog:
-    """The catalog that `metadata` wants, as the server behind `connection` prints it; nothing stays behind.
+    """Return the catalog that `metadata` asks for, as the server behind `connection` prints it. Raises as `check`.
+
+    Everything that it creates is rolled back.
 
     Args:
-        connection: in any transaction state; left as it was.
-        metadata: the models, with what is declared for them.
-        version_table: the table that Alembic keeps its revision in; its owner's ownership goes without saying.
+        connection: in any transaction state, which is preserved.
+        metadata: the models and their declared objects.
+        version_table: Alembic's version table; ownership by its owner is not reported.
         positions: read the positions of columns as well.
-
-    Raises:
-        CatalogError: the server does not answer, lacks an extension, or has no room for the locks.
-        MissingPrivilege: the role may not create a schema, or a role that is missing.
-        NotWritable: the transaction is read-only.
-        DeclarationError: the server rejects a statement of the models.
     """
     with entered(connection) as cursor:
         place = locate(cursor, version_table)
@@ -97,43 +90,44 @@ def build(
 
 
 class DesiredState:
-    """One building of the models.
+    """One build of the models in scratch schemas.
 
     Args:
-        connection: for the scratch transactions within, and for its dialect.
+        connection: runs the scratch transactions and provides the dialect.
         metadata: the models.
-        place: where the connection stands.
+        place: the schema, database and user of the connection.
     """
 
     def __init__(self, connection: Connection, metadata: MetaData, place: Place) -> None:
         self._connection, self._metadata, self._place = connection, metadata, place
         named = named_schemas(metadata)
-        self._temporary = self._shortened = not named
+        self._temporary = self._use_predictions = not named
         token = f"dbschema_{secrets.token_hex(6)}"
         self._names: dict[str | None, str] = {None: token, place.default_schema: token}
         for number, name in enumerate(sorted(named - {place.default_schema})):
             self._names[name] = f"{token}_{number}"
-        self._plain: PredictedEntries = NothingPredicted()
+        self._predicted: PredictedEntries = NothingPredicted()
         self._statements: list[str] = []
 
     def prepare(self) -> None:
-        """Compile the statements, which needs no server, so that it can be done while the server does something else."""
-        if self._shortened:
+        """Compile the statements. Needs no server, so it can run while the server answers another query."""
+        if self._use_predictions:
             tables = self._metadata.tables.values()
-            self._plain = PredictedEntries(self._place.keywords, self._place.user, tables)
+            self._predicted = PredictedEntries(self._place.keywords, self._place.user, tables)
         else:
-            self._plain = NothingPredicted()
+            self._predicted = NothingPredicted()
         try:
             self._statements = offline.statements(
-                self._metadata, self._connection.dialect, self._names, self._plain
+                self._metadata, self._connection.dialect, self._names, self._predicted
             )
         except SQLAlchemyError as error:
-            raise models_refused(" ".join(str(error).split())) from error
+            raise models_rejected(" ".join(str(error).split())) from error
 
     def build(self, cursor: Any, *, positions: bool = False) -> Catalog:
-        """Build, read, roll back. `cursor` is of a scratch transaction, in which missing extensions and roles are made.
+        """Build, read, roll back. `cursor` belongs to a scratch transaction, which creates missing extensions and roles.
 
-        It is tried in the short way first; where the server refuses that, in the long one.
+        The first attempt uses temporary tables and predicted entries. If the server rejects it, the second builds
+        everything as ordinary objects.
         """
         objects = declared(self._metadata)
         prerequisites.require_rights(cursor, self._place)
@@ -141,65 +135,67 @@ class DesiredState:
         if self._temporary and not prerequisites.may_use_temporary_tables(cursor):
             self._temporary = False
         try:
-            return self._built(positions=positions)
+            return self._build(positions=positions)
         except psycopg.Error as error:
-            if _tells_of_the_server(error):
+            if _is_server_state(error):
                 raise self._failure(cursor, error) from error
-        # Something cannot be temporary, needs what was left out, or is wrong in itself: now it will show.
-        self._temporary = self._shortened = False
+        # An object cannot be temporary, needs a predicted object, or is invalid: the full build decides.
+        self._temporary = self._use_predictions = False
         self._statements = []
         try:
-            return self._built(positions=positions)
+            return self._build(positions=positions)
         except psycopg.Error as error:
-            if _tells_of_the_server(error):
+            if _is_server_state(error):
                 raise self._failure(cursor, error) from error
-            raise self._blame(error) from error
+            raise self._rejected_statement(error) from error
 
-    def _built(self, *, positions: bool) -> Catalog:
+    def _build(self, *, positions: bool) -> Catalog:
         if not self._statements:
             self.prepare()
         with scratch(self._connection) as cursor:
-            cursor.execute(";\n".join([*self._setting_up(cursor), *self._statements]))
+            cursor.execute(";\n".join([*self._setup(cursor), *self._statements]))
             scope = introspect.Scope(
                 self._schemas(cursor), self._place.owners, without=NOT_BUILT, has_members=False
             )
-            answers = introspect.collect(cursor, scope)
+            result = introspect.collect(cursor, scope)
             if positions:
-                introspect.add_positions(cursor, scope, answers)
+                introspect.add_positions(cursor, scope, result)
             if self._temporary:
-                make_permanent(answers)
-            rename(answers, self._real_names())
-            self._plain.add_to(answers.entries)
-            add(cursor, answers, declared(self._metadata), self._names, self._place)
-        return answers.catalog()
+                make_permanent(result)
+            rename(result, self._real_names())
+            self._predicted.add_to(result.entries)
+            add(cursor, result, declared(self._metadata), self._names, self._place)
+        return result.catalog()
 
-    def _setting_up(self, cursor: Any) -> list[str]:
+    def _setup(self, cursor: Any) -> list[str]:
         path = [TEMPORARY, self._names[None]] if self._temporary else [self._names[None]]
         for name in self._place.extension_schemas:
-            # An extension may be in a schema of the models: then its copy is as visible as the schema itself is.
+            # An extension may be in a schema of the models: then both the scratch schema and the schema are visible.
             path += [self._names[name], name] if name in self._names else [name]
         values = {"search_path": search_path(path)} | SETTINGS | PRINTING
         return [
             settings(values),
             *prerequisites.without_default_privileges(cursor),
-            *(f"CREATE SCHEMA {name}" for name in self._shadows()),
+            *(f"CREATE SCHEMA {name}" for name in self._scratch_schemas()),
         ]
 
-    def _shadows(self) -> Collection[str]:
+    def _scratch_schemas(self) -> Collection[str]:
         return dict.fromkeys(self._names.values())
 
     def _schemas(self, cursor: Any) -> dict[int, str | None]:
-        """Logical name by oid, of the schemas that hold what was built."""
+        """Return the logical name by oid of the schemas that were built."""
         default = self._place.default_schema
-        schemas = oids(cursor, {shadow: name for name, shadow in self._names.items() if name != default})
+        schemas = oids(
+            cursor, {scratch_schema: name for name, scratch_schema in self._names.items() if name != default}
+        )
         if self._temporary:
             ((oid,),) = ask(cursor, "SELECT pg_my_temp_schema()")
             schemas[oid] = None
         return schemas
 
     def _real_names(self) -> dict[str, str]:
-        """Real name by throw-away name, the longer ones first, for they begin with the shorter one."""
-        names = {shadow: name for name, shadow in self._names.items() if name is not None}
+        """Return the real name by scratch name, in descending order: a longer name starts with a shorter one."""
+        names = {scratch_schema: name for name, scratch_schema in self._names.items() if name is not None}
         return dict(sorted(names.items(), reverse=True))
 
     def _failure(self, cursor: Any, error: psycopg.Error) -> CatalogError:
@@ -208,19 +204,19 @@ class DesiredState:
             return too_many_locks(len(self._metadata.tables), int(setting))
         return unreadable(self._place.database, reason(error))
 
-    def _blame(self, error: psycopg.Error) -> DbSchemaError:
-        """The error that names the statement: in a batch the server does not say which one it was."""
+    def _rejected_statement(self, error: psycopg.Error) -> DbSchemaError:
+        """Find the rejected statement by executing them one at a time: in a batch the server does not name it."""
         with scratch(self._connection) as cursor:
-            for statement in [*self._setting_up(cursor), *self._statements]:
+            for statement in [*self._setup(cursor), *self._statements]:
                 try:
                     cursor.execute(statement)
-                except psycopg.Error as refused:
-                    return models_refused(reason(refused), statement)
+                except psycopg.Error as rejection:
+                    return models_rejected(reason(rejection), statement)
         return unreadable(self._place.database, reason(error))
 
 
-def _tells_of_the_server(error: psycopg.Error) -> bool:
-    return error.sqlstate is None or error.sqlstate.startswith(NOT_THE_MODELS)
+def _is_server_state(error: psycopg.Error) -> bool:
+    return error.sqlstate is None or error.sqlstate.startswith(SERVER_STATE)
 
 
 OWNED = """
@@ -231,31 +227,31 @@ WHERE p.oid = to_regprocedure({signature})
 
 
 def named_schemas(metadata: MetaData) -> set[str]:
-    """The schemas that the models name, in tables and in declared objects."""
+    """Return the schemas that tables and declared objects name."""
     named = {table.schema for table in metadata.tables.values()}
     named |= {item.identity.schema for item in declared(metadata)}
     return {name for name in named if name is not None}
 
 
 def names(metadata: MetaData, kind: type[Extension | Role]) -> tuple[str, ...]:
-    """The names of the declared extensions, or of the declared roles."""
+    """Return the names of the declared extensions or roles."""
     return tuple(item.name for item in declared(metadata) if isinstance(item, kind))
 
 
-def rename(answers: IntrospectedRows, real: Mapping[str, str]) -> None:
-    """Write the real names of schemas where the server printed those of throw-away ones.
+def rename(result: IntrospectedRows, real: Mapping[str, str]) -> None:
+    """Replace the names of scratch schemas in the printed catalog with the real names, in place.
 
-    They are random, so they occur nowhere else. What is visible by search_path is printed without its schema anyway.
+    Scratch names are random, so they occur nowhere else. The server prints visible objects without a schema.
     """
     token = min(real, key=len)
-    for identity, attributes in list(answers.entries.items()):
-        if token in identity.name:  # the type of an argument, in a schema of the models
-            del answers.entries[identity]
-        elif not any(_speaks_of(value, token) for value in attributes.values()):
+    for identity, attributes in list(result.entries.items()):
+        if token in identity.name:  # an argument's type from a schema of the models
+            del result.entries[identity]
+        elif not any(_contains(value, token) for value in attributes.values()):
             continue
         renamed = {name: _renamed(part, real) for name, part in attributes.items()}
-        answers.entries[identity._replace(name=str(_renamed(identity.name, real)))] = renamed
-    answers.granted = [
+        result.entries[identity._replace(name=str(_renamed(identity.name, real)))] = renamed
+    result.granted = [
         (
             identity._replace(name=str(_renamed(identity.name, real))),
             target,
@@ -263,32 +259,32 @@ def rename(answers: IntrospectedRows, real: Mapping[str, str]) -> None:
         )
         if token in name
         else (identity, target, name)
-        for identity, target, name in answers.granted
+        for identity, target, name in result.granted
     ]
 
 
-def make_permanent(answers: IntrospectedRows) -> None:
-    """Say of temporary tables that they are wanted as ordinary ones: an unlogged one could not have been temporary."""
-    for identity, attributes in answers.entries.items():
+def make_permanent(result: IntrospectedRows) -> None:
+    """Mark temporary tables as permanent, in place. An unlogged table cannot be among them: it is never temporary."""
+    for identity, attributes in result.entries.items():
         if attributes.get("persistence") == "temporary":
-            answers.entries[identity] = {**attributes, "persistence": "permanent"}
+            result.entries[identity] = {**attributes, "persistence": "permanent"}
 
 
 def add(
     cursor: Any,
-    answers: IntrospectedRows,
+    result: IntrospectedRows,
     objects: Iterable[DatabaseObject],
-    shadows: Mapping[str | None, str],
+    schemas: Mapping[str | None, str],
     place: Place,
 ) -> None:
-    """Add what the declared objects say that was not built: extensions, roles, owners of functions."""
+    """Add what the build leaves out: declared extensions, roles and owners of functions."""
     for item in objects:
         if isinstance(item, Extension):
-            answers.entries[item.identity] = {}
+            result.entries[item.identity] = {}
         elif isinstance(item, Role):
-            answers.entries[item.identity] = _role(item)
+            result.entries[item.identity] = _role(item)
         elif isinstance(item, Function) and item.owner is not None:
-            _set_owner(cursor, answers, item, shadows, place)
+            _set_owner(cursor, result, item, schemas, place)
 
 
 def _role(role: Role) -> Attributes:
@@ -308,13 +304,13 @@ def _role(role: Role) -> Attributes:
 
 def _set_owner(
     cursor: Any,
-    answers: IntrospectedRows,
+    result: IntrospectedRows,
     function: Function,
-    shadows: Mapping[str | None, str],
+    schemas: Mapping[str | None, str],
     place: Place,
 ) -> None:
-    """Giving the copy away would need rights over the owner that the comparison need not have."""
-    copy = moved(function, shadows)
+    """Set the owner in the catalog only: ALTER OWNER would need privileges on the owner that a comparison must not need."""
+    copy = relocate(function, schemas)
     signature = copy.signature if isinstance(copy, Function) else function.signature
     rows = ask(
         cursor,
@@ -323,15 +319,15 @@ def _set_owner(
     for name, owner in rows:
         schema = None if function.schema == place.default_schema else function.schema
         identity = Identity("function", schema, "", name)
-        taken_for_granted = owner in place.owners
-        answers.entries[identity] = {
-            **answers.entries[identity],
-            "owner": None if taken_for_granted else function.owner,
+        is_implied = owner in place.owners
+        result.entries[identity] = {
+            **result.entries[identity],
+            "owner": None if is_implied else function.owner,
         }
-        answers.entries.pop(Identity("grant", schema, "", f"FUNCTION {name} TO {function.owner}"), None)
+        result.entries.pop(Identity("grant", schema, "", f"FUNCTION {name} TO {function.owner}"), None)
 
 
-def _speaks_of(value: Value, token: str) -> bool:
+def _contains(value: Value, token: str) -> bool:
     return (type(value) is str and token in value) or (type(value) is tuple and token in "".join(value))
 
 
@@ -339,6 +335,6 @@ def _renamed(value: Value, real: Mapping[str, str]) -> Value:
     if isinstance(value, tuple):
         return tuple(str(_renamed(part, real)) for part in value)
     if isinstance(value, str):
-        for shadow, name in real.items():
-            value = value.replace(shadow, quote(name))
+        for scratch_schema, name in real.items():
+            value = value.replace(scratch_schema, quote(name))
     return value

@@ -1,4 +1,4 @@
-"""Texts of the errors that stop a comparison of catalogs."""
+"""Build the errors that stop a comparison of catalogs."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from dbschema.errors import CatalogError, DeclarationError, MissingPrivilege, No
 
 
 def failed_transaction() -> CatalogError:
-    """The connection is in a failed transaction, in which the server answers nothing."""
+    """Return the error for a failed transaction, in which the server executes no query."""
     return CatalogError(
-        "The connection is in a transaction that has failed", "Roll it back, and compare then"
+        "The connection is in a transaction that has failed", "Roll it back, then compare again"
     )
 
 
 def no_default_schema(database: str) -> CatalogError:
-    """The search_path of the connection names no existing schema."""
+    """Return the error for a search_path that names no existing schema."""
     return CatalogError(
         f"The search_path of this connection names no schema that database {database!r} has",
         "Create the schema, or set search_path to one that is there",
@@ -21,7 +21,7 @@ def no_default_schema(database: str) -> CatalogError:
 
 
 def may_not_create_schema(database: str, role: str, statement: str) -> MissingPrivilege:
-    """The models cannot be built, because the role may not create a schema in the database."""
+    """Return the error for a role that may not create the scratch schema in the database."""
     return MissingPrivilege(
         f"The role {role!r} may not create a schema in database {database!r}, where the models are built to be compared",
         f"Have its owner run: {statement}",
@@ -31,7 +31,7 @@ def may_not_create_schema(database: str, role: str, statement: str) -> MissingPr
 
 
 def read_only(database: str, *, recovery: bool) -> NotWritable:
-    """The models cannot be built, because the transaction is read-only: on a standby, or by a setting."""
+    """Return the error for a read-only transaction: on a standby (`recovery`), or by a setting."""
     what = (
         f"The server of database {database!r} is a standby"
         if recovery
@@ -47,7 +47,7 @@ def read_only(database: str, *, recovery: bool) -> NotWritable:
 
 
 def missing_extension(name: str, database: str, reason: str, *, installed: bool) -> CatalogError:
-    """A declared extension is missing, and cannot be created for the comparison."""
+    """Return the error for a declared extension that is missing and cannot be created for the comparison."""
     step = "Have an administrator run" if installed else "Install its package on the server, then run"
     return CatalogError(
         f"The extension {name!r} is not in database {database!r} and cannot be created ({reason})",
@@ -56,7 +56,7 @@ def missing_extension(name: str, database: str, reason: str, *, installed: bool)
 
 
 def missing_role(name: str, user: str, statement: str) -> MissingPrivilege:
-    """A declared role is missing, and the user may not create it for the comparison."""
+    """Return the error for a declared role that is missing and that the user may not create for the comparison."""
     return MissingPrivilege(
         f"The role {name!r} is not on the server, and {user!r} may not create roles",
         f"Have an administrator run: {statement}",
@@ -66,7 +66,7 @@ def missing_role(name: str, user: str, statement: str) -> MissingPrivilege:
 
 
 def too_many_locks(tables: int, setting: int | None) -> CatalogError:
-    """The models have more tables and indexes than the server can lock in one transaction."""
+    """Return the error for models with more tables and indexes than the server can lock in one transaction."""
     now = "" if setting is None else f" ({setting} now)"
     return CatalogError(
         f"Building the {tables} tables of the models in one transaction takes more locks than the server has room for",
@@ -74,20 +74,20 @@ def too_many_locks(tables: int, setting: int | None) -> CatalogError:
     )
 
 
-def models_refused(reason: str, statement: str | None = None) -> DeclarationError:
-    """The server rejects a declaration of the models, or it cannot be written as SQL (then there is no statement)."""
+def models_rejected(reason: str, statement: str | None = None) -> DeclarationError:
+    """Return the error for a declaration that the server rejects, or that does not compile to SQL (no `statement`)."""
     shown = ""
     if statement is not None:
         first = " ".join(statement.split())
         shown = f" (in: {first if len(first) <= 120 else f'{first[:117]}...'})"
     return DeclarationError(
-        f"The server refuses what the models declare: {reason}{shown}",
+        f"The server rejects a declaration of the models: {reason}{shown}",
         "Correct the model, or add what it needs",
     )
 
 
 def unreadable(database: str, reason: str) -> CatalogError:
-    """The server did not answer a query of its catalog."""
+    """Return the error for a catalog query that failed."""
     return CatalogError(
         f"The catalog of database {database!r} cannot be read ({reason})",
         "Run it again, while no other session changes the schema; the server's log says more",

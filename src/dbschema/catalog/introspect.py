@@ -1,7 +1,4 @@
-"""Reads what a database has: one query a kind of object, with a search_path that is the same for all sides.
-
-With which other object each one comes and goes, so that a missing table is told once and not column by column.
-"""
+"""Read the catalog of a database: one query a kind of object, under the same settings for both sides of a comparison."""
 
 from __future__ import annotations
 
@@ -24,20 +21,20 @@ if TYPE_CHECKING:
 
 
 TEXT_ARRAYS = frozenset({1003, 1009})
-"""Oids of name[] and text[], the only types that the driver gives as lists."""
+"""Oids of name[] and text[], the only types that the driver returns as lists."""
 
 
 @dataclass(frozen=True)
 class Scope:
-    """What to read.
+    """The part of a database to read.
 
     Args:
         schemas: logical name by oid; several oids may have one name.
-        owners: oids of the roles whose ownership goes without saying.
-        extensions, roles: names of those to look for.
+        owners: oids of the roles whose ownership is not reported.
+        extensions, roles: names to look for.
         version_table: name of the table that is left out.
         without: kinds that are not read.
-        has_members: whether an extension may have brought something.
+        has_members: whether the schemas may contain members of extensions.
     """
 
     schemas: Mapping[int, str | None]
@@ -51,13 +48,13 @@ class Scope:
 
 @dataclass
 class IntrospectedRows:
-    """What the server has answered, before it becomes a `Catalog`: entries, and what each grant speaks of."""
+    """The rows that the server returned, before they become a `Catalog`: entries, and the target of each grant."""
 
     entries: dict[Identity, Attributes]
     granted: list[Granted]
 
     def catalog(self) -> Catalog:
-        """The catalog that these answers make."""
+        """Return the rows as a catalog, with the parent of each object."""
         return Catalog(self.entries, parents_of(self.entries, self.granted))
 
 
@@ -70,24 +67,23 @@ def read(
     version_table: str = VERSION_TABLE,
     positions: bool = False,
 ) -> Catalog:
-    """The catalog of the database behind `connection`.
+    """Return the catalog of the database behind `connection`.
 
     Args:
-        connection: in any transaction state; left as it was.
-        schemas: the real name of each schema to read (None: the default schema, which is the first of the connection's
-            search_path), to its logical name (None: again the default schema). One that is not there is not read.
-            Without it, only the default schema is read.
-        extensions, roles: names of those to look for; others are not ours.
-        version_table: the table that Alembic keeps its revision in; left out.
-        positions: read the positions of columns as well (for databases that were built afresh).
+        connection: in any transaction state, which is preserved.
+        schemas: logical name by real name of each schema to read. None, as either name, is the default schema: the
+            first of the connection's search_path. Missing schemas are skipped. Default: only the default schema.
+        extensions, roles: names to look for; others are not read.
+        version_table: Alembic's version table; left out.
+        positions: read the positions of columns as well (for newly built databases).
 
     Raises:
         CatalogError: the connection is in a failed transaction, has no default schema, or the server does not answer.
     """
     with entered(connection) as cursor:
         place = locate(cursor, version_table)
-        asked: Mapping[str | None, str | None] = {None: None} if schemas is None else schemas
-        return read_at(cursor, place, asked, extensions=extensions, roles=roles, positions=positions)
+        kinds: Mapping[str | None, str | None] = {None: None} if schemas is None else schemas
+        return read_at(cursor, place, kinds, extensions=extensions, roles=roles, positions=positions)
 
 
 def read_at(
@@ -100,50 +96,50 @@ def read_at(
     positions: bool = False,
     meanwhile: Callable[[], None] | None = None,
 ) -> Catalog:
-    """As `read`, with the cursor of a scratch transaction; `meanwhile` is called while the server is at work."""
+    """Read as `read` does, with the cursor of a scratch transaction. Calls `meanwhile` while the server executes."""
     settle(cursor, [place.default_schema, *place.extension_schemas])
     names = {name: logical for name, logical in schemas.items() if name is not None}
     if None in schemas:
         names[place.default_schema] = schemas[None]
     scope = Scope(oids(cursor, names), place.owners, extensions, roles, place.version_table)
-    answers = collect(cursor, scope, meanwhile)
+    result = collect(cursor, scope, meanwhile)
     if positions:
-        add_positions(cursor, scope, answers)
-    return answers.catalog()
+        add_positions(cursor, scope, result)
+    return result.catalog()
 
 
 def collect(cursor: Any, scope: Scope, meanwhile: Callable[[], None] | None = None) -> IntrospectedRows:
-    """Ask every question. The search_path has been settled; `meanwhile` is called while the server is at work."""
-    answers = IntrospectedRows({}, [])
+    """Execute all queries of `scope`. Needs `settle` before. Calls `meanwhile` while the server executes."""
+    result = IntrospectedRows({}, [])
     logical: dict[int | None, str | None] = dict(scope.schemas.items())
     logical[None] = None
     filled = _filling(cursor, scope)
     absent = RARE - {kind for (kind,) in ask(cursor, filled(PRESENT))}
-    asked = [kind for kind in QUERIES if kind not in absent and kind not in scope.without]
+    kinds = [kind for kind in QUERIES if kind not in absent and kind not in scope.without]
     for kind, (columns, rows) in zip(
-        asked, ask_all(cursor, [filled(QUERIES[kind]) for kind in asked], meanwhile), strict=True
+        kinds, ask_all(cursor, [filled(QUERIES[kind]) for kind in kinds], meanwhile), strict=True
     ):
         attributes = [column[0] for column in columns[4:]]
         arrays = [i for i, column in enumerate(columns) if column[1] in TEXT_ARRAYS]
-        for answer in rows:
-            row = _with_tuples(answer, arrays) if arrays else answer
+        for values in rows:
+            row = _with_tuples(values, arrays) if arrays else values
             schema = logical[row[1]]
             identity = Identity(row[0], schema, row[2], row[3])
             if kind == "grant":
-                answers.granted.append((identity, row[4], row[5]))
-                answers.entries[identity] = dict(zip(attributes[2:], row[6:], strict=True))
+                result.granted.append((identity, row[4], row[5]))
+                result.entries[identity] = dict(zip(attributes[2:], row[6:], strict=True))
             elif kind == "schema":
-                answers.entries[Identity(kind, schema, "", schema or "")] = {}
+                result.entries[Identity(kind, schema, "", schema or "")] = {}
             else:
-                answers.entries[identity] = dict(zip(attributes, row[4:], strict=True))
-    return answers
+                result.entries[identity] = dict(zip(attributes, row[4:], strict=True))
+    return result
 
 
-def add_positions(cursor: Any, scope: Scope, answers: IntrospectedRows) -> None:
-    """Give every column its position among the columns that are there."""
+def add_positions(cursor: Any, scope: Scope, result: IntrospectedRows) -> None:
+    """Add to each column its position among the existing columns."""
     for _, nsp, table, name, position in ask(cursor, _filling(cursor, scope)(POSITIONS)):
         identity = Identity("column", scope.schemas[nsp], table, name)
-        answers.entries[identity] = {**answers.entries[identity], "position": position}
+        result.entries[identity] = {**result.entries[identity], "position": position}
 
 
 def _with_tuples(row: tuple[Any, ...], arrays: Iterable[int]) -> tuple[Any, ...]:
@@ -181,24 +177,24 @@ def _array(values: Iterable[object], element: str) -> str:
 
 
 Granted: TypeAlias = tuple[Identity, str, str]
-"""Of a grant: its identity, the kind of thing it speaks of as GRANT calls it, and the name of that thing."""
+"""A grant: its identity, the kind of its target in the syntax of GRANT, and the name of the target."""
 
 RELATIONS = frozenset({"table", "foreign table", "view", "materialized view"})
 TYPES = frozenset({"enum", "domain", "composite type", "range type"})
-STANDING_ALONE = frozenset({"extension", "role", "schema"})
+TOP_LEVEL = frozenset({"extension", "role", "schema"})
 CODE = frozenset({"function", "procedure", "aggregate"})
 
 
 def parents_of(
     entries: Mapping[Identity, Attributes], granted: Iterable[Granted] = ()
 ) -> dict[Identity, Identity]:
-    """The parent of each of `entries` that has one: a table, a schema, what a grant is on."""
+    """Return the parent of each entry that has one: its table, its schema, or the target of a grant."""
     relations = {(item.schema, item.table): item for item in entries if item.kind in RELATIONS}
     types = {(item.schema, item.name): item for item in entries if item.kind in TYPES}
     code = {(item.schema, item.name): item for item in entries if item.kind in CODE}
     parents: dict[Identity, Identity] = {}
     for item, attributes in entries.items():
-        if item.kind in STANDING_ALONE:
+        if item.kind in TOP_LEVEL:
             continue
         table = "" if item.kind in RELATIONS else item.table
         if item.kind == "sequence":
@@ -217,5 +213,5 @@ def parents_of(
 
 
 def schema_of(item: Identity) -> Identity:
-    """The schema that `item` is in."""
+    """Return the identity of the schema of `item`."""
     return Identity("schema", item.schema, "", item.schema or "")

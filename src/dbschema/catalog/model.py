@@ -1,9 +1,7 @@
-"""What a catalog is, and what a difference between two of them is: plain values, without a database.
+"""Catalogs and the differences between them: plain values, without a database.
 
-A catalog maps the identity of each object to its attributes, as the server prints them. Names of schemas are logical:
-None is the default schema, whatever its real name, so that a throw-away copy compares with the real one.
-
-The differences between two catalogs: a pure function of two values.
+A catalog maps the identity of each object to its attributes, as the server prints them. Schema names are logical: None
+is the default schema, independent of its real name, so that a scratch copy compares with the real schema.
 """
 
 from __future__ import annotations
@@ -52,7 +50,7 @@ KINDS = (
 )
 """Every kind that is read, in the order in which differences are reported."""
 
-GIST: Mapping[str, str] = MappingProxyType(
+SUMMARY: Mapping[str, str] = MappingProxyType(
     {
         "column": "type",
         "constraint": "definition",
@@ -71,16 +69,16 @@ GIST: Mapping[str, str] = MappingProxyType(
         "default privileges": "privileges",
     }
 )
-"""The attribute that tells most about an object of a kind; shown where the whole object is missing or extra."""
+"""The most informative attribute of a kind; shown for an object that is missing or extra."""
 
 
 @dataclass(frozen=True)
 class Catalog:
-    """What a database has, or should have.
+    """The objects that a database has, or should have.
 
     Args:
-        entries: attributes by identity. Relations have their own name as `table`; what stands on one has that table's.
-        parents: for an object that comes and goes with another one, which that is.
+        entries: attributes by identity. `table` of a relation is its own name; of a dependent object, the relation's name.
+        parents: the parent of each object that is created and dropped with another object.
     """
 
     entries: Mapping[Identity, Attributes]
@@ -94,7 +92,7 @@ class Catalog:
         return kinds
 
     def of(self, kind: str) -> Mapping[Identity, Attributes]:
-        """The entries of one kind (one of `KINDS`); empty where there are none."""
+        """Return the entries of one kind (one of `KINDS`); empty if the catalog has none."""
         return self._by_kind.get(kind, {})
 
     def __contains__(self, identity: object) -> bool:
@@ -109,35 +107,35 @@ class Catalog:
 
 @dataclass(frozen=True)
 class Difference:
-    """One thing that the database has otherwise than it should.
+    """One difference between the expected and the actual catalog.
 
     Args:
-        identity: which object.
-        change: 'missing' (wanted, not found), 'extra' (found, not wanted) or 'changed' (one attribute differs).
-        attribute: which attribute, where it is 'changed'; else None.
-        wanted, found: the two values; for a missing or extra object the one that tells most about it, or None.
+        identity: the object.
+        change: 'missing' (only expected), 'extra' (only actual) or 'changed' (one attribute differs).
+        attribute: the attribute that is 'changed'; else None.
+        expected, actual: the two values. For a missing or extra object: its most informative attribute, or None.
     """
 
     identity: Identity
     change: Change
     attribute: str | None = None
-    wanted: Value = None
-    found: Value = None
+    expected: Value = None
+    actual: Value = None
 
     @property
     def kind(self) -> str:
-        """Kind of the object, one of `KINDS`."""
+        """The kind of the object, one of `KINDS`."""
         return self.identity.kind
 
     @property
     def name(self) -> str:
-        """Name of the object as a reader looks for it: with its schema, and with the table that it stands on."""
+        """The name of the object with its schema and, for a dependent object, its table."""
         identity = self.identity
         schema = "" if identity.schema is None else f"{identity.schema}."
         if identity.kind == "schema":
             return identity.name or "the default schema"
         if identity.kind == "grant":
-            # A grant on a schema has no other object: "SCHEMA  TO role".
+            # A grant on a schema names no object: "SCHEMA  TO role".
             name = " ".join(identity.name.split())
             return name if identity.schema is None else f"{name} in schema {identity.schema}"
         if identity.table and identity.table != identity.name:
@@ -147,9 +145,7 @@ class Difference:
     def __str__(self) -> str:
         if self.change != "changed":
             return f"{self.change} {self.kind} {self.name}"
-        return (
-            f"{self.kind} {self.name}: {self.attribute} is {_shown(self.found)}, wanted {_shown(self.wanted)}"
-        )
+        return f"{self.kind} {self.name}: {self.attribute} is {_shown(self.actual)}, wanted {_shown(self.expected)}"
 
 
 def _shown(value: Value) -> str:
@@ -166,35 +162,36 @@ _RANK = {kind: rank for rank, kind in enumerate(KINDS)}
 
 
 def compare(
-    wanted: Catalog, found: Catalog, *, ignore: Callable[[Identity], bool] | None = None
+    expected: Catalog, actual: Catalog, *, ignore: Callable[[Identity], bool] | None = None
 ) -> tuple[Difference, ...]:
-    """What `found` has otherwise than `wanted`, by kind, schema, table, name and attribute.
+    """Return the differences between two catalogs, ordered by kind, schema, table, name and attribute.
 
-    What comes or goes with another object (a column with its table, a grant with its function) is not told beside it.
+    An object that is missing or extra together with its parent (a column with its table, a grant with its function) is
+    not reported separately.
 
     Args:
-        wanted: what the models declare.
-        found: what the database has.
-        ignore: says of an identity that its differences are not to be told. Ignored is not absent: what stands on
-            an ignored object is compared all the same.
+        expected: the catalog that the models ask for.
+        actual: the catalog of the database.
+        ignore: returns True for an identity whose differences are left out. Objects that depend on an ignored object
+            are still compared.
     """
-    differences = list(_differences(wanted, found))
+    differences = list(_differences(expected, actual))
     if ignore is not None:
         differences = [item for item in differences if not ignore(item.identity)]
     return tuple(sorted(differences, key=_order))
 
 
-def _differences(wanted: Catalog, found: Catalog) -> Iterator[Difference]:
-    missing = wanted.entries.keys() - found.entries.keys()
-    extra = found.entries.keys() - wanted.entries.keys()
+def _differences(expected: Catalog, actual: Catalog) -> Iterator[Difference]:
+    missing = expected.entries.keys() - actual.entries.keys()
+    extra = actual.entries.keys() - expected.entries.keys()
     for identity in missing:
-        if wanted.parents.get(identity) not in missing:
-            yield Difference(identity, "missing", wanted=_gist(identity, wanted.entries[identity]))
+        if expected.parents.get(identity) not in missing:
+            yield Difference(identity, "missing", expected=_summary(identity, expected.entries[identity]))
     for identity in extra:
-        if found.parents.get(identity) not in extra:
-            yield Difference(identity, "extra", found=_gist(identity, found.entries[identity]))
-    for identity, attributes in wanted.entries.items():
-        other = found.entries.get(identity)
+        if actual.parents.get(identity) not in extra:
+            yield Difference(identity, "extra", actual=_summary(identity, actual.entries[identity]))
+    for identity, attributes in expected.entries.items():
+        other = actual.entries.get(identity)
         if other is None or attributes == other:
             continue
         for name in dict.fromkeys((*attributes, *other)):
@@ -203,8 +200,8 @@ def _differences(wanted: Catalog, found: Catalog) -> Iterator[Difference]:
                 yield Difference(identity, "changed", name, ours, theirs)
 
 
-def _gist(identity: Identity, attributes: Attributes) -> Value:
-    return attributes.get(GIST.get(identity.kind, ""))
+def _summary(identity: Identity, attributes: Attributes) -> Value:
+    return attributes.get(SUMMARY.get(identity.kind, ""))
 
 
 def _order(item: Difference) -> tuple[int, str, str, str, str]:

@@ -1,7 +1,4 @@
-"""Declared objects in throw-away schemas: their own schema, and the schemas that their SQL writes out.
-
-The statements that `create_all()` would send, without a database to send them to.
-"""
+"""Compile the statements of `create_all()` and of the declared objects for scratch schemas, without a database."""
 
 from __future__ import annotations
 
@@ -30,18 +27,18 @@ if TYPE_CHECKING:
     from dbschema.ddl.base import DatabaseObject
 
 
-def moved(item: DatabaseObject, schemas: Mapping[str | None, str]) -> DatabaseObject:
-    """`item` in other schemas, owned by whoever builds it.
+def relocate(item: DatabaseObject, schemas: Mapping[str | None, str]) -> DatabaseObject:
+    """Return a copy of `item` in other schemas, owned by the role that creates it.
 
-    What has no schema keeps none, and goes where search_path leads; only functions, and privileges on them and on
-    schemas, are written out. The body of a function is left alone: the server keeps it as it is, and does not look
-    into it.
+    An object without a schema keeps none, and is created in the first schema of search_path; only functions, and
+    privileges on functions and schemas, get a schema. The body of a function does not change: the server stores it
+    unparsed.
 
     Args:
         item: a declared object.
-        schemas: the other schema of each schema that the models name, of None too.
+        schemas: the scratch schema for each schema of the models, and for None.
     """
-    named = {name: shadow for name, shadow in schemas.items() if name is not None}
+    named = {name: scratch_schema for name, scratch_schema in schemas.items() if name is not None}
     without_default: dict[str | None, str] = dict(named.items())
     if isinstance(item, Function):
         arguments = tuple(
@@ -65,107 +62,107 @@ def _optional(sql: str | None, schemas: Mapping[str, str]) -> str | None:
 
 
 def _text(sql: str, schemas: Mapping[str, str]) -> str:
-    """`sql` with the schemas that it writes out replaced.
+    """Replace the schema names in `sql`.
 
-    A literal that happens to look like a schema is replaced as well, and is put right again when the names that the
-    server prints are (`declarations.rename`).
+    Also replaces a literal that looks like a schema name; `desired.rename` restores it in the printed catalog.
     """
-    for name, shadow in schemas.items():
+    for name, scratch_schema in schemas.items():
         quoted = re.escape('"' + name.replace('"', '""') + '"')
-        sql = re.sub(rf'(?<![\w".$])(?:{re.escape(name)}|{quoted})(?=\s*\.)', shadow, sql)
+        sql = re.sub(rf'(?<![\w".$])(?:{re.escape(name)}|{quoted})(?=\s*\.)', scratch_schema, sql)
     return sql
 
 
 COMPILING = RLock()
-"""GeoAlchemy2 takes indexes off a table while `create_all()` is at it: a second thread would miss them."""
+"""GeoAlchemy2 removes indexes from a table during `create_all()`: without the lock a second thread would miss them."""
 
 NOT_IN_A_SCHEMA = ("extension", "role")
-"""Kinds of declared objects that a throw-away schema cannot hold."""
+"""Kinds of declared objects that do not belong to a schema."""
 
 
 class _Compiler(PGDDLCompiler):
-    """Compiles tables without the constraints that `plain` takes."""
+    """Compile tables without the constraints that `predicted` takes."""
 
-    def __init__(self, plain: PredictedEntries, *args: Any, **kw: Any) -> None:
-        self._plain = plain
+    def __init__(self, predicted: PredictedEntries, *args: Any, **kw: Any) -> None:
+        self._predicted = predicted
         super().__init__(*args, **kw)
 
     def visit_primary_key_constraint(self, constraint: Any, **kw: Any) -> Any:
-        if self._plain.takes_key(constraint, self.define_primary_key_body(constraint)):
-            return None  # the sign for "leave it out" in create_table_constraints
+        if self._predicted.takes_key(constraint, self.define_primary_key_body(constraint)):
+            return None  # create_table_constraints() leaves it out
         return super().visit_primary_key_constraint(constraint, **kw)  # type: ignore[no-untyped-call]  # SQLAlchemy's
 
     def visit_unique_constraint(self, constraint: Any, **kw: Any) -> Any:
-        if self._plain.takes_key(constraint, self.define_unique_body(constraint)):
+        if self._predicted.takes_key(constraint, self.define_unique_body(constraint)):
             return None
         return super().visit_unique_constraint(constraint, **kw)  # type: ignore[no-untyped-call]  # SQLAlchemy's
 
     def visit_foreign_key_constraint(self, constraint: Any, **kw: Any) -> Any:
-        if self._plain.takes_foreign_key(constraint):
+        if self._predicted.takes_foreign_key(constraint):
             return None
         return super().visit_foreign_key_constraint(constraint, **kw)  # type: ignore[no-untyped-call]  # SQLAlchemy's
 
 
-class _StandIn(MetadataConnection):
-    """Takes what `create_all()` and other listeners send; the registry's own objects are made in `statements`."""
+class _RecordingConnection(MetadataConnection):
+    """Receives the elements of `create_all()` and of other listeners; `statements` creates the registry's objects."""
 
     dbschema_tables_only = True
 
 
-def dialect_like(initialised: Dialect, plain: PredictedEntries) -> Dialect:
-    """A dialect that compiles as `initialised` does, for statements that are sent as they are, in a transaction.
+def dialect_like(initialised: Dialect, predicted: PredictedEntries) -> Dialect:
+    """Return a dialect that compiles as `initialised` does, for statements without parameters, in a transaction.
 
-    Percent signs stay single, for no driver will format them, and no index is made concurrently.
+    Percent signs stay single, because no driver formats them. No index is created concurrently.
     """
     dialect = offline_dialect(initialised)
-    dialect.ddl_compiler = partial(_Compiler, plain)
+    dialect.ddl_compiler = partial(_Compiler, predicted)
     return dialect  # type: ignore[no-any-return]  # see above
 
 
 def statements(
-    metadata: MetaData, dialect: Dialect, schemas: Mapping[str | None, str], plain: PredictedEntries
+    metadata: MetaData, dialect: Dialect, schemas: Mapping[str | None, str], predicted: PredictedEntries
 ) -> list[str]:
-    """All that builds `metadata` and what is declared for it in other schemas, in order.
+    """Return the statements that build `metadata` and its declared objects in other schemas, in order.
 
     Args:
         metadata: the models.
-        dialect: of the connection.
-        schemas: the real name of each schema that the models name. What has no schema keeps none, and goes where
-            search_path leads; only functions and privileges on schemas are written out.
-        plain: takes out what the server need not see.
+        dialect: the dialect of the connection.
+        schemas: the scratch schema for each schema of the models, as for `relocate`.
+        predicted: takes the objects that the server need not see.
     """
     objects = declared(metadata)
-    built = [item for item in objects if item.kind not in NOT_IN_A_SCHEMA and not plain.takes_object(item)]
+    built = [
+        item for item in objects if item.kind not in NOT_IN_A_SCHEMA and not predicted.takes_object(item)
+    ]
     before = [item for item in built if item.order < Phase.TABLE]
     after = [item for item in built if item.order >= Phase.TABLE]
     return [
         *_created(before, schemas),
-        *_tables(metadata, dialect_like(dialect, plain), schemas, plain),
+        *_tables(metadata, dialect_like(dialect, predicted), schemas, predicted),
         *_created(after, schemas),
     ]
 
 
 def _created(objects: Iterable[DatabaseObject], schemas: Mapping[str | None, str]) -> Iterator[str]:
     for item in objects:
-        yield from moved(item, schemas).create()
+        yield from relocate(item, schemas).create()
 
 
 def _tables(
-    metadata: MetaData, dialect: Dialect, schemas: Mapping[str | None, str], plain: PredictedEntries
+    metadata: MetaData, dialect: Dialect, schemas: Mapping[str | None, str], predicted: PredictedEntries
 ) -> list[str]:
     sent: list[str] = []
     options: dict[str, Any] = {"compile_kwargs": {"literal_binds": True}}
-    translated = {name: shadow for name, shadow in schemas.items() if name is not None}
+    translated = {name: scratch_schema for name, scratch_schema in schemas.items() if name is not None}
     if {table.schema for table in metadata.tables.values()} != {None}:
         options |= {"schema_translate_map": translated, "render_schema_translate": True}
 
     def execute(element: Any, *_: Any, **__: Any) -> None:
-        if plain.takes_element(element):
+        if predicted.takes_element(element):
             return
         statement = str(element.compile(dialect=dialect, **options)).strip()
-        if not isinstance(element, CreateIndex) or not plain.takes_index(element, statement):
+        if not isinstance(element, CreateIndex) or not predicted.takes_index(element, statement):
             sent.append(statement)
 
     with COMPILING:
-        metadata.create_all(_StandIn(dialect, execute), checkfirst=False)
+        metadata.create_all(_RecordingConnection(dialect, execute), checkfirst=False)
     return sent

@@ -1,9 +1,9 @@
-"""What needs no server to be canonical: comments, row security, privileges, and what consists of names only.
+"""Predict catalog entries that need no server: comments, row-level security (RLS), privileges, plain keys and indexes.
 
-The server has nothing to say about these: it stores texts, flags and names as they are. Leaving them out of the
-throw-away schema saves half of the time that building it takes, for every key and index is a file and many catalog rows.
-Whatever is not plain beyond doubt (a name that would be quoted, an expression, an operator class, an option) goes to the
-server like all the rest; and where the server then misses what was left out, everything is built again without this.
+The server stores texts, flags and names unchanged, so these entries are known before. Without them the scratch schema is
+built in half the time: each key and index is a file and many catalog rows. An object with a quoted name, an expression,
+an operator class or an option is never predicted. If the server needs an omitted object, everything is built again
+without predictions.
 """
 
 from __future__ import annotations
@@ -44,18 +44,18 @@ INDEX = re.compile(
 
 
 class PredictedEntries:
-    """Takes what is plain out of what is sent to the server, and adds it to what the server answers.
+    """Collects the objects that the server need not see, and adds their entries to the catalog that it returns.
 
     Args:
-        keywords: the words that the server would quote.
-        user: who is connected; privileges of the owner go without saying.
+        keywords: the words that the server quotes as names.
+        user: the connected role. It owns the objects, and an owner's privileges are not read.
         tables: all tables of the models.
     """
 
     def __init__(self, keywords: Collection[str], user: str, tables: Iterable[Table] = ()) -> None:
         self._keywords = frozenset(keywords)
         self._user = user
-        # A foreign key that the server has to see needs the key that it refers to.
+        # A foreign key that the server creates needs the key that it references.
         self._referred = {
             element.target_fullname.rpartition(".")[0]
             for table in tables
@@ -67,7 +67,7 @@ class PredictedEntries:
         self._entries: dict[Identity, Attributes] = {}
 
     def takes_element(self, element: Any) -> bool:
-        """Whether the server need not see this DDL element."""
+        """Whether to leave out this DDL element."""
         if isinstance(element, SetTableComment):
             table = element.element
             self._comments[Identity("table", table.schema, table.name, table.name)] = table.comment
@@ -82,7 +82,7 @@ class PredictedEntries:
         return False
 
     def takes_object(self, item: DatabaseObject) -> bool:
-        """Whether the server need not see this declared object."""
+        """Whether to leave out this declared object."""
         if isinstance(item, RowSecurity):
             self._entries[item.identity] = {"enabled": True, "forced": item.forced}
             return True
@@ -102,7 +102,7 @@ class PredictedEntries:
         return True
 
     def takes_index(self, element: CreateIndex, statement: str) -> bool:
-        """Whether the server need not see the index that `statement` creates."""
+        """Whether to leave out the index that `statement` creates."""
         index = element.element
         match = INDEX.fullmatch(statement)
         if match is None or not self._is_plain_table(index.table) or index.dialect_kwargs:
@@ -121,7 +121,7 @@ class PredictedEntries:
         return True
 
     def takes_key(self, key: Constraint, body: str) -> bool:
-        """Whether the server need not see a primary key or unique constraint, `body` being what would be sent of it."""
+        """Whether to leave out a primary key or unique constraint; `body` is its SQL."""
         match = KEY.fullmatch(body)
         if match is None or not self._is_plain_constraint(key) or key.deferrable or key.initially:
             return False
@@ -129,7 +129,7 @@ class PredictedEntries:
             return False
         columns: Iterable[Any] = getattr(key, "columns", ())
         primary = body.startswith("PRIMARY")
-        # The columns of a primary key become NOT NULL by it, unless they are by themselves.
+        # A primary key makes its columns NOT NULL: the server must do this for a nullable column.
         if primary and any(column.nullable for column in columns):
             return False
         if not self._are_plain(match[1].split(", ")):
@@ -138,7 +138,7 @@ class PredictedEntries:
         return True
 
     def takes_foreign_key(self, key: ForeignKeyConstraint) -> bool:
-        """Whether the server need not see a foreign key."""
+        """Whether to leave out a foreign key."""
         definition = self._foreign_key(key)
         if definition is None:
             return False
@@ -149,22 +149,22 @@ class PredictedEntries:
         return True
 
     def add_to(self, entries: dict[Identity, Attributes]) -> None:
-        """Put what was taken out into what the server answered."""
+        """Add the predicted entries to `entries`, in place."""
         for identity, comment in self._comments.items():
             if identity in entries:
-                # PostgreSQL keeps no empty comment.
+                # PostgreSQL stores no empty comment.
                 entries[identity] = {**entries[identity], "comment": comment or None}
         for identity, attributes in self._entries.items():
             entries[identity] = _joined(entries.get(identity), attributes)
 
     def _foreign_key(self, key: ForeignKeyConstraint) -> str | None:
-        """The definition of a foreign key as the server would print it; None where only the server knows that."""
+        """Return the definition of a foreign key as the server prints it; None if it cannot be predicted."""
         try:
             referred = key.referred_table
             columns = [column.name for column in key.columns]
             targets = [element.column.name for element in key.elements]
         except SQLAlchemyError:
-            return None  # it points nowhere, as the server will say
+            return None  # the target does not exist: the server rejects it
         on_delete, on_update = _action(key.ondelete), _action(key.onupdate)
         plain = (
             type(key) is ForeignKeyConstraint
@@ -231,28 +231,28 @@ class PredictedEntries:
 
 
 class NothingPredicted(PredictedEntries):
-    """Takes nothing: the server is to see everything."""
+    """Predicts nothing: the server creates every object."""
 
     def __init__(self) -> None:
         super().__init__((), "")
 
-    def takes_element(self, element: Any) -> bool:  # noqa: ARG002  as in Plain
+    def takes_element(self, element: Any) -> bool:  # noqa: ARG002  as in PredictedEntries
         """Return False: no DDL element is left out."""
         return False
 
-    def takes_object(self, item: DatabaseObject) -> bool:  # noqa: ARG002  as in Plain
+    def takes_object(self, item: DatabaseObject) -> bool:  # noqa: ARG002  as in PredictedEntries
         """Return False: no declared object is left out."""
         return False
 
-    def takes_index(self, element: CreateIndex, statement: str) -> bool:  # noqa: ARG002  as in Plain
+    def takes_index(self, element: CreateIndex, statement: str) -> bool:  # noqa: ARG002  as in PredictedEntries
         """Return False: no index is left out."""
         return False
 
-    def takes_key(self, key: Constraint, body: str) -> bool:  # noqa: ARG002  as in Plain
+    def takes_key(self, key: Constraint, body: str) -> bool:  # noqa: ARG002  as in PredictedEntries
         """Return False: no key is left out."""
         return False
 
-    def takes_foreign_key(self, key: ForeignKeyConstraint) -> bool:  # noqa: ARG002  as in Plain
+    def takes_foreign_key(self, key: ForeignKeyConstraint) -> bool:  # noqa: ARG002  as in PredictedEntries
         """Return False: no foreign key is left out."""
         return False
 
@@ -262,7 +262,7 @@ def _action(action: str | None) -> str | None:
 
 
 def _joined(before: Attributes | None, added: Attributes) -> Attributes:
-    """Attributes of the same object from both; of privileges, all."""
+    """Merge the attributes of one object; the privileges of both are united."""
     if before is None:
         return added
     joined = dict(before) | dict(added)

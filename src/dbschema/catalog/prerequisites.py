@@ -1,7 +1,4 @@
-"""What has to be there before the models can be built: rights, extensions, roles, and no default privileges.
-
-Roles belong to the cluster: which of the declared ones belong to this database already.
-"""
+"""Check and create the prerequisites of a build: privileges, extensions, roles, and no default privileges."""
 
 from __future__ import annotations
 
@@ -31,7 +28,7 @@ SELECT has_database_privilege(current_database(), 'CREATE'), current_setting('tr
        pg_is_in_recovery()
 """
 
-# Tables that the session itself has there would be taken for what the models want.
+# The session's own temporary tables would be read as tables of the models.
 TEMPORARY = """
 SELECT has_database_privilege(current_database(), 'TEMPORARY')
        AND NOT EXISTS (SELECT FROM pg_class WHERE relnamespace = pg_my_temp_schema())
@@ -47,15 +44,15 @@ FROM pg_default_acl d JOIN pg_roles r ON r.oid = d.defaclrole
 WHERE d.defaclnamespace = 0 AND r.rolname = current_user
 """
 OBJECT_TYPES = {"r": "TABLES", "S": "SEQUENCES", "f": "FUNCTIONS", "T": "TYPES", "n": "SCHEMAS"}
-BY_NATURE = {"f": "EXECUTE ON FUNCTIONS", "T": "USAGE ON TYPES"}
-"""What PUBLIC has of an object that nobody has said anything about."""
+PUBLIC_DEFAULTS = {"f": "EXECUTE ON FUNCTIONS", "T": "USAGE ON TYPES"}
+"""The privileges of PUBLIC on a new object without GRANT or REVOKE, by type of object."""
 
 
 def require_rights(cursor: Any, place: Place) -> None:
-    """Raise where the models cannot be built at all.
+    """Check that the models can be built.
 
     Raises:
-        NotWritable: the transaction may only read, as on a standby.
+        NotWritable: the transaction is read-only, as on a standby.
         MissingPrivilege: the role may not create a schema in the database.
     """
     ((may_create, may_only_read, recovery),) = ask(cursor, RIGHTS)
@@ -67,16 +64,17 @@ def require_rights(cursor: Any, place: Place) -> None:
 
 
 def may_use_temporary_tables(cursor: Any) -> bool:
-    """Whether the session may have temporary tables, and has none."""
+    """Whether the session may create temporary tables, and has none."""
     ((answer,),) = ask(cursor, TEMPORARY)
     return bool(answer)
 
 
 def provide(cursor: Any, place: Place, objects: Sequence[DatabaseObject]) -> Place:
-    """Create the declared extensions and roles that are missing; gives the place as it is then.
+    """Create the missing extensions and roles of `objects`, and return the updated place.
 
     Raises:
-        CatalogError, MissingPrivilege: one cannot be created.
+        CatalogError: an extension cannot be created.
+        MissingPrivilege: the user may not create a role.
     """
     installed = {name for (name,) in ask(cursor, "SELECT extname::text FROM pg_extension")}
     extensions = [item for item in objects if isinstance(item, Extension) and item.name not in installed]
@@ -89,10 +87,10 @@ def provide(cursor: Any, place: Place, objects: Sequence[DatabaseObject]) -> Pla
 
 
 def without_default_privileges(cursor: Any) -> list[str]:
-    """Statements after which new objects have the privileges that PostgreSQL gives by itself.
+    """Return the statements after which new objects have only PostgreSQL's built-in privileges.
 
-    Default privileges of the connected role, for all schemas, would otherwise become part of what the models want, and
-    hide what they have done to the real objects.
+    Otherwise the connected role's default privileges for all schemas become part of the expected catalog, and hide
+    their effect on the real objects.
     """
     statements: list[str] = []
     for kind, grantees in ask(cursor, DEFAULT_PRIVILEGES):
@@ -102,8 +100,8 @@ def without_default_privileges(cursor: Any) -> list[str]:
             for grantee in _with_public(grantees)
         ]
         statements.append(f"ALTER DEFAULT PRIVILEGES GRANT ALL ON {word} TO CURRENT_USER")
-        if kind in BY_NATURE:
-            statements.append(f"ALTER DEFAULT PRIVILEGES GRANT {BY_NATURE[kind]} TO PUBLIC")
+        if kind in PUBLIC_DEFAULTS:
+            statements.append(f"ALTER DEFAULT PRIVILEGES GRANT {PUBLIC_DEFAULTS[kind]} TO PUBLIC")
     return statements
 
 
@@ -126,11 +124,11 @@ def _create_role(cursor: Any, role: Role, place: Place) -> None:
         for statement in role.create():
             cursor.execute(statement)
     except server_errors.InsufficientPrivilege as error:
-        by_hand = (error.diag.message_hint or "").removeprefix("Have an administrator run: ")
-        raise missing_role(role.name, place.user, by_hand or f"CREATE ROLE {quote(role.name)}") from error
+        statement = (error.diag.message_hint or "").removeprefix("Have an administrator run: ")
+        raise missing_role(role.name, place.user, statement or f"CREATE ROLE {quote(role.name)}") from error
 
 
-STANDING = """
+ROLES = """
 SELECT r.rolname::text,
        EXISTS (SELECT FROM pg_shdepend s JOIN pg_database d ON d.oid = s.dbid
                WHERE d.datname = current_database() AND s.refclassid = 'pg_authid'::regclass AND s.refobjid = r.oid)
@@ -138,20 +136,20 @@ FROM pg_roles r
 """
 
 
-def belonging(connection: Connection, metadata: MetaData) -> Mapping[str, bool]:
-    """For each role that `metadata` declares: whether it is there, and this database already knows of it.
+def roles_in_database(connection: Connection, metadata: MetaData) -> Mapping[str, bool]:
+    """Return for each declared role whether it exists and belongs to this database.
 
-    A role may have been made for another database of the cluster. It belongs to this one when something in it depends
-    on the role, or when the metadata grants nothing to it, so that nothing ever would.
+    Roles belong to the cluster, so a role may have been created for another database. It belongs to this database if an
+    object here depends on it, or if `metadata` grants nothing to it and no object ever will.
 
     Args:
-        connection: in any transaction state; left as it was.
-        metadata: the models, with what is declared for them.
+        connection: in any transaction state, which is preserved.
+        metadata: the models and their declared objects.
     """
     objects = declared(metadata)
     granted = {item.role for item in objects if isinstance(item, Grant)}
     with entered(connection) as cursor:
-        known = dict(ask(cursor, STANDING))
+        known = dict(ask(cursor, ROLES))
     return {
         item.name: item.name in known and (known[item.name] or item.name not in granted)
         for item in objects

@@ -1,11 +1,7 @@
-"""Questions to the server, one by one or many at once, and what it says when it refuses.
+"""Query the server in a scratch transaction that is always rolled back, in any transaction state of the connection.
 
-A stretch of a transaction that is always rolled back, in whatever state the connection comes.
-
-It speaks to the driver itself: thousands of statements go in one batch, which SQLAlchemy's errors would quote whole,
-and its own state (begun or not, autocommit or not) has to be left as it was.
-
-Where a connection stands, and the settings under which both sides print the same.
+It uses the driver directly: thousands of statements go in one batch, which SQLAlchemy's errors would quote whole, and
+SQLAlchemy's transaction state must not change.
 """
 
 from __future__ import annotations
@@ -28,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def ask(cursor: Any, query: str) -> list[tuple[Any, ...]]:
-    """The rows that `query` gives; it has no parameters, so a percent sign is only that."""
+    """Execute `query` and return its rows. It has no parameters, so a percent sign needs no escape."""
     cursor.execute(query)
     rows: list[tuple[Any, ...]] = cursor.fetchall()
     return rows
@@ -37,7 +33,7 @@ def ask(cursor: Any, query: str) -> list[tuple[Any, ...]]:
 def ask_all(
     cursor: Any, queries: Sequence[str], meanwhile: Callable[[], None] | None = None
 ) -> Iterator[tuple[Sequence[Any], list[tuple[Any, ...]]]]:
-    """Description and rows of each query, in order; the server answers one while the one before is being put together."""
+    """Execute the queries in a pipeline, call `meanwhile`, and yield description and rows of each query, in order."""
     connection = getattr(cursor, "connection", None)
     if not isinstance(connection, psycopg.Connection) or not psycopg.Pipeline.is_supported():
         if meanwhile is not None:
@@ -58,7 +54,7 @@ def ask_all(
 
 
 def reason(error: psycopg.Error) -> str:
-    """What the server says, on one line."""
+    """Return the message of the server on one line."""
     return " ".join((error.diag.message_primary or str(error)).split())
 
 
@@ -67,10 +63,10 @@ SAVEPOINT = "dbschema_scratch"
 
 @contextmanager
 def entered(connection: Connection | psycopg.Connection) -> Iterator[Any]:
-    """As `scratch`, where a caller of this package enters it: what the server says becomes an error of ours.
+    """Open a `scratch` transaction, and raise an error of the server as a `CatalogError`.
 
     Raises:
-        CatalogError: the transaction that the connection is in has failed, or the server does not answer.
+        CatalogError: the connection is in a failed transaction, or the server does not answer.
     """
     database = _driver(connection).info.dbname
     try:
@@ -82,16 +78,16 @@ def entered(connection: Connection | psycopg.Connection) -> Iterator[Any]:
 
 @contextmanager
 def scratch(connection: Connection | psycopg.Connection) -> Iterator[Any]:
-    """A cursor of the driver; what it does is rolled back, settings (`SET LOCAL`) and locks included.
+    """Yield a cursor of the driver, and roll back its work, including settings (`SET LOCAL`) and locks.
 
-    (The server keeps the lock on a sequence until the whole transaction ends, even of a sequence that is gone by then.)
+    (The server keeps the lock on a sequence until the whole transaction ends, even if the sequence no longer exists.)
 
-    Nesting works. Under autocommit, and where no transaction has begun, it has one of its own.
+    Can be nested. Uses a savepoint in an open transaction, otherwise a transaction of its own.
 
     Raises:
-        CatalogError: the transaction that the connection is in has failed.
+        CatalogError: the connection is in a failed transaction.
     """
-    # What the driver knows, not SQLAlchemy: under autocommit a transaction may have been begun by hand.
+    # Ask the driver, not SQLAlchemy: under autocommit the caller may have executed BEGIN.
     driver = _driver(connection)
     status = driver.info.transaction_status
     if status == TransactionStatus.INERROR:
@@ -106,7 +102,7 @@ def scratch(connection: Connection | psycopg.Connection) -> Iterator[Any]:
         try:
             yield cursor
         finally:
-            # A connection that is lost needs no rolling back, and the error that lost it is the one to be told.
+            # A lost connection needs no rollback, and the error that lost it must propagate.
             with suppress(psycopg.OperationalError):
                 if idle:
                     cursor.execute("ROLLBACK")
@@ -123,7 +119,7 @@ def _driver(connection: Connection | psycopg.Connection) -> Any:
 
 
 VERSION_TABLE = "alembic_version"
-"""The table that Alembic keeps its revision in, unless it was told otherwise."""
+"""Alembic's version table, unless configured otherwise."""
 
 PLACE = """
 SELECT current_schema()::text, current_database()::text, current_user::text,
@@ -138,27 +134,27 @@ SELECT current_schema()::text, current_database()::text, current_user::text,
 
 PRINTING = {
     "quote_all_identifiers": "off",
-    # Compiling, and weighing ways to join, takes longer than these queries run.
+    # JIT compilation, and planning these kinds of joins, take longer than the queries.
     "jit": "off",
     "enable_memoize": "off",
     "enable_material": "off",
     "enable_mergejoin": "off",
 }
-"""Settings while a catalog is read, beside search_path."""
+"""Settings for reading a catalog, in addition to search_path."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a connection stands.
+    """The schema, database and user of a connection.
 
     Args:
         default_schema: the first schema of its search_path.
         database, user: names, for messages.
-        extension_schemas: the schemas that installed extensions are in; their types have to be found.
-        owners: oids of the roles whose ownership goes without saying: who is connected, who owns the database, and
-            who owns the version table.
+        extension_schemas: the schemas of the installed extensions; their types must be visible.
+        owners: oids of the roles whose ownership is not reported: the connected role, the owner of the database, and
+            the owner of the version table.
         keywords: the words that the server quotes when it prints them as names.
-        version_table: the table that Alembic keeps its revision in.
+        version_table: Alembic's version table.
     """
 
     default_schema: str
@@ -171,7 +167,7 @@ class Place:
 
 
 def locate(cursor: Any, version_table: str = VERSION_TABLE) -> Place:
-    """Where the connection of `cursor` stands, by its own search_path."""
+    """Return the place of the connection of `cursor`, by its own search_path."""
     (row,) = ask(cursor, PLACE.format(version_table=sql_string(version_table)))
     default_schema, database, user, extension_schemas, owners, keywords = row
     if default_schema is None:
@@ -188,22 +184,22 @@ def locate(cursor: Any, version_table: str = VERSION_TABLE) -> Place:
 
 
 def settle(cursor: Any, path: Iterable[str]) -> None:
-    """Fix what the printed definitions depend on, until the scratch transaction ends."""
+    """Set search_path and the settings that affect printed definitions, until the scratch transaction ends."""
     ask(cursor, settings({"search_path": search_path(path)} | PRINTING))
 
 
 def settings(values: Mapping[str, str]) -> str:
-    """A statement that makes settings which last until the transaction is rolled back."""
+    """Return a statement that changes settings until the transaction ends."""
     calls = (f"set_config('{name}', {sql_string(value)}, true)" for name, value in values.items())
     return f"SELECT {', '.join(calls)}"
 
 
 def search_path(names: Iterable[str]) -> str:
-    """The value of search_path. Temporary tables, which would hide others, come last unless `names` has them."""
+    """Return the value of search_path. pg_temp, whose tables would hide others, comes last unless it is in `names`."""
     return ", ".join('"' + name.replace('"', '""') + '"' for name in dict.fromkeys([*names, "pg_temp"]))
 
 
 def oids(cursor: Any, names: Mapping[str, str | None]) -> dict[int, str | None]:
-    """The logical name of each schema in `names` that is there, by its oid."""
+    """Return the logical name by oid of each schema in `names` that exists."""
     rows = ask(cursor, "SELECT oid, nspname::text FROM pg_namespace")
     return {oid: names[name] for oid, name in rows if name in names}

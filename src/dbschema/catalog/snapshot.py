@@ -1,7 +1,7 @@
-"""The catalog that models want, stored in a file: a database is compared with it without building the models.
+"""Store the expected catalog in a file, and compare a database with it without building the models.
 
-`dbschema compile` writes it. Two kinds of readers use it: an upgrade, which need not import the models if the database has
-exactly what the snapshot has, and a role without CREATE, which cannot build the models.
+`dbschema compile` writes the file. An upgrade reads it, and imports the models only if the database differs. A role
+without CREATE reads it, because it cannot build the models.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ if TYPE_CHECKING:
     from dbschema.catalog.model import Attributes, Difference, Value
 
 FORMAT: Final = 2
-"""Raised when a catalog is read or written in another way; older files are not used any more."""
+"""Version of the file format; increased when it changes. Files of an older version are ignored."""
 
 SERVER: Final = "SELECT current_setting('server_version_num')::int / 10000"
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The catalog that models want, and where it comes from.
+    """The expected catalog and its origin.
 
     Args:
-        server: major version of the PostgreSQL server that printed it.
-        models: digest of the models, as `digest_of_models` computes it.
-        schemas, extensions, roles: what to read of a database beside its default schema.
-        wanted: the catalog.
+        server: major version of the PostgreSQL server that printed the catalog.
+        models: digest of the models, from `digest_of_models`.
+        schemas, extensions, roles: names to read in a database, in addition to its default schema.
+        expected: the catalog.
     """
 
     server: int
@@ -48,10 +48,10 @@ class Snapshot:
     schemas: tuple[str, ...]
     extensions: tuple[str, ...]
     roles: tuple[str, ...]
-    wanted: Catalog
+    expected: Catalog
 
     def to_json(self) -> str:
-        """The text of a file, with an object of the catalog a line."""
+        """Return the text of the file: JSON, one catalog object a line."""
         head = {
             "format": FORMAT,
             "server": self.server,
@@ -61,7 +61,7 @@ class Snapshot:
             "roles": self.roles,
         }
         ordered = sorted(
-            self.wanted.entries.items(),
+            self.expected.entries.items(),
             key=lambda item: tuple("" if part is None else part for part in item[0]),
         )
         entries = [
@@ -72,26 +72,25 @@ class Snapshot:
 
 
 def take(connection: Connection, metadata: MetaData) -> Snapshot:
-    """Have the server behind `connection` print what `metadata` wants; nothing stays in the database.
+    """Build `metadata` on the server behind `connection`, and return the snapshot. Nothing stays in the database.
 
-    Raises:
-        CatalogError: as `dbschema.catalog.wanted`; the role needs CREATE on the database.
+    The role needs CREATE on the database. Raises as `dbschema.catalog.check`.
     """
     from dbschema import catalog  # noqa: PLC0415  imports SQLAlchemy when it is called
 
-    wanted, spoken_of = catalog.expected(connection, metadata), catalog.names_to_read(metadata)
+    expected, names = catalog.expected(connection, metadata), catalog.names_to_read(metadata)
     return Snapshot(
         server(connection),
         digest_of_models(metadata),
-        tuple(sorted(name for name in spoken_of["schemas"] if name is not None)),
-        tuple(sorted(spoken_of["extensions"])),
-        tuple(sorted(spoken_of["roles"])),
-        wanted,
+        tuple(sorted(name for name in names["schemas"] if name is not None)),
+        tuple(sorted(names["extensions"])),
+        tuple(sorted(names["roles"])),
+        expected,
     )
 
 
 def parse(text: str) -> Snapshot | None:
-    """The snapshot in the text of a file; None if it is none, or has another format."""
+    """Parse the text of a file; None if it is not a snapshot, or has another format version."""
     try:
         content = json.loads(text)
         if content["format"] != FORMAT:
@@ -110,11 +109,11 @@ def parse(text: str) -> Snapshot | None:
 
 
 def differences(connection: psycopg.Connection | Connection, snapshot: Snapshot) -> tuple[Difference, ...]:
-    """Compare the database behind `connection` with a snapshot; needs no right but to connect.
+    """Compare the database behind `connection` with a snapshot. The role needs no privilege except CONNECT.
 
     Args:
-        connection: in any transaction state; left as it was.
-        snapshot: of the models that the database should hold.
+        connection: in any transaction state, which is preserved.
+        snapshot: the expected catalog.
 
     Raises:
         CatalogError: the catalog of the database cannot be read.
@@ -123,7 +122,7 @@ def differences(connection: psycopg.Connection | Connection, snapshot: Snapshot)
         place = locate(cursor)
         names = ", ".join(sql_string(name) for name in snapshot.roles) or "NULL"
         declared = {oid for (oid,) in ask(cursor, f"SELECT oid FROM pg_roles WHERE rolname IN ({names})")}  # noqa: S608  quoted above
-        # A declared role may own a function only if the models say so, even if this session acts as that role.
+        # Ownership by a declared role is compared, even if the session uses that role: the models must declare it.
         place = replace(place, owners=tuple(oid for oid in place.owners if oid not in declared))
         actual = introspect.read_at(
             cursor,
@@ -134,28 +133,28 @@ def differences(connection: psycopg.Connection | Connection, snapshot: Snapshot)
         )
     own = f" TO {place.user}"
 
-    def taken_for_granted(identity: Identity) -> bool:
-        """Whether it is the session's own right on a schema, which a migrating role needs and no model declares."""
+    def is_implied(identity: Identity) -> bool:
+        """Whether it is the session's own privilege on a schema, which a migrating role needs and no model declares."""
         return (
             identity.kind == "grant"
             and identity.name.startswith("SCHEMA ")
             and identity.name.endswith(own)
             and place.user not in snapshot.roles
-            and identity not in snapshot.wanted
+            and identity not in snapshot.expected
         )
 
-    return compare(snapshot.wanted, actual, ignore=taken_for_granted)
+    return compare(snapshot.expected, actual, ignore=is_implied)
 
 
 def server(connection: psycopg.Connection | Connection) -> int:
-    """Major version of the server behind `connection`."""
+    """Return the major version of the server behind `connection`."""
     with entered(connection) as cursor:
         ((version,),) = ask(cursor, SERVER)
     return int(version)
 
 
 def digest_of_models(metadata: MetaData) -> str:
-    """SHA-256 of the DDL that builds `metadata`, and of the extensions and roles that it declares."""
+    """Return the SHA-256 of the DDL that builds `metadata`, its extensions and its roles."""
     from sqlalchemy import make_url  # noqa: PLC0415  as above
 
     from dbschema.catalog import desired, offline  # noqa: PLC0415  as above
@@ -173,7 +172,7 @@ def digest_of_models(metadata: MetaData) -> str:
 
 
 def digest_of_files(paths: Iterable[Path]) -> str:
-    """The SHA-256 of files, with their names, in the order of these."""
+    """Return the SHA-256 of the names and contents of files, in the order of their paths."""
     total = sha256()
     for path in sorted(paths):
         content = path.read_bytes()
@@ -181,8 +180,8 @@ def digest_of_files(paths: Iterable[Path]) -> str:
     return total.hexdigest()
 
 
-def _attributes(written: dict[str, Any]) -> Attributes:
-    found: dict[str, Value] = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in written.items()
+def _attributes(values: dict[str, Any]) -> Attributes:
+    attributes: dict[str, Value] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
     }
-    return found
+    return attributes

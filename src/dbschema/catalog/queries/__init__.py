@@ -1,36 +1,36 @@
-"""The questions to the catalog, one a kind of object, keyed by kind.
+"""The catalog queries, by kind of object.
 
-Every query gives the columns `kind`, `nsp` (oid of the schema), `tab` (the table, or '') and `name`, and then one column
-for each attribute, named as the attribute. In its text `:schemas` stands for the oids of the schemas, `:version_table` for
-a name, `:owners` for the oids of the roles whose ownership goes without saying, `:extensions` and `:roles` for names, and
-`:member_relations`, `:member_types` and `:member_functions` for the oids of what extensions brought.
+Each query returns the columns `kind`, `nsp` (oid of the schema), `tab` (the table, or '') and `name`, then one column an
+attribute. Placeholders: `:schemas` (oids), `:version_table` (a name), `:owners` (oids of roles whose ownership is not
+reported), `:extensions` and `:roles` (names), `:member_relations`, `:member_types` and `:member_functions` (oids of the
+members of extensions).
 
-Not read, because nothing of them belongs to a schema or a declaration: event triggers, publications, subscriptions,
-foreign servers, casts, operators, conversions and text search configurations.
+Not read, because they belong to no schema and no declaration: event triggers, publications, subscriptions, foreign
+servers, casts, operators, conversions and text search configurations.
 """
 
-# ruff: noqa: S608  what is put together here are constants of this package
+# ruff: noqa: S608  composed only of constants of this package
 
 from __future__ import annotations
 
-from dbschema.catalog.queries import privileges, standing, tables
+from dbschema.catalog.queries import privileges, schema_objects, tables
 from dbschema.catalog.queries.privileges import CLUSTER_QUERIES
-from dbschema.catalog.queries.standing import CODE_QUERIES
+from dbschema.catalog.queries.schema_objects import CODE_QUERIES
 from dbschema.catalog.queries.tables import POSITIONS
 
 __all__ = ["POSITIONS", "PRESENT", "QUERIES", "RARE"]
 
 FIRST_USER_OID = 16384
-"""Below are the objects that every database begins with."""
+"""Objects of a new database have lower oids."""
 
 QUERIES: dict[str, str] = {
     **CLUSTER_QUERIES,
     **tables.QUERIES,
-    **standing.QUERIES,
+    **schema_objects.QUERIES,
     **CODE_QUERIES,
     **privileges.QUERIES,
 }
-"""By kind. Some give kinds that are near relatives too, such as domains and enums under "type"."""
+"""Query by kind. Some return related kinds too, such as domains and enums under "type"."""
 
 PRESENT = f"""
 SELECT 'sequence' WHERE EXISTS (SELECT FROM pg_class c WHERE c.relnamespace = ANY (:schemas) AND c.relkind = 'S')
@@ -48,6 +48,6 @@ SELECT 'type' WHERE EXISTS (SELECT FROM pg_type t WHERE t.typnamespace = ANY (:s
 UNION ALL
 SELECT 'default privileges' WHERE EXISTS (SELECT FROM pg_default_acl)
 """
-"""Which of the rarer kinds there are at all: asking each for nothing takes longer than this."""
+"""Returns which of the `RARE` kinds exist: faster than to run their queries without a result."""
 
 RARE = frozenset({"sequence", "view", "rule", "statistics", "type", "default privileges"})

@@ -1,8 +1,7 @@
-"""What the schemas stand on: extensions and roles, of which only the declared ones are ours, and the schemas themselves.
+"""Queries for extensions, roles, schemas, grants and default privileges.
 
-Who may do what: privileges by object and grantee, and those that future objects would have.
-
-The owner's own privileges go without saying. A name follows `dbschema.ddl.objects.Grant`: target, object, TO, grantee.
+Only declared extensions and roles are read. The owner's own privileges are not read. The name of a grant follows
+`dbschema.ddl.grants.Grant`: target, object, TO, grantee.
 """
 
 from __future__ import annotations
@@ -34,9 +33,9 @@ FROM pg_namespace n WHERE n.oid = ANY (:schemas)
 
 CLUSTER_QUERIES = {"extension": EXTENSIONS, "role": ROLES, "schema": SCHEMAS}
 
-# ruff: noqa: S608  what is put together here are constants of this package
+# ruff: noqa: S608  composed only of constants of this package
 
-# Every schema `public` comes with USAGE for PUBLIC, and neither keeping nor revoking that is drift.
+# A new schema `public` has USAGE for PUBLIC. Neither keeping nor revoking it is a difference.
 GRANTS = f"""
 SELECT 'grant' AS kind, o.nsp, o.tab,
        o.target || ' ' || o.object || ' TO ' || CASE x.grantee WHEN 0 THEN 'PUBLIC'
@@ -76,7 +75,7 @@ WHERE x.grantee <> o.owner
 GROUP BY o.nsp, o.tab, o.target, o.object, x.grantee
 """
 
-# Nothing is ever wanted here: they would give privileges to objects that a later revision creates, without its saying so.
+# Never expected: they would grant privileges on objects of a later revision that the revision does not grant.
 DEFAULT_PRIVILEGES = """
 SELECT 'default privileges' AS kind, nullif(d.defaclnamespace, 0) AS nsp, '' AS tab,
        CASE d.defaclobjtype WHEN 'r' THEN 'TABLES' WHEN 'S' THEN 'SEQUENCES' WHEN 'f' THEN 'FUNCTIONS' WHEN 'T' THEN 'TYPES'

@@ -1,6 +1,6 @@
-"""Tables, and what stands on them."""
+"""Queries for tables and their dependent objects."""
 
-# ruff: noqa: S608  what is put together here are constants of this package
+# ruff: noqa: S608  composed only of constants of this package
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ FROM pg_class c
 WHERE {OURS} AND c.relkind IN ('r', 'p')
 """
 
-# Patched releases of PostgreSQL keep a random number of their own, pg_attver, among the options of every column.
+# Patched releases of PostgreSQL store a random number, pg_attver, in the options of each column.
 COLUMNS = f"""
 SELECT 'column' AS kind, c.relnamespace AS nsp, c.relname::text AS tab, a.attname::text AS name,
        format_type(a.atttypid, a.atttypmod) AS type, a.attnotnull AS "not null",
@@ -74,11 +74,11 @@ FROM pg_class c
 JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 WHERE {OURS} AND {TABLE_KINDS}
 """
-"""Not part of a comparison by default: ADD COLUMN appends, wherever the model has the column."""
+"""Not compared by default: ADD COLUMN appends the column, independent of its position in the model."""
 
-# A foreign key is kept by triggers of its own, which DISABLE TRIGGER ALL switches off without a trace in its definition.
-# What has an attribute of its own is cut off the definition, so that one change is told once. NOT NULL constraints
-# (contype 'n', since PostgreSQL 18) are the columns' own, constraint triggers (contype 't') are among the triggers.
+# Internal triggers enforce a foreign key; DISABLE TRIGGER ALL disables them without a change of its definition.
+# Parts with an attribute of their own are removed from the definition, so that one change is one difference. NOT NULL
+# constraints (contype 'n', since PostgreSQL 18) are read with columns, constraint triggers (contype 't') with triggers.
 CONSTRAINTS = f"""
 SELECT 'constraint' AS kind, c.relnamespace AS nsp, c.relname::text AS tab, k.conname::text AS name,
        CASE k.contype WHEN 'p' THEN 'primary key' WHEN 'u' THEN 'unique' WHEN 'f' THEN 'foreign key' WHEN 'c' THEN 'check'

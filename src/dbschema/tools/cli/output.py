@@ -151,8 +151,8 @@ def _show_difference(screen: Screen, difference: Difference) -> None:
     screen.line(f"{difference.change} {difference.kind} {one_line(difference.name)}{attribute}")
     # A missing or extra object can have no characteristic value: show only that it exists.
     whole = "present" if difference.change != "changed" else None
-    _show_value(screen, "wanted", difference.wanted, None if difference.change == "extra" else whole)
-    _show_value(screen, "found", difference.found, None if difference.change == "missing" else whole)
+    _show_value(screen, "wanted", difference.expected, None if difference.change == "extra" else whole)
+    _show_value(screen, "found", difference.actual, None if difference.change == "missing" else whole)
 
 
 def _show_value(screen: Screen, title: str, value: object, otherwise: str | None) -> None:
@@ -182,6 +182,6 @@ def difference_data(difference: Difference) -> dict[str, Any]:
         "name": identity.name,
         "change": difference.change,
         "attribute": difference.attribute,
-        "wanted": difference.wanted,
-        "found": difference.found,
+        "wanted": difference.expected,
+        "found": difference.actual,
     }

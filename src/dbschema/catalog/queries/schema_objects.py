@@ -1,13 +1,10 @@
-"""Functions, procedures and aggregates.
-
-What stands in a schema by itself and holds no code: sequences, types and views.
-"""
+"""Queries for the objects of a schema that are not tables: functions, sequences, types and views."""
 
 from __future__ import annotations
 
 from dbschema.catalog.queries.parts import CODE, OURS, comment, owner
 
-# ruff: noqa: S608  what is put together here are constants of this package
+# ruff: noqa: S608  composed only of constants of this package
 
 FUNCTIONS = f"""
 SELECT CASE p.prokind WHEN 'p' THEN 'procedure' WHEN 'a' THEN 'aggregate' ELSE 'function' END AS kind,
@@ -31,9 +28,7 @@ WHERE {CODE}
 
 CODE_QUERIES = {"function": FUNCTIONS}
 
-# ruff: noqa: S608  what is put together here are constants of this package
-
-# A sequence behind an identity column is that column's, and its parameters are read there.
+# The sequence of an identity column is left out: the query of columns reads its parameters.
 SEQUENCES = f"""
 SELECT 'sequence' AS kind, c.relnamespace AS nsp, '' AS tab, c.relname::text AS name,
        format_type(s.seqtypid, NULL) AS type, s.seqstart AS start, s.seqincrement AS increment, s.seqmin AS minimum,
