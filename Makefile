@@ -46,10 +46,11 @@ docs: env ## Write docs/schema.md from the models, docs/errors.md from the error
 compile: ready ## Write the SQL of the revisions and the snapshot of the models beside them, after one was changed
 	@"$(BIN)/dbschema" compile $(ARGS)
 
-lint: env ## Check format, rules and types
+lint: env ## Check format, rules, types and the imports between packages
 	@"$(BIN)/ruff" format --check .
 	@"$(BIN)/ruff" check .
 	@"$(BIN)/mypy"
+	@"$(BIN)/lint-imports" --no-cache --no-logo
 
 format: env ## Format the code and mend what can be mended
 	@"$(BIN)/ruff" format .

@@ -218,7 +218,7 @@ def with_models(project: Path, models: str) -> None:
     (project.parent / "scripts" / "env.py").write_text(
         "import sqlalchemy as sa\n"
         "from alembic import context\n"
-        "from dbschema.migrations import environment\n\n"
+        "from dbschema.migrations import alembic_env\n\n"
         f"def metadata():\n    made = sa.MetaData()\n    {models}\n    return made\n\n"
         "alembic_env.run(context, metadata)\n",
         encoding="utf-8",

@@ -283,7 +283,7 @@ def test_two_heads_are_found(project: Project) -> None:
     versions.mkdir(parents=True)
     (project.folder / "migrations" / "env.py").write_text(
         "from alembic import context\nfrom sqlalchemy import MetaData\n"
-        "from dbschema.migrations import environment\nenvironment.run(context, MetaData())\n"
+        "from dbschema.migrations import alembic_env\nalembic_env.run(context, MetaData())\n"
     )
     (project.folder / "alembic.ini").write_text("[alembic]\nscript_location = %(here)s/migrations\n")
     for name in ("one", "two"):

@@ -9,8 +9,8 @@ import psycopg
 import pytest
 from sqlalchemy import Connection, make_url, text
 from sqlalchemy.exc import OperationalError
+from tests.verify.ours import run as run_ours
 
-from dbschema import verify
 from dbschema.errors import NoTransaction
 from dbschema.models import metadata
 from dbschema.seeds import sample
@@ -19,6 +19,8 @@ from dbschema.verify.report import GROUPS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from dbschema import verify
 
 LOCKS = """
 SELECT DISTINCT mode FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
@@ -70,7 +72,7 @@ def address(database: str) -> str:
 
 
 def test_a_new_database_is_all_well(connection: Connection) -> None:
-    report = verify.run(connection)
+    report = run_ours(connection)
 
     assert report.failures == ()
     assert report.ok
@@ -80,13 +82,13 @@ def test_a_new_database_is_all_well(connection: Connection) -> None:
 def test_a_database_with_data_is_all_well(connection: Connection) -> None:
     sample.apply(connection)
 
-    report = verify.run(connection)
+    report = run_ours(connection)
 
     assert report.failures == ()
 
 
 def test_every_group_is_there_in_its_order(connection: Connection) -> None:
-    report = verify.run(connection)
+    report = run_ours(connection)
 
     assert tuple(dict.fromkeys(check.group for check in report.checks)) == GROUPS
     assert all("\n" not in str(check) for check in report.checks)
@@ -94,7 +96,7 @@ def test_every_group_is_there_in_its_order(connection: Connection) -> None:
 
 
 def test_everything_that_is_declared_has_its_line(connection: Connection) -> None:
-    report = verify.run(connection)
+    report = run_ours(connection)
 
     names = {group: [check.name for check in report.of(group)] for group in GROUPS}
     tables = len(metadata.tables)
@@ -123,7 +125,7 @@ def test_a_role_without_powers_finds_all_well(
 ) -> None:
     session = session_of(kind)
 
-    report = verify.run(session)
+    report = run_ours(session)
 
     assert report.failures == ()
     assert report.of("behaviour")[0].detail.partition(" acts as ")[2] == (acts_as or "")
@@ -139,7 +141,7 @@ def test_a_role_that_could_prove_nothing_is_told_which_grant_it_needs(
     """As a role that bypasses row security, isolation would be seen to be broken where it is not, and the reverse."""
     session = session_of(kind)
 
-    report = verify.run(session)
+    report = run_ours(session)
 
     assert [check.name for check in report.failures] == ["role"]
     assert f"GRANT dbschema_app TO {report.role}" in report.failures[0].detail
@@ -154,7 +156,7 @@ def test_nothing_is_left_behind(
     sample.apply(admin)
     before = everything(admin)
 
-    verify.run(session)
+    run_ours(session)
 
     assert everything(admin) == before
 
@@ -164,7 +166,7 @@ def test_nothing_is_left_behind_in_the_session(database: str, connect: Callable[
     sample.apply(connection)
     before = everything(connection)
 
-    verify.run(connection)
+    run_ours(connection)
 
     assert not connection.in_transaction()
     assert everything(connection) == before
@@ -177,7 +179,7 @@ def test_what_the_caller_began_is_the_callers_to_end(
     connection.execute(text("INSERT INTO tenants (tenant_name, slug) VALUES ('Mine', 'mine')"))
     connection.execute(text("SET LOCAL app.tenant_id = 'kept'"))
 
-    report = verify.run(connection)
+    report = run_ours(connection)
 
     assert report.failures == ()
     assert (
@@ -196,7 +198,7 @@ def test_a_tenant_that_the_session_has_set_changes_nothing(
     session.execute(text("SET app.tenant_id = '00000000-0000-0000-0000-000000000001'"))
     session.commit()
 
-    report = verify.run(session)
+    report = run_ours(session)
 
     assert report.failures == ()
     assert session.scalar(text("SELECT current_setting('app.tenant_id')")).endswith("1")
@@ -206,13 +208,13 @@ def test_autocommit_is_refused(database: str, connect: Callable[..., Connection]
     connection = connect(database, isolation_level="AUTOCOMMIT")
 
     with pytest.raises(NoTransaction, match="autocommit"):
-        verify.run(connection)
+        run_ours(connection)
 
 
 def test_an_empty_database_is_told_line_by_line(
     fresh_database: str, connect: Callable[..., Connection]
 ) -> None:
-    report = verify.run(connect(fresh_database))
+    report = run_ours(connect(fresh_database))
 
     assert {check.group for check in report.checks if check.passed} <= {
         "connection",
@@ -233,7 +235,7 @@ def test_an_empty_database_is_told_line_by_line(
 def test_without_the_applications_role_the_rest_is_still_told(connection: Connection) -> None:
     connection.execute(text("ALTER ROLE dbschema_app RENAME TO dbschema_gone"))
 
-    report = verify.run(connection)
+    report = run_ours(connection)
 
     failed = {(check.group, check.name) for check in report.failures}
     assert ("roles", "dbschema_app") in failed
@@ -245,7 +247,7 @@ def test_without_the_applications_role_the_rest_is_still_told(connection: Connec
 def test_a_read_only_transaction_is_told_as_such(connection: Connection) -> None:
     connection.execute(text("SET TRANSACTION READ ONLY"))
 
-    report = verify.run(connection)
+    report = run_ours(connection)
 
     assert "read-only" in next(check.detail for check in report.failures if check.name == "writable")
 
@@ -253,7 +255,7 @@ def test_a_read_only_transaction_is_told_as_such(connection: Connection) -> None
 def test_each_check_is_told_as_soon_as_it_is_made(connection: Connection) -> None:
     told: list[verify.Check] = []
 
-    report = verify.run(connection, on_check=told.append)
+    report = run_ours(connection, on_check=told.append)
 
     assert tuple(told) == report.checks
 
@@ -271,7 +273,7 @@ def test_a_connection_that_is_lost_ends_the_verification(
                 killer.execute("SELECT pg_terminate_backend(%s, 5000)", (backend,))
 
     with pytest.raises(OperationalError):
-        verify.run(connection, on_check=kill)
+        run_ours(connection, on_check=kill)
 
 
 def test_what_is_locked_is_locked_as_by_any_insert_or_update(
@@ -283,7 +285,7 @@ def test_what_is_locked_is_locked_as_by_any_insert_or_update(
     modes: set[str] = set()
 
     with psycopg.connect(address(database), autocommit=True) as watcher:
-        verify.run(
+        run_ours(
             connection,
             on_check=lambda _: modes.update(mode for (mode,) in watcher.execute(LOCKS, (backend,))),
         )
@@ -303,14 +305,14 @@ def test_a_table_that_somebody_has_locked_is_told_and_not_waited_for(
     session, other = session_of("member"), connect(database)
     other.execute(text("LOCK TABLE messages"))
 
-    report = verify.run(session)
+    report = run_ours(session)
 
     assert ("isolation", "messages") in {(check.group, check.name) for check in report.failures}
     assert [str(check) for check in report.failures if "lock timeout" not in check.detail] == []
 
 
 def test_the_report_is_json(connection: Connection) -> None:
-    report = verify.run(connection)
+    report = run_ours(connection)
 
     read = json.loads(report.to_json())
 

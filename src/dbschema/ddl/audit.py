@@ -1,10 +1,11 @@
-"""What `Audited` promises: each change of a row leaves a row in `audit_logs`, written by the database.
+"""What `Audited` promises: each change of a row leaves a row in the audit log, written by the database.
 
 What `AppendOnly` promises: rows are added and never changed, and go only with the tenant that they belong to.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dbschema.ddl.base import qualified, quote
@@ -12,6 +13,7 @@ from dbschema.ddl.functions import Function
 from dbschema.ddl.registry import declare_for
 from dbschema.ddl.triggers import Trigger
 from dbschema.errors import DeclarationError
+from dbschema.sql import sql_string
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -19,9 +21,26 @@ if TYPE_CHECKING:
     from sqlalchemy import Table
 
 
-AUDIT_TABLE = "audit_logs"
+@dataclass(frozen=True)
+class AuditTables:
+    """The tables that the audit function reads and writes, all in its schema.
+
+    Args:
+        log: gets a row for each change; with the columns `tenant_id`, `user_id`, `action`, `resource_type`, `resource_id`,
+            `details` (jsonb) and `ip_address` (inet).
+        tenants: the tenants, by `id`.
+        users: the users who act, by `tenant_id` and `id`.
+    """
+
+    log: str = "audit_logs"
+    tenants: str = "tenants"
+    users: str = "users"
+
+
+_DEFAULT_TABLES = AuditTables()
+
 USER_SETTING = "app.user_id"
-"""Who acts: the id of a row in `users`, set for a transaction. Unset, malformed or of another tenant: nobody."""
+"""Who acts: the id of a user, set for a transaction. Unset, malformed or of another tenant: nobody."""
 
 ADDRESS_SETTING = "app.ip_address"
 """Where the request came from: an address of IPv4 or IPv6, set for a transaction. Unset or malformed: nowhere."""
@@ -30,7 +49,7 @@ SILENCE_SETTING = "app.unaudited_tenant"
 """A tenant whose changes leave no rows: one that is being imported or removed. It counts for the tables' owner only."""
 
 LARGEST_VALUE = 65_536
-"""Bytes of a value, as JSON, that a row of `audit_logs` keeps whole; of a larger one, length and SHA-256."""
+"""Bytes of a value, as JSON, that a row of the log keeps whole; of a larger one, length and SHA-256."""
 
 # Called per row, because single rows are what applications change most: a trigger per statement, with transition tables,
 # took 0.5 to 0.9 of the time for 20,000 rows at once, and 1.4 to 2.5 times as long for one.
@@ -81,8 +100,8 @@ BEGIN
         END IF;
     END IF;
     IF TG_OP = 'DELETE' THEN
-        IF NOT EXISTS (SELECT FROM tenants t WHERE t.id = tenant) THEN
-            IF NOT row_security_active('tenants') OR current_setting('app.tenant_id', true) = tenant::text THEN
+        IF NOT EXISTS (SELECT FROM {tenants} t WHERE t.id = tenant) THEN
+            IF NOT row_security_active({tenants_text}) OR current_setting('app.tenant_id', true) = tenant::text THEN
                 RETURN NULL;
             END IF;
         END IF;
@@ -172,21 +191,35 @@ BEGIN
         END;
     END IF;
     IF actor IS NOT NULL THEN
-        actor := (SELECT u.id FROM users u WHERE u.tenant_id = tenant AND u.id = actor);
+        actor := (SELECT u.id FROM {users} u WHERE u.tenant_id = tenant AND u.id = actor);
     END IF;
-    INSERT INTO audit_logs (tenant_id, user_id, action, resource_type, resource_id, details, ip_address)
+    INSERT INTO {log} (tenant_id, user_id, action, resource_type, resource_id, details, ip_address)
         VALUES (tenant, actor, lower(TG_OP), TG_TABLE_NAME, subject, details, address);
     RETURN NULL;
 END
 """
 
-AUDIT_FUNCTION = Function(
-    name="record_change",
-    returns="trigger",
-    body=_BODY,
-    pinned_to=(),
-    comment="Writes who changed what, with the old and the new values, into audit_logs",
-)
+AUDIT_FUNCTION_NAME = "record_change"
+
+
+def audit_function(tables: AuditTables) -> Function:
+    """The function that each audit trigger calls."""
+    body = _BODY
+    names = {
+        "{tenants_text}": sql_string(quote(tables.tenants)),
+        "{tenants}": quote(tables.tenants),
+        "{users}": quote(tables.users),
+        "{log}": quote(tables.log),
+    }
+    for placeholder, name in names.items():
+        body = body.replace(placeholder, name)
+    return Function(
+        name=AUDIT_FUNCTION_NAME,
+        returns="trigger",
+        body=body,
+        pinned_to=(),
+        comment=f"Writes who changed what, with the old and the new values, into {tables.log}",
+    )
 
 
 def audit_trigger(table: Table, hidden: Iterable[str] = (), unremarkable: Iterable[str] = ()) -> Trigger:
@@ -195,7 +228,7 @@ def audit_trigger(table: Table, hidden: Iterable[str] = (), unremarkable: Iterab
     return Trigger(
         f"audit_{table.name}_change",
         table.name,
-        AUDIT_FUNCTION.name,
+        AUDIT_FUNCTION_NAME,
         timing="AFTER",
         events=("INSERT", "UPDATE", "DELETE"),
         arguments=(_array(hidden), _array(unremarkable), _array(generated)),
@@ -203,19 +236,26 @@ def audit_trigger(table: Table, hidden: Iterable[str] = (), unremarkable: Iterab
     )
 
 
-def keep_audited(table: Table, *, hidden: Iterable[str] = (), unremarkable: Iterable[str] = ()) -> None:
-    """Declare function and trigger for a table of tenants' rows, in a database that has `tenants`, `users` and `audit_logs`.
+def keep_audited(
+    table: Table,
+    *,
+    hidden: Iterable[str] = (),
+    unremarkable: Iterable[str] = (),
+    tables: AuditTables = _DEFAULT_TABLES,
+) -> None:
+    """Declare function and trigger for a table of tenants' rows.
 
     Args:
         table: with the columns `tenant_id` and `id`.
         hidden: columns whose values are never recorded; that they changed is.
         unremarkable: columns that change by themselves; a change of them alone is not recorded.
+        tables: where changes are recorded.
 
     Raises:
-        DeclarationError: the table is `audit_logs` itself, has no tenant, or has not these columns.
+        DeclarationError: the table is the log itself, has no tenant, or has not these columns.
     """
     hidden = tuple(hidden)
-    if table.name == AUDIT_TABLE:
+    if table.name == tables.log:
         raise DeclarationError(
             f"The table {table.name!r} cannot be audited: each of its rows would make another one",
             "Take the mixin Audited away from it",
@@ -226,7 +266,7 @@ def keep_audited(table: Table, *, hidden: Iterable[str] = (), unremarkable: Iter
             f"The table {table.name!r} is declared Audited and has no column {', '.join(map(repr, missing))}",
             "Derive it from TenantScoped, and name in __audit_exclude__ columns that the table has",
         )
-    declare_for(table, AUDIT_FUNCTION, audit_trigger(table, hidden, unremarkable))
+    declare_for(table, audit_function(tables), audit_trigger(table, hidden, unremarkable))
 
 
 def _array(names: Iterable[str]) -> str:
@@ -253,7 +293,7 @@ APPEND_ONLY_FUNCTION = Function(
         "BEGIN\n"
         "    IF TG_OP = 'DELETE' AND pg_trigger_depth() > 1 THEN\n"
         "        IF TG_NARGS = 0 THEN\n"
-        "            tenant_stands := EXISTS (SELECT FROM tenants t WHERE t.id = OLD.tenant_id);\n"
+        "            tenant_stands := EXISTS (SELECT FROM {tenants} t WHERE t.id = OLD.tenant_id);\n"
         "        ELSE\n"
         "            EXECUTE format('SELECT EXISTS (SELECT FROM %s WHERE %s = $1)', TG_ARGV[0], TG_ARGV[1])\n"
         "                INTO tenant_stands USING OLD.tenant_id;\n"
@@ -266,7 +306,7 @@ APPEND_ONLY_FUNCTION = Function(
         "        USING ERRCODE = 'insufficient_privilege',\n"
         "              HINT = 'Rows go only with the tenant they belong to. Add a row that corrects the earlier one.';\n"
         "END\n"
-    ),
+    ).replace("{tenants}", TENANT_REFERENCE.partition(".")[0]),
     settings=(("row_security", "off"),),
     pinned_to=(),
     comment="Refuses UPDATE, DELETE and TRUNCATE, but for the removal of the tenant itself",

@@ -111,12 +111,12 @@ class AlembicRun:
             DiffersFromModels: all steps are done, and the database differs from the models.
         """
         place = self.database.place
-        work, another = alembic_executor.driver(self.connection), connect.opener(self.database)
+        work, opener = alembic_executor.driver(self.connection), connect.opener(self.database)
         preflight.check_direct(self.database)
         preflight.check_rights(work, place)
-        with lock.exclusive(another, place, self._patience(timeouts), on_wait=_log_wait) as held:
+        with lock.exclusive(opener, place, self._patience(timeouts), on_wait=_log_wait) as held:
             held.join(work, on_wait=_log_wait)
-            steps = self._execute(StepRunner(work, another, held, timeouts, self.options.stop_at), held)
+            steps = self._execute(StepRunner(work, opener, held, timeouts, self.options.stop_at), held)
             if self.options.compare and any(map(_applies, steps)):
                 self._compare()
 

@@ -15,6 +15,7 @@ import contextlib
 import logging.config
 import sys
 from collections.abc import Callable, Sequence
+from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
 from alembic.util import CommandError
@@ -45,6 +46,9 @@ Models: TypeAlias = MetaData | Sequence[MetaData] | Callable[[], MetaData | Sequ
 ONLINE = "online"
 LOCK_TIMEOUT = "5s"
 """The lock timeout of a statement in an offline script, which has no retries. For runs, see `timeouts`."""
+
+SERVERS = "dbschema.servers"
+"""The group of entry points that start a server and return its URL, for a command without an address."""
 
 PLUGINS = ("alembic.autogenerate.*", "alembic.ext.checkconstraint_byname", "dbschema.*")
 """The comparisons of autogenerate: those of Alembic, CHECK constraints by name, and the declared objects of dbschema."""
@@ -285,7 +289,11 @@ def _database(context: Context) -> connect.Settings:
 
 
 def _private_server() -> str:
-    """Start the private server and return its address."""
-    from dbschema.tools.server import PrivateServer  # noqa: PLC0415  slow, and rarely needed
+    """Start the private server if a package offers one, and return its address.
 
-    return PrivateServer().start().url(driver="psycopg")
+    Raises:
+        NoAddress: no address is configured, and no package offers a server.
+    """
+    for server in entry_points(group=SERVERS):
+        return str(server.load()())
+    raise NoAddress

@@ -110,11 +110,11 @@ def baseline(
     limits = timeouts or Timeouts()
     if head is None:
         raise BrokenScripts(history.location, "they hold no revision")
-    place, another = settings.place, connect.opener(settings)
-    with connect.translating(settings), closing(another()) as work:
+    place, opener = settings.place, connect.opener(settings)
+    with connect.translating(settings), closing(opener()) as work:
         preflight.checked_current(work, history, place)
         preflight.check_rights(work, place)
-        with lock.exclusive(another, place, limits.wait, on_wait=on_wait) as held:
+        with lock.exclusive(opener, place, limits.wait, on_wait=on_wait) as held:
             held.join(work, on_wait=on_wait)
             limits.apply(work)
             current = revision_names(preflight.checked_current(work, history, place))

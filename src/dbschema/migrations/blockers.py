@@ -89,12 +89,12 @@ class Watch:
     """Watches the blockers of the backend `pid` during its `with` block; `found` holds those seen last.
 
     Args:
-        another: opens a further connection.
+        opener: opens a further connection.
         pid: the process id of the backend that executes the revision.
     """
 
-    def __init__(self, another: Open, pid: int) -> None:
-        self._another, self._pid = another, pid
+    def __init__(self, opener: Open, pid: int) -> None:
+        self._opener, self._pid = opener, pid
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._look, name="dbschema-blockers", daemon=True)
         self.found: tuple[Blocker, ...] = ()
@@ -111,13 +111,13 @@ class Watch:
 
     def _look(self) -> None:
         # Ignore errors: the run needs no blockers, and this thread must not end it.
-        with suppress(DbSchemaError, psycopg.Error), closing(self._another(autocommit=True)) as connection:
+        with suppress(DbSchemaError, psycopg.Error), closing(self._opener(autocommit=True)) as connection:
             while not self._end.wait(_PAUSE):
                 if rows := connection.execute(_BLOCKERS, (self._pid,)).fetchall():
                     self.found = tuple(Blocker(*row) for row in rows)
 
 
-def end_autovacuum(another: Open, table: str) -> bool:
+def end_autovacuum(opener: Open, table: str) -> bool:
     """End autovacuum on `table` without blocking other sessions. Return False if it stays, as it does against wraparound.
 
     The server cancels an autovacuum worker that blocks a session for `deadlock_timeout` (default: 1 s). The statements of a
@@ -125,11 +125,11 @@ def end_autovacuum(another: Open, table: str) -> bool:
     VACUUM instead, behind which neither readers nor writers wait.
 
     Args:
-        another: opens a further connection.
+        opener: opens a further connection.
         table: the table, as SQL.
     """
     try:
-        with closing(another(autocommit=False)) as connection:
+        with closing(opener(autocommit=False)) as connection:
             connection.execute(_PATIENCE)
             connection.execute(f"LOCK TABLE {table} IN SHARE UPDATE EXCLUSIVE MODE".encode())
             connection.rollback()

@@ -145,11 +145,11 @@ def several_revisions(place: str, current: Sequence[str]) -> UnexpectedState:
 
 
 def foreign_tables(place: str, schema: str, tables: Sequence[str]) -> UnexpectedState:
-    """The database has no revision, but tables that no revision made."""
+    """The database has no revision, but tables that no revision created."""
     shown = ", ".join(tables[:_SHOWN])
     more = f" and {len(tables) - _SHOWN} more" if len(tables) > _SHOWN else ""
     return UnexpectedState(
-        f"{place} holds tables in schema {schema!r} that no revision made ({shown}{more})",
+        f"{place} contains tables in schema {schema!r} that no revision created ({shown}{more})",
         "Name an empty database with --url, or move them to another schema; 'dbschema baseline' adopts them if they are equal "
         "to the models; nothing was changed",
     )
@@ -317,7 +317,7 @@ class LockLost(MigrationError):
 
 
 class PooledConnection(MigrationError):
-    """A pooler in transaction mode or RDS Proxy is in the path, where a session cannot hold a lock.
+    """A pooler in transaction mode or RDS Proxy is in the path, so that a session cannot hold a lock.
 
     Changed: nothing.
     Fix: connect to the server itself (the writer endpoint), or through a pool in session mode.

@@ -90,7 +90,7 @@ class Held:
             LockLost: a lock is lost; contains the revisions `done`.
         """
         try:
-            own = scalar(self.connection, _OWN, _parts(KEY)) and scalar(work, _OWN, _parts(WORK_KEY))
+            own = scalar(self.connection, _OWN, _key_parts(KEY)) and scalar(work, _OWN, _key_parts(WORK_KEY))
             work.commit()
         except psycopg.Error as error:
             raise LockLost(self.place, done) from error
@@ -100,7 +100,7 @@ class Held:
 
 @contextmanager
 def exclusive(
-    another: Open,
+    opener: Open,
     place: str,
     seconds: float = WAIT_SECONDS,
     *,
@@ -109,7 +109,7 @@ def exclusive(
     """Hold the migration lock on a new connection. The server releases the lock when this connection ends.
 
     Args:
-        another: opens a connection to the database.
+        opener: opens a connection to the database.
         place: the description of the database, for errors.
         seconds: the time to wait for another run, in seconds.
         on_wait: called once, with a description of the holder, if this run has to wait.
@@ -119,14 +119,14 @@ def exclusive(
         PooledConnection: a pooler would assign the session and its lock to another client.
     """
     began = time.monotonic()
-    with closing(another(autocommit=True)) as connection:
-        check_session(another, connection, place)
+    with closing(opener(autocommit=True)) as connection:
+        check_session(opener, connection, place)
         apply(connection, KEEPALIVES | {"idle_session_timeout": "0"})
         _take(connection, KEY, place, deadline=began + seconds, seconds=seconds, on_wait=on_wait)
         yield Held(connection, place, began + seconds, seconds, time.monotonic() - began)
 
 
-def check_session(another: Open, connection: psycopg.Connection, place: str) -> None:
+def check_session(opener: Open, connection: psycopg.Connection, place: str) -> None:
     """Check that `connection`, which is in autocommit mode, keeps one session of the server.
 
     A pooler reports its own process ids to its clients. If the reported id is that of the server, there is no pooler. Behind a
@@ -139,7 +139,7 @@ def check_session(another: Open, connection: psycopg.Connection, place: str) -> 
     first = scalar(connection, _PID)
     if connection.info.backend_pid == first:
         return
-    with closing(another()) as other:
+    with closing(opener()) as other:
         for _ in range(_LOOKS):
             theirs = scalar(other, _PID)  # stays in its transaction and so keeps its session
             ours = {scalar(connection, _PID) for _ in range(2)}
@@ -172,13 +172,13 @@ def _take(
             raise RunnerBusy(place, _holder(connection, key), seconds)
 
 
-def _parts(key: int) -> tuple[int, int]:
+def _key_parts(key: int) -> tuple[int, int]:
     return key >> 32, key & 0xFFFF_FFFF
 
 
 def _holder(connection: psycopg.Connection, key: int) -> str:
     """Describe the session that holds the lock."""
-    row = connection.execute(_HOLDER, _parts(key)).fetchone()
+    row = connection.execute(_HOLDER, _key_parts(key)).fetchone()
     connection.rollback()
     if row is None or row[0] is None:
         return "a session that has just ended"

@@ -38,7 +38,7 @@ def line(ids: Iterable[str]) -> tuple[Node, ...]:
 def in_order(nodes: Iterable[Node]) -> list[Node]:
     """Sort `nodes`: each node after its parents and dependencies, and a dependency only when a node needs it.
 
-    If branch B depends on branch A, only the revisions of A that B requires come before B. This is the order in which the
+    If branch B depends on branch A, only the required revisions of A come before B. This is the order in which the
     authors of B applied them. The order is deterministic.
     """
     by_id = {node.id: node for node in nodes}

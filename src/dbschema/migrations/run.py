@@ -40,7 +40,7 @@ class Run:
         direction, history, goal: the direction, the scripts, and the target.
         settings: the database.
         work: the connection that executes the revisions.
-        another: opens further connections.
+        opener: opens further connections.
         timeouts, on_step, on_wait, compare, known: see `runner.upgrade`.
         stop_at: the deadline of `within`, by the monotonic clock; None: no deadline.
     """
@@ -48,7 +48,7 @@ class Run:
     direction: Direction
     settings: connect.Settings
     work: psycopg.Connection
-    another: Open
+    opener: Open
     history: History
     goal: Target
     timeouts: Timeouts
@@ -57,7 +57,7 @@ class Run:
     on_wait: Callable[[str], None] | None
     compare: Callable[[Connection], Sequence[Any]] | None
     known: Callable[[psycopg.Connection], bool] | None = None
-    _end: ExitStack = field(default_factory=ExitStack)
+    _cleanup: ExitStack = field(default_factory=ExitStack)
     _connection: Connection | None = None
 
     def run(self) -> RunResult:
@@ -65,7 +65,10 @@ class Run:
         place, history = self.settings.place, self.history
         preflight.check_direct(self.settings)
         preflight.check_rights(self.work, place)
-        with lock.exclusive(self.another, place, self._patience(), on_wait=self.on_wait) as held, self._end:
+        with (
+            lock.exclusive(self.opener, place, self._patience(), on_wait=self.on_wait) as held,
+            self._cleanup,
+        ):
             held.join(self.work, on_wait=self.on_wait)
             log.info("Acquired the lock of %s after %.3f s", place, held.waited)
             # Another run may have finished first: read the current revisions again, under the lock.
@@ -99,7 +102,7 @@ class Run:
             return self.known is not None and self.known(self.work)
         except (DbSchemaError, psycopg.Error) as error:
             log.info(
-                "The stored snapshot cannot be used (%s): comparing the database with the models",
+                "Checking for a known state failed (%s): comparing the database with the models",
                 type(error).__name__,
             )
             return False
@@ -121,7 +124,7 @@ class Run:
 
         runner = StepRunner(
             self.work,
-            self.another,
+            self.opener,
             held,
             self.timeouts,
             self.stop_at,
@@ -162,7 +165,7 @@ class Run:
         from dbschema.migrations import alembic_executor  # noqa: PLC0415  imports SQLAlchemy
 
         if self._connection is None:
-            self._connection = self._end.enter_context(alembic_executor.around(self.work, self.settings))
+            self._connection = self._cleanup.enter_context(alembic_executor.around(self.work, self.settings))
         return self._connection
 
 
@@ -215,7 +218,7 @@ def _has_clear_message(error: Exception) -> bool:
 
 
 def tidy(work: psycopg.Connection) -> None:
-    """Drop an empty version table. Ignores a lost connection."""
+    """Drop an empty version table. Ignores database errors, such as a lost connection."""
     try:
         work.rollback()
         preflight.remove_empty_version_table(work)

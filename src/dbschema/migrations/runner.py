@@ -300,8 +300,8 @@ def _once(
     known: Callable[[psycopg.Connection], bool] | None,
 ) -> RunResult:
     """Execute one attempt on one server."""
-    another = connect.opener(settings)
-    with connect.translating(settings), closing(another()) as work:
+    opener = connect.opener(settings)
+    with connect.translating(settings), closing(opener()) as work:
         before = preflight.checked_current(work, history, settings.place)
         if not history.plan(direction, before, goal):
             preflight.check_valid(work, settings.place)
@@ -312,7 +312,7 @@ def _once(
             direction,
             settings,
             work,
-            another,
+            opener,
             history,
             goal,
             timeouts=timeouts,

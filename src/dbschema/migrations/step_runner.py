@@ -92,7 +92,7 @@ class StepRunner:
 
     Args:
         work: the connection that executes the steps; outside a transaction, with the second lock.
-        another: opens a further connection, to find the holders of locks.
+        opener: opens a further connection, to find the holders of locks.
         held: the migration lock.
         timeouts: the timeouts, set on `work`.
         stop_at: the deadline by the monotonic clock; no step begins after it. None: no deadline.
@@ -101,7 +101,7 @@ class StepRunner:
     """
 
     work: psycopg.Connection
-    another: Open
+    opener: Open
     held: Held
     timeouts: Timeouts
     stop_at: float | None = None
@@ -131,7 +131,7 @@ class StepRunner:
         blockers: tuple[Blocker, ...] = ()
         while True:
             self.timeouts.apply(self.work)
-            watch = Watch(self.another, pid) if steps.retry.attempt > 1 else None
+            watch = Watch(self.opener, pid) if steps.retry.attempt > 1 else None
             try:
                 with watch or nullcontext():
                     attempt(steps.hand_out)
@@ -175,7 +175,7 @@ class StepRunner:
     def _autovacuum_left(self, blockers: tuple[Blocker, ...]) -> bool:
         """End autovacuum on the tables that the revision needs. Return whether it was there and ended on all of them."""
         tables = {blocker.vacuumed for blocker in blockers if blocker.vacuumed is not None}
-        left = [end_autovacuum(self.another, table) for table in tables]
+        left = [end_autovacuum(self.opener, table) for table in tables]
         return bool(left) and all(left)
 
     def out_of_time(self, seconds: float = 0.0) -> bool:

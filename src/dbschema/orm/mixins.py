@@ -25,7 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, declared_attr, mapped_column
 from sqlalchemy.orm.attributes import set_committed_value
 
-from dbschema.ddl.audit import keep_append_only, keep_audited
+from dbschema.ddl.audit import AuditTables, keep_append_only, keep_audited
 from dbschema.ddl.maintained import keep_updated_at, keep_version
 from dbschema.ddl.tenancy import READ_APPEND, READ_WRITE, isolate
 from dbschema.orm.types import apply_type_checks, uuid_key
@@ -110,7 +110,7 @@ class AppendOnly(TenantScoped):
 
 
 class Audited:
-    """Each change of a row is recorded in `audit_logs` by the database: who, what, the old and the new values.
+    """Each change of a row is recorded in the audit log by the database: who, what, the old and the new values.
 
     For models that are `TenantScoped`, beside the tables of `dbschema.models`. Who acts is what a session is told
     (`tenant_session(…, user_id=…)`): the setting `app.user_id`.
@@ -118,6 +118,9 @@ class Audited:
 
     __audit_exclude__: ClassVar[tuple[str, ...]] = ()
     """Columns, by their names in the database, whose values are never recorded; that they changed is."""
+
+    __audit_tables__: ClassVar[AuditTables] = AuditTables()
+    """The log, the tenants and the users; those of `dbschema.models`, unless the model names others."""
 
 
 def foreign_key(column: str, table: str, *, cascade: bool = False) -> ForeignKeyConstraint:
@@ -225,4 +228,6 @@ def _keep_append_only(mapper: Mapper[Any], cls: type[AppendOnly]) -> None:
 def _keep_audited(mapper: Mapper[Any], cls: type[Audited]) -> None:
     if (table := _own_table(mapper)) is not None:
         unremarkable = ("updated_at",) if issubclass(cls, Timestamped) else ()
-        keep_audited(table, hidden=cls.__audit_exclude__, unremarkable=unremarkable)
+        keep_audited(
+            table, hidden=cls.__audit_exclude__, unremarkable=unremarkable, tables=cls.__audit_tables__
+        )

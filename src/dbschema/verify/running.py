@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from dbschema.ddl import Extension, declared
-from dbschema.tools.application import load_models, load_snapshot
 from dbschema.verify import behaviour, roles, structure
 from dbschema.verify.report import Recorder, Report, Unmet, execute, no_transaction
 
@@ -94,7 +93,7 @@ LIMITS = (
 def run(
     connection: Connection,
     *,
-    metadata: MetaData | None = None,
+    metadata: MetaData,
     snapshot: Snapshot | None = None,
     on_check: Callable[[Check], object] | None = None,
 ) -> Report:
@@ -102,12 +101,12 @@ def run(
 
     Nothing stays behind: rows are written for two tenants of the moment and rolled back, and what is locked is locked
     as by any INSERT or UPDATE of these rows. In a transaction that the caller has begun, a savepoint is rolled back.
-    (A sequence, which none of our tables has, moves on for good, as with any INSERT that is rolled back.)
+    (A sequence moves on for good, as with any INSERT that is rolled back.)
 
     Args:
         connection: to the database; its role need not be a superuser. Behaviour is checked as the application's role
             where the session may take it on, else as the session's own role if that is bound by row security.
-        metadata: the models that the database should hold; None: those of this package, with their snapshot.
+        metadata: the models that the database should hold.
         snapshot: of `metadata`, for a role without CREATE; see `dbschema.tools.application.load_snapshot`.
         on_check: called with each check as soon as it is made.
 
@@ -115,9 +114,6 @@ def run(
         NoTransaction: the connection is in autocommit mode.
         sqlalchemy.exc.OperationalError: the connection was lost.
     """
-    if metadata is None:
-        metadata = load_models(None)
-        snapshot = load_snapshot(None, metadata)
     with _rolled_back(connection):
         for limit in LIMITS:
             execute(connection, limit)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dbschema.ddl import Trigger, declared
-from dbschema.ddl.audit import APPEND_ONLY_FUNCTION, AUDIT_FUNCTION
+from dbschema.ddl.audit import APPEND_ONLY_FUNCTION, AUDIT_FUNCTION_NAME
 from dbschema.ddl.base import qualified, quote
 from dbschema.ddl.tenancy import isolation_policy
 from dbschema.tools.tenants.errors import no_table_of_tenants
@@ -91,7 +91,7 @@ def scope_of(metadata: MetaData) -> Scope:
                     table,
                     columns[0],
                     append_only=(key, APPEND_ONLY_FUNCTION.name) in calls,
-                    audited=(key, AUDIT_FUNCTION.name) in calls,
+                    audited=(key, AUDIT_FUNCTION_NAME) in calls,
                 )
             )
     roots = [one for one in tables if one.table.info.get("distribution") == "reference"]
