@@ -28,7 +28,7 @@ from dbschema.migrations.errors import (
     out_of_time,
 )
 from dbschema.migrations.revisions import Revision
-from dbschema.migrations.run import failed, tidy
+from dbschema.migrations.run import clean_up, failed
 from dbschema.migrations.scripts import graph_of
 from dbschema.migrations.step_runner import StepRunner, log
 
@@ -114,13 +114,13 @@ class AlembicRun:
         work, opener = alembic_executor.driver(self.connection), connect.opener(self.database)
         preflight.check_direct(self.database)
         preflight.check_rights(work, place)
-        with lock.exclusive(opener, place, self._patience(timeouts), on_wait=_log_wait) as held:
+        with lock.exclusive(opener, place, self._wait_seconds(timeouts), on_wait=_log_wait) as held:
             held.join(work, on_wait=_log_wait)
             steps = self._execute(StepRunner(work, opener, held, timeouts, self.options.stop_at), held)
             if self.options.compare and any(map(_applies, steps)):
                 self._compare()
 
-    def _patience(self, timeouts: Timeouts) -> float:
+    def _wait_seconds(self, timeouts: Timeouts) -> float:
         if self.options.stop_at is None:
             return timeouts.wait
         return max(0.0, min(timeouts.wait, self.options.stop_at - time.monotonic()))
@@ -150,7 +150,7 @@ class AlembicRun:
                 raise
             raise self._failed(steps[len(runner.done)], runner.done, error) from error
         finally:
-            tidy(runner.work)
+            clean_up(runner.work)
         if runner.stopped:
             raise out_of_time(held.place, runner.done, [_name(step) for step in steps[len(runner.done) :]])
         return steps

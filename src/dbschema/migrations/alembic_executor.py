@@ -75,7 +75,7 @@ def driver(connection: Connection) -> psycopg.Connection:
 
 
 @contextmanager
-def around(work: psycopg.Connection, settings: connect.Settings) -> Iterator[Connection]:
+def wrap(work: psycopg.Connection, settings: connect.Settings) -> Iterator[Connection]:
     """Yield a SQLAlchemy connection on the session of `work`, and close both at the end.
 
     The engine opens new sessions for further connections, which a revision may need.

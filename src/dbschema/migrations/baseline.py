@@ -124,7 +124,7 @@ def baseline(
             work.rollback()
             if empty:
                 raise nothing_to_adopt(place)
-            with alembic_executor.around(work, settings) as connection, connection.begin():
+            with alembic_executor.wrap(work, settings) as connection, connection.begin():
                 differences = tuple(compare(connection))
                 recorded = current is None and not differences
                 if recorded:

@@ -47,7 +47,7 @@ _BLOCKERS: Final = """
     ORDER BY a.xact_start NULLS LAST
     """
 # The setting is in milliseconds. Doubled, for a server under load.
-_PATIENCE: Final = """
+_SET_LOCK_TIMEOUT: Final = """
     SELECT set_config('lock_timeout', (2 * setting::int + 1000)::text, true)
     FROM pg_catalog.pg_settings WHERE name = 'deadlock_timeout'
     """
@@ -130,7 +130,7 @@ def end_autovacuum(opener: Open, table: str) -> bool:
     """
     try:
         with closing(opener(autocommit=False)) as connection:
-            connection.execute(_PATIENCE)
+            connection.execute(_SET_LOCK_TIMEOUT)
             connection.execute(f"LOCK TABLE {table} IN SHARE UPDATE EXCLUSIVE MODE".encode())
             connection.rollback()
     except (DbSchemaError, psycopg.Error) as error:

@@ -159,18 +159,18 @@ class _Reader:
         if not isinstance(base, ast.Name) or base.id in own or base.id not in self._names:
             self._check(base, own)
             return
-        found = self._names[base.id]
+        value = self._names[base.id]
         for part in parts:
-            if found is _Alembic:
+            if value is _Alembic:
                 if part not in _OPERATIONS:
                     raise _Forbidden(f"line {node.lineno} uses op.{part}")
                 return
-            if not isinstance(found, ModuleType):
+            if not isinstance(value, ModuleType):
                 break
-            found = getattr(found, part, None)
+            value = getattr(value, part, None)
             if part in _FUNCTIONS:
                 return
-        if not _is_declaration(found):
+        if not _is_declaration(value):
             raise _Forbidden(f"line {node.lineno} uses {ast.unparse(node)}")
 
     def _name(self, node: ast.Name, own: set[str]) -> None:
@@ -178,8 +178,8 @@ class _Reader:
         if name in own or name in _BUILTINS:
             return
         if name in self._names:
-            found = self._names[name]
-            if not _is_declaration(found) and getattr(found, "__name__", None) not in _FUNCTIONS:
+            value = self._names[name]
+            if not _is_declaration(value) and getattr(value, "__name__", None) not in _FUNCTIONS:
                 raise _Forbidden(f"line {node.lineno} uses {name}")
         elif name in self._functions:
             if name not in self._seen:
@@ -193,8 +193,8 @@ class _Reader:
             raise _Forbidden(f"line {node.lineno} uses {name}")
 
 
-def _is_declaration(found: Any) -> bool:
-    return isinstance(found, type) and issubclass(found, (TypeEngine, SchemaItem))
+def _is_declaration(value: Any) -> bool:
+    return isinstance(value, type) and issubclass(value, (TypeEngine, SchemaItem))
 
 
 def _note_imports(node: ast.Import | ast.ImportFrom, names: dict[str, Any]) -> None:

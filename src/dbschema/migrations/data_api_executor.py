@@ -302,11 +302,11 @@ class DataApiRun:
             if self.on_wait is not None:
                 self.on_wait(holder)
                 self.on_wait = None
-            if retry.waited >= self._patience():
+            if retry.waited >= self._wait_seconds():
                 raise RunnerBusy(self.api.place, holder, retry.waited)
             retry.pause()
 
-    def _patience(self) -> float:
+    def _wait_seconds(self) -> float:
         if self.stop_at is None:
             return self.timeouts.wait
         return max(0.0, min(self.timeouts.wait, self.stop_at - time.monotonic()))

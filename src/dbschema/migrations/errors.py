@@ -351,7 +351,7 @@ def needs_connection(place: str, revision: str, why: str) -> DataApiUnsupported:
 
 
 class InvalidIndex(MigrationError):
-    """An index was never built to its end: no query uses it, and every write maintains it.
+    """The build of an index did not finish: no query uses the index, and every write maintains it.
 
     Changed: earlier revisions stay; the revision that the message names is not recorded.
     Fix: run the DROP INDEX that the message shows; then run the command again.

@@ -66,7 +66,7 @@ class Run:
         preflight.check_direct(self.settings)
         preflight.check_rights(self.work, place)
         with (
-            lock.exclusive(self.opener, place, self._patience(), on_wait=self.on_wait) as held,
+            lock.exclusive(self.opener, place, self._wait_seconds(), on_wait=self.on_wait) as held,
             self._cleanup,
         ):
             held.join(self.work, on_wait=self.on_wait)
@@ -79,7 +79,7 @@ class Run:
             try:
                 done = self._execute(plan, before, held)
             finally:
-                tidy(self.work)
+                clean_up(self.work)
             moved = frozenset(revision.id for revision in plan[:done])
             applied = history.applied(before)
             applied = applied | moved if self.direction == "upgrade" else applied - moved
@@ -107,7 +107,7 @@ class Run:
             )
             return False
 
-    def _patience(self) -> float:
+    def _wait_seconds(self) -> float:
         """Return the seconds to wait for another run, at most until the deadline of this one."""
         if self.stop_at is None:
             return self.timeouts.wait
@@ -165,7 +165,7 @@ class Run:
         from dbschema.migrations import alembic_executor  # noqa: PLC0415  imports SQLAlchemy
 
         if self._connection is None:
-            self._connection = self._cleanup.enter_context(alembic_executor.around(self.work, self.settings))
+            self._connection = self._cleanup.enter_context(alembic_executor.wrap(self.work, self.settings))
         return self._connection
 
 
@@ -217,7 +217,7 @@ def _has_clear_message(error: Exception) -> bool:
     )
 
 
-def tidy(work: psycopg.Connection) -> None:
+def clean_up(work: psycopg.Connection) -> None:
     """Drop an empty version table. Ignores database errors, such as a lost connection."""
     try:
         work.rollback()

@@ -267,12 +267,12 @@ def _run(
         resumable = ResumableRun.begin(settings, history, direction, goal)
         on_step = None if on_step is None else resumable.renumbered(on_step)
 
-    def once(there: connect.Settings, end: Target) -> RunResult:
+    def attempt(server: connect.Settings, resolved: Target) -> RunResult:
         return _once(
             direction,
-            there,
+            server,
             history,
-            end,
+            resolved,
             timeouts=timeouts,
             stop_at=stop_at,
             on_step=on_step,
@@ -282,8 +282,8 @@ def _run(
         )
 
     if resumable is None:
-        return once(settings, goal)
-    return resumable.run(once, stop_at=stop_at, compare=compare)
+        return attempt(settings, goal)
+    return resumable.run(attempt, stop_at=stop_at, compare=compare)
 
 
 def _once(

@@ -89,8 +89,8 @@ def _ids(
 
 
 def _ensure_version_table(work: psycopg.Connection) -> None:
-    found = work.execute("SELECT to_regclass(%s)", (VERSION_TABLE,)).fetchone()
-    if found is None or found[0] is None:
+    row = work.execute("SELECT to_regclass(%s)", (VERSION_TABLE,)).fetchone()
+    if row is None or row[0] is None:
         work.execute(_MAKE_VERSION_TABLE)
     work.commit()
 

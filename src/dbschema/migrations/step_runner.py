@@ -71,11 +71,11 @@ class LockTimeoutSwitch:
     """
 
     def __init__(self, timeouts: Timeouts) -> None:
-        self._patient, self._short = milliseconds(timeouts.retry), milliseconds(timeouts.lock)
+        self._long, self._short = milliseconds(timeouts.retry), milliseconds(timeouts.lock)
 
     def before(self, connection: psycopg.Connection, statement: str) -> None:
         """Raise `lock_timeout` if the statement blocks no other session."""
-        self._set(connection, statement, self._patient)
+        self._set(connection, statement, self._long)
 
     def after(self, connection: psycopg.Connection, statement: str) -> None:
         """Reset `lock_timeout`. After an error, `Timeouts.apply` resets it."""
