@@ -81,7 +81,7 @@ def test_a_stack_is_not_created_over_revisions_of_others(
     answer = function.invoke(cloudformation("Create", properties={"HeadRevision": "ours"}))
 
     assert answer.error == "DatabaseNewer"
-    assert "stands at revision theirs" in answer.text
+    assert "is at revision theirs" in answer.text
     assert rows(plain_url, "SELECT id FROM runs") == [("1",)]
 
 

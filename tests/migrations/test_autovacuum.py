@@ -84,7 +84,7 @@ def test_autovacuum_leaves_the_table_to_the_revision(
     run = runner.upgrade(migrator, location=scripts)
 
     assert run.after == "two"
-    assert 'Autovacuum has left public."A t" to the revision' in caplog.messages
+    assert 'Ended autovacuum on public."A t"' in caplog.messages
     assert connection.scalar(text("SELECT count(*) FROM pg_constraint WHERE conname = 'c'")) == 1
 
 

@@ -25,7 +25,7 @@ def test_alembic_works_in_the_session_that_is_given_also_where_rules_open_sessio
 
     with (
         psycopg.connect(address, autocommit=True) as work,
-        alembic_executor.around(work, settings) as connection,
+        alembic_executor.wrap(work, settings) as connection,
     ):
         pid = connection.scalar(text("SELECT pg_backend_pid()"))
         with connection.engine.connect() as another:

@@ -413,7 +413,7 @@ def test_a_newer_database_is_told_as_such_by_alembic_too(
         command.upgrade(config, "head")
 
     assert caught.value.unknown == ("newer",)
-    with pytest.raises(CommandError, match="stands at revision newer"):
+    with pytest.raises(CommandError, match="is at revision newer"):
         alembic(project, "-x", f"url={fresh_database}", "upgrade", "head")
     alembic(project, "-x", f"url={fresh_database}", "stamp", "--purge", "head")
 

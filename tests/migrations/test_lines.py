@@ -359,7 +359,7 @@ def test_a_plan_leads_where_alembic_says_that_it_leads(
     heads = HeadMaintainer(context, ())
 
     for _ in range(4):
-        current = history.standing(history.applied(heads.heads))
+        current = history.current(history.applied(heads.heads))
         upwards = data.draw(st.booleans())
         applied = history.applied(current)
         possible = sorted(history.everything if upwards else applied) + ([] if upwards else ["base"])
@@ -372,7 +372,7 @@ def test_a_plan_leads_where_alembic_says_that_it_leads(
             heads.update_to_step(step(directory.revision_map, directory.get_revision(one.id)))
             applied = applied | {one.id} if upwards else applied - {one.id}
             assert history.applied(applied) == applied, "a revision would stand on one that is not applied"
-            assert set(history.standing(applied)) == heads.heads
+            assert set(history.current(applied)) == heads.heads
         if upwards:
             assert target.reached is not None
             assert target.reached <= applied
@@ -392,5 +392,5 @@ def test_one_line_is_a_graph_like_any_other() -> None:
 def test_the_scripts_of_this_package_are_one_line() -> None:
     history = History()
 
-    assert history.is_one_line
+    assert history.has_one_branch
     assert Scripts(history.location).graph.order == history.graph.order

@@ -1,1 +1,1 @@
-"""Running revisions: the environment that `alembic/env.py` calls, where the scripts are, and the runs themselves."""
+"""Run revisions: find the scripts, plan the steps, and execute them under a lock."""

@@ -1,8 +1,7 @@
-"""A run that an Alembic command began: as `runner` makes them, with the steps that Alembic chose.
+"""Execute the run of an Alembic command like a run of `runner`, with the steps that Alembic chooses.
 
-Alembic knows more ways to name a place in several lines than `runner` does, and stamps. All the rest is the same: one run at
-a time, the rights and what stands in the database looked at first, a revision that meets a lock tried again, a deadline, and
-the comparison with the models at the end.
+Alembic supports stamps, and more names of targets in several branches. Everything else is the same: one run at a time, the
+preflight, retries after lock timeouts, a deadline, and the comparison with the models at the end.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from dbschema.migrations.errors import (
     out_of_time,
 )
 from dbschema.migrations.revisions import Revision
-from dbschema.migrations.run import failed, tidy
+from dbschema.migrations.run import clean_up, failed
 from dbschema.migrations.scripts import graph_of
 from dbschema.migrations.step_runner import StepRunner, log
 
@@ -46,17 +45,17 @@ if TYPE_CHECKING:
 
 WITHIN: Final = "within"
 COMPARE: Final = "compare"
-_ANSWERS: Final = {"yes": True, "1": True, "true": True, "no": False, "0": False, "false": False}
+_BOOLEANS: Final = {"yes": True, "1": True, "true": True, "no": False, "0": False, "false": False}
 
 
 @dataclass(frozen=True)
 class RunOptions:
-    """What whoever gave the command wants of its run.
+    """The options of an Alembic command for its run.
 
     Args:
-        stop_at: by the monotonic clock; no step begins after it. None: never.
-        compare: whether a database that came to its heads is compared with the models.
-        shown: whether each step is shown on the terminal.
+        stop_at: the deadline by the monotonic clock; no step begins after it. None: no deadline.
+        compare: whether to compare a database at its heads with the models.
+        shown: whether to print each step on the terminal.
     """
 
     stop_at: float | None = None
@@ -64,32 +63,33 @@ class RunOptions:
     shown: bool = False
 
     @classmethod
-    def read(cls, given: Mapping[str, Any], *, compare: bool, shown: bool) -> Self:
-        """Those that `given` holds.
+    def read(cls, arguments: Mapping[str, Any], *, compare: bool, shown: bool) -> Self:
+        """Read the options from the arguments of a command.
 
         Args:
-            given: 'within', in seconds from now, and 'compare', as -x has them, or the attributes of the configuration.
-            compare: the choice of the environment, where nothing is given.
-            shown: see there.
+            arguments: 'within', in seconds from now, and 'compare': the values of -x or the attributes of the configuration.
+            compare: the default of the environment for 'compare'.
+            shown: whether to print each step on the terminal.
 
         Raises:
-            BadSetting: a value is none.
+            BadSetting: a value is invalid.
         """
-        return cls(_deadline(given.get(WITHIN)), choice(COMPARE, given.get(COMPARE), default=compare), shown)
+        compare = choice(COMPARE, arguments.get(COMPARE), default=compare)
+        return cls(_deadline(arguments.get(WITHIN)), compare, shown)
 
 
 @dataclass
 class AlembicRun:
-    """One run.
+    """The run of one Alembic command.
 
     Args:
         database: the database.
-        connection: to it, in no transaction.
-        scripts: those that Alembic works with.
-        choose: Alembic's function that gives the steps.
-        migrate: runs Alembic with another such function in the place of that.
+        connection: a connection to the database, outside a transaction.
+        scripts: Alembic's script directory.
+        choose: Alembic's function that returns the steps.
+        migrate: runs Alembic with another function in the place of `choose`.
         metadata: the models.
-        wishes: of whoever gave the command.
+        options: the options of the command.
     """
 
     database: connect.Settings
@@ -98,68 +98,68 @@ class AlembicRun:
     choose: Callable[[Any, Any], Iterator[MigrationStep]]
     migrate: Callable[[Callable[[Any, Any], Iterator[MigrationStep]]], None]
     metadata: MetaData | Sequence[MetaData]
-    wishes: RunOptions
+    options: RunOptions
 
     def run(self, timeouts: Timeouts) -> None:
-        """Do it.
+        """Execute the run.
 
         Raises:
             DatabaseNewer, UnexpectedState, MissingPrivilege, NotWritable, RunnerBusy, PooledConnection, InvalidIndex,
-            BrokenScripts: before anything is changed.
-            RevisionFailed, LockNotGiven, LockLost: as `runner.upgrade`.
-            MigrationIncomplete: steps are left.
-            DiffersFromModels: after all steps.
+            BrokenScripts: the run cannot start; nothing was changed.
+            RevisionFailed, LockNotGiven, LockLost: see `runner.upgrade`.
+            MigrationIncomplete: the deadline passed before the last step.
+            DiffersFromModels: all steps are done, and the database differs from the models.
         """
         place = self.database.place
-        work, another = alembic_executor.driver(self.connection), connect.opener(self.database)
+        work, opener = alembic_executor.driver(self.connection), connect.opener(self.database)
         preflight.check_direct(self.database)
         preflight.check_rights(work, place)
-        with lock.exclusive(another, place, self._patience(timeouts), on_wait=_say_wait) as held:
-            held.join(work, on_wait=_say_wait)
-            steps = self._go(StepRunner(work, another, held, timeouts, self.wishes.stop_at), held)
-            if self.wishes.compare and any(map(_applies, steps)):
+        with lock.exclusive(opener, place, self._wait_seconds(timeouts), on_wait=_log_wait) as held:
+            held.join(work, on_wait=_log_wait)
+            steps = self._execute(StepRunner(work, opener, held, timeouts, self.options.stop_at), held)
+            if self.options.compare and any(map(_applies, steps)):
                 self._compare()
 
-    def _patience(self, timeouts: Timeouts) -> float:
-        if self.wishes.stop_at is None:
+    def _wait_seconds(self, timeouts: Timeouts) -> float:
+        if self.options.stop_at is None:
             return timeouts.wait
-        return max(0.0, min(timeouts.wait, self.wishes.stop_at - time.monotonic()))
+        return max(0.0, min(timeouts.wait, self.options.stop_at - time.monotonic()))
 
-    def _go(self, guard: StepRunner, held: Held) -> list[MigrationStep]:
-        """Make the steps; which they were.
+    def _execute(self, runner: StepRunner, held: Held) -> list[MigrationStep]:
+        """Execute the steps and return them.
 
         Raises:
-            MigrationIncomplete: there was no time for all.
+            MigrationIncomplete: the deadline passed before the last step.
         """
         steps: list[MigrationStep] = []
 
         def load(heads: Any, context: Any) -> list[MigrationStep]:
             steps.extend(self._chosen(heads, context))
             if any(map(_applies, steps)):
-                self._check_upgrade(guard, held.place, heads)
+                self._check_upgrade(runner, held.place, heads)
             return steps
 
-        if self.wishes.shown:
-            guard.on_begin = lambda number: _show(steps[number], number + 1, len(steps))
+        if self.options.shown:
+            runner.on_begin = lambda number: _show(steps[number], number + 1, len(steps))
         try:
-            alembic_executor.run(guard, self.connection, load, self.migrate)
+            alembic_executor.run(runner, self.connection, load, self.migrate)
         except (DbSchemaError, CommandError):
             raise
         except Exception as error:
-            if not is_of_the_database(error) or len(guard.done) >= len(steps):
+            if not is_of_the_database(error) or len(runner.done) >= len(steps):
                 raise
-            raise self._failed(steps[len(guard.done)], guard.done, error) from error
+            raise self._failed(steps[len(runner.done)], runner.done, error) from error
         finally:
-            tidy(guard.work)
-        if guard.stopped:
-            raise out_of_time(held.place, guard.done, [_name(step) for step in steps[len(guard.done) :]])
+            clean_up(runner.work)
+        if runner.stopped:
+            raise out_of_time(held.place, runner.done, [_name(step) for step in steps[len(runner.done) :]])
         return steps
 
     def _chosen(self, heads: Sequence[str], context: Any) -> list[MigrationStep]:
-        """The steps of Alembic's choice.
+        """Return the steps that Alembic chooses.
 
         Raises:
-            DatabaseNewer: the scripts do not hold where the database stands.
+            DatabaseNewer: the scripts do not contain the current revision of the database.
         """
         try:
             return list(self.choose(heads, context))
@@ -169,18 +169,19 @@ class AlembicRun:
                 raise DatabaseNewer(self.database.place, unknown) from error
             raise
 
-    def _check_upgrade(self, guard: StepRunner, place: str, heads: Sequence[str]) -> None:
-        """Raise where revisions should not be applied here; a stamp only writes down what somebody knows.
+    def _check_upgrade(self, runner: StepRunner, place: str, heads: Sequence[str]) -> None:
+        """Check the scripts and the database before an upgrade. Not for a stamp, which changes only the version table.
 
         Raises:
-            UnexpectedState, BrokenScripts: see there.
+            BrokenScripts: a branch has several heads.
+            UnexpectedState: the database has no revision, but tables.
         """
         if several := graph_of(self.scripts).split():
             raise BrokenScripts(
                 Path(self.scripts.dir), f"they have several heads ({', '.join(sorted(several))})"
             )
         if not heads:
-            preflight.check_empty(guard.work, place)
+            preflight.check_empty(runner.work, place)
 
     def _failed(self, step: MigrationStep, done: Sequence[str], error: Exception) -> DbSchemaError:
         revision = Revision(_name(step), step.doc or "")
@@ -188,10 +189,10 @@ class AlembicRun:
         return failed(direction, self.database, revision, done, error)
 
     def _compare(self) -> None:
-        """Raise where the database came to its heads, and is not what the models say.
+        """Compare a database at its heads with the models.
 
         Raises:
-            DiffersFromModels: with the differences.
+            DiffersFromModels: the database differs from the models; contains the differences.
         """
         graph = graph_of(self.scripts)
         current = preflight.read_current(alembic_executor.driver(self.connection))
@@ -199,42 +200,46 @@ class AlembicRun:
             return
         models = (self.metadata,) if isinstance(self.metadata, MetaData) else tuple(self.metadata)
         if len(models) != 1:
-            log.warning("%s was not compared with %d sets of models", self.database.place, len(models))
+            log.warning(
+                "Skipped the comparison of %s: it needs one MetaData, not %d",
+                self.database.place,
+                len(models),
+            )
             return
-        from dbschema import catalog  # noqa: PLC0415  most runs have nothing to compare
+        from dbschema import catalog  # noqa: PLC0415  not needed by most runs
 
         if differences := catalog.check(self.connection, models[0]):
-            raise DiffersFromModels(self.database.place, [str(one) for one in differences])
+            raise DiffersFromModels(self.database.place, [str(difference) for difference in differences])
 
 
-def _deadline(given: Any) -> float | None:
-    if given is None or given == "":
+def _deadline(value: Any) -> float | None:
+    if value is None or value == "":
         return None
     try:
-        seconds = float(given)
+        seconds = float(value)
     except (TypeError, ValueError) as error:
-        raise bad_argument(WITHIN, str(given), "a number of seconds, such as 600") from error
+        raise bad_argument(WITHIN, str(value), "a number of seconds, such as 600") from error
     if not 0 <= seconds < float("inf"):
-        raise bad_argument(WITHIN, str(given), "a number of seconds, such as 600")
+        raise bad_argument(WITHIN, str(value), "a number of seconds, such as 600")
     return time.monotonic() + seconds
 
 
-def choice(name: str, given: Any, *, default: bool) -> bool:
-    """What is given for `name` by -x or as an attribute of the configuration: yes or no, in some spelling.
+def choice(name: str, value: Any, *, default: bool) -> bool:
+    """Parse `value` of the argument `name`, from -x or an attribute of the configuration: yes/no, true/false or 1/0.
 
     Raises:
-        BadSetting: neither.
+        BadSetting: the value is not one of these.
     """
-    if given is None or isinstance(given, bool):
-        return default if given is None else given
-    answer = _ANSWERS.get(str(given).strip().lower())
-    if answer is None:
-        raise bad_argument(name, str(given), "yes or no")
-    return answer
+    if value is None or isinstance(value, bool):
+        return default if value is None else value
+    enabled = _BOOLEANS.get(str(value).strip().lower())
+    if enabled is None:
+        raise bad_argument(name, str(value), "yes or no")
+    return enabled
 
 
 def _applies(step: MigrationStep) -> bool:
-    """Whether a step applies a revision, and does not take one back, or only write it down."""
+    """Whether a step applies a revision: neither a downgrade nor a stamp."""
     return isinstance(step, RevisionStep) and step.is_upgrade
 
 
@@ -248,5 +253,5 @@ def _show(step: MigrationStep, number: int, total: int) -> None:
     print(f"{verb} {number}/{total}: {_name(step)} {step.doc or ''}".rstrip(), file=sys.stderr, flush=True)  # noqa: T201  asked for
 
 
-def _say_wait(holder: str) -> None:
+def _log_wait(holder: str) -> None:
     log.info("Waiting for another run: %s", holder)

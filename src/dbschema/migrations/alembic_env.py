@@ -1,6 +1,6 @@
-"""The Alembic environment: which database, which models, which transaction; all that an `env.py` has to call.
+"""The Alembic environment that an `env.py` calls: it selects the database, the models and the transaction.
 
-It serves this package's revisions and those of an application that brings models of its own:
+It serves the revisions of this package and those of an application with its own models:
 
     from alembic import context
     from dbschema.migrations import alembic_env
@@ -45,22 +45,22 @@ Models: TypeAlias = MetaData | Sequence[MetaData] | Callable[[], MetaData | Sequ
 
 ONLINE = "online"
 LOCK_TIMEOUT = "5s"
-"""How long a statement of an offline script waits for a lock: nothing there tries again. For runs, see `timeouts`."""
+"""The lock timeout of a statement in an offline script, which has no retries. For runs, see `timeouts`."""
 
 SERVERS = "dbschema.servers"
-"""Entry points whose functions start a server and return its URL, for a command without an address."""
+"""The group of entry points that start a server and return its URL, for a command without an address."""
 
 PLUGINS = ("alembic.autogenerate.*", "alembic.ext.checkconstraint_byname", "dbschema.*")
-"""What autogenerate compares: all that Alembic knows, CHECK constraints by their name, and our own objects."""
+"""The comparisons of autogenerate: those of Alembic, CHECK constraints by name, and the declared objects of dbschema."""
 
 
 class LazyMetaData(Sequence[MetaData]):
-    """The metadata to compare, imported when autogenerate looks at it.
+    """The metadata to compare, imported when autogenerate reads it.
 
-    Importing models costs more time than an upgrade's SQL, and an upgrade must not depend on what the models are today.
+    The import of the models takes longer than the SQL of an upgrade, and an upgrade must not depend on today's models.
 
     Args:
-        load: gives a MetaData or several; called at most once.
+        load: returns a MetaData or several; called at most once.
     """
 
     def __init__(self, load: Callable[[], MetaData | Sequence[MetaData]]) -> None:
@@ -87,36 +87,46 @@ class LazyMetaData(Sequence[MetaData]):
         return self._all()[index]
 
     def __bool__(self) -> bool:
-        return True  # asked by libraries; the models stay where they are
+        return True  # libraries call it; it must not load the models
 
 
 def run(context: Context, metadata: Models, *, compare: bool = True, **options: Any) -> None:
-    """Run the Alembic command that is under way.
+    """Run the current Alembic command.
 
-    The database is, in this order: the connection in `config.attributes["connection"]` (a SQLAlchemy Connection, which
-    stays open; where it is in a transaction, that is neither committed nor rolled back; or an Engine), the address in
-    `config.attributes["url"]`, that of `-x url=…`, what the environment names (`connect.VARIABLES`), `sqlalchemy.url` of
-    the ini file, the private server. `--sql` needs none.
+    The database is the first of these:
 
-    A command that changes a database which was found by its address is a run like those of `dbschema.migrations.runner`:
-    one at a time, with `Timeouts.from_environment()`; what must not be changed is refused, revisions that meet a lock are
-    tried again, and an upgrade that came to its end is compared with the models. `-x within=600` is its deadline in
-    seconds, and `-x compare=no` leaves the comparison out; so do `config.attributes` of these names. On a connection that
-    is given, all of this is the giver's.
+    1. `config.attributes["connection"]`: a SQLAlchemy Connection or an Engine. A Connection stays open; if it is in a
+       transaction, this function neither commits it nor rolls it back.
+    2. the address in `config.attributes["url"]`
+    3. the address of `-x url=…`
+    4. the environment (`connect.VARIABLES`)
+    5. `sqlalchemy.url` of the ini file
+    6. the private server
+
+    `--sql` needs no database.
+
+    With an address, a command that changes the database is a run like those of `dbschema.migrations.runner`: one run at a
+    time, the preflight, `Timeouts.from_environment()`, retries after lock timeouts, and a comparison with the models after a
+    complete upgrade. `-x within=600` sets its deadline in seconds; `-x compare=no` skips the comparison. `config.attributes`
+    of these names do the same. With a connection or an engine, the caller is responsible for all of this.
 
     Args:
         context: `alembic.context`.
-        metadata: what autogenerate, and an upgrade at its end, compare the database with; a function is called only then.
-        compare: False: an upgrade compares nothing, unless `-x compare=yes` asks for it.
+        metadata: the models that autogenerate and a complete upgrade compare the database with; a function is called only
+            for a comparison.
+        compare: False: an upgrade compares only with `-x compare=yes`.
         options: further arguments of `context.configure`, such as `include_schemas` or `version_table`.
 
     Raises:
-        DbSchemaError: the database cannot be reached, or refuses; for the `alembic` command line as its CommandError,
-            which it prints on one line.
+        DbSchemaError: the command failed. The `alembic` command line gets its CommandError instead and prints it on one line.
     """
     config: Config = context.config
-    by_hand = config.cmd_opts is not None
-    if by_hand and config.config_file_name is not None and config.file_config.has_section("loggers"):
+    from_command_line = config.cmd_opts is not None
+    if (
+        from_command_line
+        and config.config_file_name is not None
+        and config.file_config.has_section("loggers")
+    ):
         logging.config.fileConfig(config.config_file_name, disable_existing_loggers=False)
     settings = {
         "target_metadata": LazyMetaData(metadata) if callable(metadata) else metadata,
@@ -133,20 +143,20 @@ def run(context: Context, metadata: Models, *, compare: bool = True, **options: 
         else:
             _online(context, settings, compare=compare)
     except DbSchemaError as error:
-        if by_hand:
+        if from_command_line:
             raise CommandError(str(error)) from error
         raise
 
 
 def _directives(context: Context, theirs: ProcessRevisionDirectiveFn | None) -> ProcessRevisionDirectiveFn:
-    """The hook of the environment, and then ours: what it leaves is written in the form that stalls nobody."""
+    """Return a hook that calls the hook of the environment first, then replaces operations by non-blocking ones."""
 
     def process(migration: MigrationContext, revision: Any, scripts: list[MigrationScript]) -> None:
         if theirs is not None:
             theirs(migration, revision, scripts)
-        given = {**context.config.attributes, **context.get_x_argument(as_dictionary=True)}
-        if choice(ONLINE, given.get(ONLINE), default=True):
-            from dbschema.autogenerate.revisions import write_online  # noqa: PLC0415  for whoever writes a revision
+        arguments = {**context.config.attributes, **context.get_x_argument(as_dictionary=True)}
+        if choice(ONLINE, arguments.get(ONLINE), default=True):
+            from dbschema.autogenerate.revisions import write_online  # noqa: PLC0415  only to write a revision
 
             write_online(migration, revision, scripts)
 
@@ -156,7 +166,7 @@ def _directives(context: Context, theirs: ProcessRevisionDirectiveFn | None) -> 
 def _offline(context: Context, settings: dict[str, Any]) -> None:
     context.configure(
         dialect_name="postgresql",
-        # With the driver's own style, every percent sign in a function's body would be written twice.
+        # The paramstyle of the driver would double each percent sign in a function body.
         dialect_opts={"paramstyle": "named"},
         literal_binds=True,
         **settings,
@@ -168,27 +178,27 @@ def _offline(context: Context, settings: dict[str, Any]) -> None:
 
 
 def _online(context: Context, settings: dict[str, Any], *, compare: bool) -> None:
-    given: Connection | Engine | None = context.config.attributes.get("connection")
-    if isinstance(given, Engine):  # what pytest-alembic gives
-        with given.connect() as connection:
+    passed: Connection | Engine | None = context.config.attributes.get("connection")
+    if isinstance(passed, Engine):  # pytest-alembic passes an engine
+        with passed.connect() as connection:
             _migrate(context, connection, settings)
         return
-    if given is not None:
-        with _left_as_it_was(given):
-            _migrate(context, given, settings)
+    if passed is not None:
+        with _transaction_unchanged(passed):
+            _migrate(context, passed, settings)
         return
     database = _database(context)
     with connect.translating(database):
         engine = connect.create_engine(database)
         with contextlib.closing(engine.connect()) as connection:
             if _changes(context):
-                _guarded(context, connection, settings, database, compare=compare)
+                _run(context, connection, settings, database, compare=compare)
             else:
                 _migrate(context, connection, settings)
 
 
 def _changes(context: Context) -> bool:
-    """Whether the command goes to a revision: upgrade, downgrade, stamp; the others look, or write a file."""
+    """Whether the command has a target revision: upgrade, downgrade, stamp. Other commands only read, or write a file."""
     try:
         context.get_revision_argument()
     except KeyError:
@@ -196,7 +206,7 @@ def _changes(context: Context) -> bool:
     return True
 
 
-def _guarded(
+def _run(
     context: Context,
     connection: Connection,
     settings: dict[str, Any],
@@ -205,9 +215,9 @@ def _guarded(
     compare: bool,
 ) -> None:
     config: Config = context.config
-    given = {**config.attributes, **context.get_x_argument(as_dictionary=True)}
+    arguments = {**config.attributes, **context.get_x_argument(as_dictionary=True)}
     shown = config.cmd_opts is not None and sys.stderr.isatty()
-    wishes = RunOptions.read(given, compare=compare, shown=shown)
+    options = RunOptions.read(arguments, compare=compare, shown=shown)
     context.configure(connection=connection, **settings)
     command = AlembicRun(
         database,
@@ -216,38 +226,38 @@ def _guarded(
         context.get_context().opts["fn"],
         lambda hand_out: _migrate(context, connection, {**settings, "fn": hand_out}),
         settings["target_metadata"],
-        wishes,
+        options,
     )
     command.run(Timeouts.from_environment())
 
 
 def _migrate(context: Context, connection: Connection, settings: dict[str, Any]) -> None:
-    given = settings.get("on_version_apply") or ()
-    callbacks = (*(given if isinstance(given, (tuple, list)) else (given,)), _refuse_invalid_index)
+    theirs = settings.get("on_version_apply") or ()
+    callbacks = (*(theirs if isinstance(theirs, (tuple, list)) else (theirs,)), _reject_invalid_index)
     context.configure(connection=connection, **{**settings, "on_version_apply": callbacks})
     with context.begin_transaction():
         context.run_migrations()
 
 
-def _refuse_invalid_index(*, ctx: MigrationContext, step: MigrationInfo, **_: Any) -> None:
-    """Raise where an index was left unfinished: called before the revision is committed as applied.
+def _reject_invalid_index(*, ctx: MigrationContext, step: MigrationInfo, **_: Any) -> None:
+    """Check for invalid indexes before Alembic commits the revision as applied.
 
     Raises:
-        InvalidIndex: so that the next run repeats the revision.
+        InvalidIndex: the revision left an invalid index. It is not recorded, so that the next run repeats it.
     """
     connection = ctx.connection
     if connection is None or connection.dialect.name != "postgresql":
         return
-    # By SQLAlchemy: a connection that is given may have another driver than ours.
-    if found := connection.exec_driver_sql(preflight.INVALID_INDEXES).all():
+    # Use SQLAlchemy here: the connection of a caller may have another driver than psycopg.
+    if invalid := connection.exec_driver_sql(preflight.INVALID_INDEXES).all():
         place = str(connection.engine.url.database)
         revision = step.up_revision_id if step.is_upgrade else ", ".join(step.down_revision_ids)
-        raise InvalidIndex(place, [row.quoted for row in found], str(revision))
+        raise InvalidIndex(place, [row.quoted for row in invalid], str(revision))
 
 
 @contextlib.contextmanager
-def _left_as_it_was(connection: Connection) -> Iterator[None]:
-    """End the transaction that Alembic's reading began, unless there was one before."""
+def _transaction_unchanged(connection: Connection) -> Iterator[None]:
+    """Roll back the transaction that Alembic's queries began; keep a transaction of the caller."""
     ours = not connection.in_transaction()
     try:
         yield
@@ -258,9 +268,9 @@ def _left_as_it_was(connection: Connection) -> Iterator[None]:
 
 def _database(context: Context) -> connect.Settings:
     config: Config = context.config
-    given = config.attributes.get("url")
-    if given is not None:
-        return connect.resolve(given, source="the caller")
+    address = config.attributes.get("url")
+    if address is not None:
+        return connect.resolve(address, source="the caller")
     arguments = context.get_x_argument(as_dictionary=True)
     if unknown := sorted(arguments.keys() - {"url", WITHIN, COMPARE, ONLINE}):
         raise BadAddress(
@@ -279,11 +289,11 @@ def _database(context: Context) -> connect.Settings:
 
 
 def _private_server() -> str:
-    """Start the private server, where the package has one; its address.
+    """Start the private server if a package offers one, and return its address.
 
     Raises:
-        NoAddress: no address is configured, and no tool offers a server.
+        NoAddress: no address is configured, and no package offers a server.
     """
-    for offered in entry_points(group=SERVERS):
-        return str(offered.load()())
+    for server in entry_points(group=SERVERS):
+        return str(server.load()())
     raise NoAddress

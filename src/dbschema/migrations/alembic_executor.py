@@ -1,7 +1,6 @@
-"""The steps of a run by Alembic, on SQLAlchemy's connection around the one that the guard watches over.
+"""Execute the steps of a run with Alembic, on a SQLAlchemy connection around the connection of the step runner.
 
-What Alembic keeps about its progress belongs to one attempt, so each attempt is a new one of Alembic's, which is handed
-the steps that are left.
+Alembic keeps its progress in memory. So each attempt starts a new Alembic run with the remaining steps.
 """
 
 from __future__ import annotations
@@ -29,29 +28,29 @@ if TYPE_CHECKING:
 
 
 def run(
-    guard: StepRunner,
+    runner: StepRunner,
     connection: Connection,
     load: Callable[[Any, Any], Iterable[MigrationStep]],
     migrate: Callable[[HandOut], None],
 ) -> None:
-    """Go through the steps of Alembic's.
+    """Execute the steps with Alembic.
 
     Args:
-        guard: of the driver's connection.
-        connection: SQLAlchemy's around it, in no transaction.
-        load: gives the steps; called once, by Alembic.
-        migrate: runs Alembic with the function that hands out the steps that are left.
+        runner: the step runner of the driver connection.
+        connection: the SQLAlchemy connection around it, outside a transaction.
+        load: returns the steps; Alembic calls it once.
+        migrate: runs Alembic with a function that yields the remaining steps.
 
     Raises:
-        MigrationError: as `Guard.run`.
+        MigrationError: see `StepRunner.run`.
     """
 
     def attempt(hand_out: Callable[..., Iterator[Task]]) -> None:
         def steps(heads: Any, context: Any) -> Iterator[MigrationStep]:
             tasks = hand_out(heads, context)
             while True:
-                # What Alembic did between two steps is to stay, such as the new version table: the guard works on the
-                # driver's connection, below SQLAlchemy's transaction.
+                # Commit the changes that Alembic made between two steps, such as the new version table. The step runner
+                # works on the driver connection, below SQLAlchemy's transaction.
                 connection.commit()
                 task = next(tasks, None)
                 if task is None:
@@ -65,24 +64,24 @@ def run(
                 connection.rollback()
             raise
 
-    with _patient(connection, LockTimeoutSwitch(guard.timeouts)):
-        guard.run(lambda heads, context: [_task(step) for step in load(heads, context)], attempt)
+    with _switching(connection, LockTimeoutSwitch(runner.timeouts)):
+        runner.run(lambda heads, context: [_task(step) for step in load(heads, context)], attempt)
 
 
 def driver(connection: Connection) -> psycopg.Connection:
-    """The connection of psycopg in one of SQLAlchemy's."""
-    found: psycopg.Connection = connection.connection.driver_connection  # type: ignore[assignment]  # of our own engine
-    return found
+    """Return the psycopg connection of a SQLAlchemy connection."""
+    raw: psycopg.Connection = connection.connection.driver_connection  # type: ignore[assignment]  # of our own engine
+    return raw
 
 
 @contextmanager
-def around(work: psycopg.Connection, settings: connect.Settings) -> Iterator[Connection]:
-    """SQLAlchemy's connection on the session of `work`, which goes with it.
+def wrap(work: psycopg.Connection, settings: connect.Settings) -> Iterator[Connection]:
+    """Yield a SQLAlchemy connection on the session of `work`, and close both at the end.
 
-    Further connections of its engine are new ones: a revision may open some.
+    The engine opens new sessions for further connections, which a revision may need.
     """
-    # Listeners are asked in the order in which they came (`insert=True` is ignored here), and the first that gives a
-    # connection is believed: one that opens sessions by rules of its own (see `connect.attach`) has to come after ours.
+    # SQLAlchemy calls the listeners in the order of their registration (it ignores `insert=True` here) and takes the first
+    # connection that one returns. So a listener that opens sessions itself (see `connect.attach`) must follow this one.
     plain = replace(settings, secret=None, iam=False, wake_seconds=0.0, failover_seconds=0.0)
     engine = connect.create_engine(plain)
     first = [work]
@@ -109,12 +108,12 @@ def _task(step: MigrationStep) -> Task:
 
 
 @contextmanager
-def _patient(connection: Connection, patience: LockTimeoutSwitch) -> Iterator[None]:
+def _switching(connection: Connection, lock_timeout: LockTimeoutSwitch) -> Iterator[None]:
     def before(_c: Any, cursor: Any, statement: str, _p: Any, _x: Any, _m: bool) -> None:
-        patience.before(cursor.connection, statement)
+        lock_timeout.before(cursor.connection, statement)
 
     def after(_c: Any, cursor: Any, statement: str, _p: Any, _x: Any, _m: bool) -> None:
-        patience.after(cursor.connection, statement)
+        lock_timeout.after(cursor.connection, statement)
 
     event.listen(connection, "before_cursor_execute", before)
     event.listen(connection, "after_cursor_execute", after)

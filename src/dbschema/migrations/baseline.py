@@ -1,4 +1,4 @@
-"""Adopting a database that somebody else's tools have built: it is compared, and recorded as upgraded only where it is equal."""
+"""Adopt a database that other tools have built: record the newest revision if the database equals the models."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from dbschema.catalog import Difference
 
-_STANDING_ALONE: Final = (
+_KINDS_WITHOUT_TABLE: Final = (
     "enum",
     "domain",
     "composite type",
@@ -37,13 +37,13 @@ log: Final = logging.getLogger("dbschema.migrations")
 
 @dataclass(frozen=True)
 class Baseline:
-    """What became of an adoption.
+    """The result of an adoption.
 
     Args:
         place: the database.
         revision: the head of the revision scripts.
-        differences: what the comparison found; where there is one, nothing was recorded.
-        recorded: whether the revision was written now; False also where the database had it before.
+        differences: the differences that the comparison found; with any difference, nothing was recorded.
+        recorded: whether the revision was recorded now; also False if the database had it before.
     """
 
     place: str
@@ -53,25 +53,25 @@ class Baseline:
 
 
 def without_foreign(differences: Iterable[Difference], metadata: MetaData) -> tuple[Difference, ...]:
-    """`differences` without the tables, views, types and functions that other programs keep in the same schema.
+    """Remove the differences of tables, views, types and functions that belong to other programs in the same schema.
 
-    What is extra on a table of `metadata` stays: a policy, a trigger or a grant there changes what the models promise.
+    Extra objects on a table of `metadata` stay: a policy, a trigger or a grant there changes the behaviour of the models.
 
     Args:
-        differences: as `dbschema.catalog.check` finds them.
+        differences: the result of `dbschema.catalog.check`.
         metadata: the models.
     """
     ours = {(table.schema, table.name) for table in metadata.tables.values()}
 
-    def foreign(one: Difference) -> bool:
-        identity = one.identity
-        if one.change != "extra":
+    def foreign(difference: Difference) -> bool:
+        identity = difference.identity
+        if difference.change != "extra":
             return False
-        return (
-            (identity.schema, identity.table) not in ours if identity.table else one.kind in _STANDING_ALONE
-        )
+        if identity.table:
+            return (identity.schema, identity.table) not in ours
+        return difference.kind in _KINDS_WITHOUT_TABLE
 
-    return tuple(one for one in differences if not foreign(one))
+    return tuple(difference for difference in differences if not foreign(difference))
 
 
 def baseline(
@@ -82,24 +82,24 @@ def baseline(
     location: Path | None = None,
     timeouts: Timeouts | None = None,
 ) -> Baseline:
-    """Record the newest revision in a database that has its objects already, where `compare` finds no difference.
+    """Record the newest revision in a database that already has its objects, if `compare` finds no difference.
 
-    The comparison and the record are one transaction under the lock of the runs, so that what was compared is what is
-    recorded. Nothing else is changed.
+    The comparison and the record are one transaction under the migration lock, so that the database cannot change between
+    them. Changes nothing else.
 
     Args:
         target: the database.
-        compare: finds the differences, such as `dbschema.catalog.check` with the models; each one forbids the record.
-        on_wait: called with the name of another run on the same database, when it has to be waited for.
-        location: as for `runner.upgrade`.
-        timeouts: how long to wait for another run, and for locks.
+        compare: returns the differences, for example `dbschema.catalog.check` with the models. Any difference prevents the
+            record.
+        on_wait, location: see `runner.upgrade`.
+        timeouts: the limits for other runs and for locks.
 
     Raises:
-        BrokenScripts: there is no revision to record.
-        UnexpectedState: the database holds no table; an upgrade makes them.
-        UnexpectedState: it has a revision, and that is not the newest one.
-        DatabaseNewer, MissingPrivilege, NotWritable, RunnerBusy, PooledConnection: as for an upgrade.
-        CatalogError: the comparison cannot be made.
+        BrokenScripts: the scripts contain no revision.
+        UnexpectedState: the database has no table; an upgrade creates them.
+        UnexpectedState: the database has a revision other than the newest one.
+        DatabaseNewer, MissingPrivilege, NotWritable, RunnerBusy, PooledConnection: see `runner.upgrade`.
+        CatalogError: the comparison failed.
         ConnectError: the database cannot be reached.
     """
     history = History(location)
@@ -110,11 +110,11 @@ def baseline(
     limits = timeouts or Timeouts()
     if head is None:
         raise BrokenScripts(history.location, "they hold no revision")
-    place, another = settings.place, connect.opener(settings)
-    with connect.translating(settings), closing(another()) as work:
+    place, opener = settings.place, connect.opener(settings)
+    with connect.translating(settings), closing(opener()) as work:
         preflight.checked_current(work, history, place)
         preflight.check_rights(work, place)
-        with lock.exclusive(another, place, limits.wait, on_wait=on_wait) as held:
+        with lock.exclusive(opener, place, limits.wait, on_wait=on_wait) as held:
             held.join(work, on_wait=on_wait)
             limits.apply(work)
             current = revision_names(preflight.checked_current(work, history, place))
@@ -124,11 +124,11 @@ def baseline(
             work.rollback()
             if empty:
                 raise nothing_to_adopt(place)
-            with alembic_executor.around(work, settings) as connection, connection.begin():
+            with alembic_executor.wrap(work, settings) as connection, connection.begin():
                 differences = tuple(compare(connection))
                 recorded = current is None and not differences
                 if recorded:
                     history.scripts.stamp(connection, "heads")
             if recorded:
-                log.info("%s was found equal, and recorded as revision %s", place, head)
+                log.info("%s equals the models: recorded revision %s", place, head)
     return Baseline(place, head, differences, recorded)

@@ -1,7 +1,7 @@
-"""Who holds a lock that a revision waits for, and how autovacuum gives it back.
+"""Find the sessions that block a revision, and end autovacuum if it blocks one.
 
-PostgreSQL tells it only while the wait lasts, and ours lasts 50 ms; so somebody has to look meanwhile. That is done by
-a thread with a connection of its own, for revisions that have met a lock once already, and for no others.
+PostgreSQL reports blockers only during the wait for a lock, which lasts 50 ms by default. So a thread with its own connection
+watches the wait, from the second attempt of a revision on.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 log: Final = logging.getLogger("dbschema.migrations")
 
 _PAUSE: Final = 0.01
-# pg_blocking_pids stops the server's lock table for a moment: it is asked only when the process does wait for a lock.
+# pg_blocking_pids locks the lock table of the server for a moment: call it only while the process waits for a lock.
 _BLOCKERS: Final = """
     SELECT blocker.pid, a.application_name, a.usename, a.state,
            extract(epoch FROM clock_timestamp() - a.query_start)::float8 AS query_age,
            extract(epoch FROM clock_timestamp() - a.xact_start)::float8 AS transaction_age,
-           -- Of what it is, an ordinary role may see this much: it has no user, and the lock of VACUUM.
+           -- An ordinary role recognizes autovacuum only by these: it has no user, and it holds the lock of VACUUM.
            CASE WHEN a.usesysid IS NULL AND blocker.pid <> 0 THEN (
                SELECT format('%%I.%%I', n.nspname, c.relname)
                FROM pg_catalog.pg_locks AS wanted
@@ -46,8 +46,8 @@ _BLOCKERS: Final = """
     WHERE own.pid = %s
     ORDER BY a.xact_start NULLS LAST
     """
-# The setting is in milliseconds; twice as long, for a server that is busy.
-_PATIENCE: Final = """
+# The setting is in milliseconds. Doubled, for a server under load.
+_SET_LOCK_TIMEOUT: Final = """
     SELECT set_config('lock_timeout', (2 * setting::int + 1000)::text, true)
     FROM pg_catalog.pg_settings WHERE name = 'deadlock_timeout'
     """
@@ -55,10 +55,10 @@ _PATIENCE: Final = """
 
 @dataclass(frozen=True)
 class Blocker:
-    """A session that holds, or waits before us for, what a revision needs.
+    """A session that holds a lock that a revision needs, or that waits for it before the revision.
 
-    Ages are in seconds, as of when it was seen; what the role may not see is None. `pid` 0 is a prepared transaction.
-    `vacuumed` is the table that a worker of autovacuum is at, as SQL; None for everybody else.
+    Ages are in seconds at the time of observation. A value that the role may not see is None. `pid` 0 is a prepared
+    transaction. `vacuumed` is the table that an autovacuum worker processes, as SQL; None for other sessions.
     """
 
     pid: int
@@ -86,15 +86,15 @@ class Blocker:
 
 
 class Watch:
-    """Looks, while its block runs, for whoever makes the backend `pid` wait; the last ones seen are in `found`.
+    """Watches the blockers of the backend `pid` during its `with` block; `found` holds those seen last.
 
     Args:
-        another: opens a connection of its own.
-        pid: the backend that works.
+        opener: opens a further connection.
+        pid: the process id of the backend that executes the revision.
     """
 
-    def __init__(self, another: Open, pid: int) -> None:
-        self._another, self._pid = another, pid
+    def __init__(self, opener: Open, pid: int) -> None:
+        self._opener, self._pid = opener, pid
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._look, name="dbschema-blockers", daemon=True)
         self.found: tuple[Blocker, ...] = ()
@@ -110,31 +110,31 @@ class Watch:
         self._thread.join()
 
     def _look(self) -> None:
-        # Without the names the run goes on as well: this must not be what ends it.
-        with suppress(DbSchemaError, psycopg.Error), closing(self._another(autocommit=True)) as connection:
+        # Ignore errors: the run needs no blockers, and this thread must not end it.
+        with suppress(DbSchemaError, psycopg.Error), closing(self._opener(autocommit=True)) as connection:
             while not self._end.wait(_PAUSE):
                 if rows := connection.execute(_BLOCKERS, (self._pid,)).fetchall():
                     self.found = tuple(Blocker(*row) for row in rows)
 
 
-def end_autovacuum(another: Open, table: str) -> bool:
-    """Have autovacuum leave `table`, which holds nobody up; False where it stays, as it does against wraparound.
+def end_autovacuum(opener: Open, table: str) -> bool:
+    """End autovacuum on `table` without blocking other sessions. Return False if it stays, as it does against wraparound.
 
-    The server ends a worker of autovacuum for whoever has waited for `deadlock_timeout`, mostly a second. Our statements do
-    not wait for so long, since everybody waits behind them. Behind this lock, which is VACUUM's own, neither readers nor
-    writers wait.
+    The server cancels an autovacuum worker that blocks a session for `deadlock_timeout` (default: 1 s). The statements of a
+    revision do not wait that long, because all later sessions wait behind them. This function waits for the lock mode of
+    VACUUM instead, behind which neither readers nor writers wait.
 
     Args:
-        another: opens a connection of its own.
-        table: as SQL.
+        opener: opens a further connection.
+        table: the table, as SQL.
     """
     try:
-        with closing(another(autocommit=False)) as connection:
-            connection.execute(_PATIENCE)
+        with closing(opener(autocommit=False)) as connection:
+            connection.execute(_SET_LOCK_TIMEOUT)
             connection.execute(f"LOCK TABLE {table} IN SHARE UPDATE EXCLUSIVE MODE".encode())
             connection.rollback()
     except (DbSchemaError, psycopg.Error) as error:
-        log.info("Autovacuum stays at %s: %s", table, type(error).__name__)
+        log.info("Autovacuum on %s did not end: %s", table, type(error).__name__)
         return False
-    log.info("Autovacuum has left %s to the revision", table)
+    log.info("Ended autovacuum on %s", table)
     return True

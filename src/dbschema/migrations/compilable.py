@@ -1,8 +1,7 @@
-"""Whether a revision always does the same: then its SQL can be compiled before any database is known.
+"""Decide whether a revision can be compiled: whether it emits the same SQL for every database.
 
-It is told from the source, by what is allowed and not by what is forbidden: `upgrade` may call Alembic's operations with
-SQLAlchemy's types and constraints, with text and literals, and nothing that could look at a database, a clock, a file,
-or the way in which it is run. Whatever else it does, however harmless, leaves it to Alembic.
+The decision uses an allowlist on the source. `upgrade` may call Alembic's operations with SQLAlchemy's types and constraints,
+with text and literals. It may read no database, clock, file, or mode of execution. Alembic runs every other revision.
 """
 
 from __future__ import annotations
@@ -38,10 +37,10 @@ _OPERATIONS: Final = frozenset(
         "rename_table",
     }
 )
-"""Of Alembic's: those that only write, and write the same online and offline. Not bulk_insert, whose values are bound."""
+"""Alembic's operations that only write, with the same SQL online and offline. Not bulk_insert, which binds values."""
 
 _FUNCTIONS: Final = frozenset({"desc", "asc", "false", "func", "literal_column", "null", "text", "true"})
-"""Of SQLAlchemy's, beside its types and schema items."""
+"""The functions of SQLAlchemy that a revision may use, in addition to types and schema items."""
 
 _MODULES: Final = ("sqlalchemy", "geoalchemy2", "dbschema.orm.types", "dbschema.orm.geography")
 _BUILTINS: Final = frozenset(
@@ -57,7 +56,7 @@ _NODES: Final = (
 
 
 def not_compilable_reason(source: str) -> str | None:
-    """Why the revision with this source cannot be compiled; None where it can."""
+    """Return the reason why a revision with this source cannot be compiled; None if it can."""
     tree = ast.parse(source)
     names: dict[str, Any] = {}
     functions: dict[str, ast.FunctionDef] = {}
@@ -83,15 +82,15 @@ def not_compilable_reason(source: str) -> str | None:
 
 
 class _Forbidden(Exception):
-    pass
+    """The revision uses something outside the allowlist."""
 
 
 class _Alembic:
-    """Stands for `op`."""
+    """A placeholder for the name `op`."""
 
 
 class _Reader:
-    """Looks through `upgrade` and whatever of its module it uses."""
+    """Checks `upgrade`, and the functions and values of its module that it uses."""
 
     def __init__(
         self, names: dict[str, Any], functions: dict[str, ast.FunctionDef], values: dict[str, ast.expr]
@@ -100,7 +99,7 @@ class _Reader:
         self._seen: set[str] = set()
 
     def function(self, name: str) -> str | None:
-        """Why not; None where all is allowed."""
+        """Return the first use outside the allowlist; None if it finds no such use."""
         try:
             self._function(self._functions[name])
         except _Forbidden as error:
@@ -111,27 +110,29 @@ class _Reader:
         if node.decorator_list:
             raise _Forbidden(f"line {node.lineno} has a decorator")
         arguments = node.args
-        own = {one.arg for one in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)}
+        own = {argument.arg for argument in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)}
         own |= {
-            one.id for one in ast.walk(node) if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)
+            name.id
+            for name in ast.walk(node)
+            if isinstance(name, ast.Name) and isinstance(name.ctx, ast.Store)
         }
         for default in (*arguments.defaults, *arguments.kw_defaults):
             if default is not None:
-                self._look(default, own)
+                self._check(default, own)
         for statement in node.body:
-            self._look(statement, own)
+            self._check(statement, own)
 
-    def _look(self, node: ast.AST, own: set[str]) -> None:
+    def _check(self, node: ast.AST, own: set[str]) -> None:
         if not isinstance(node, _NODES):
             raise _Forbidden(f"line {getattr(node, 'lineno', '?')} has {type(node).__name__}")
         if isinstance(node, ast.With):
             self._with(node)
             for statement in node.body:
-                self._look(statement, own)
+                self._check(statement, own)
             return
         if isinstance(node, ast.AnnAssign):
             if node.value is not None:
-                self._look(node.value, own)
+                self._check(node.value, own)
             return
         if isinstance(node, ast.Attribute):
             self._attribute(node, own)
@@ -139,10 +140,10 @@ class _Reader:
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
             self._name(node, own)
         for child in ast.iter_child_nodes(node):
-            self._look(child, own)
+            self._check(child, own)
 
     def _with(self, node: ast.With) -> None:
-        """The one block that is known is Alembic's for statements outside of a transaction."""
+        """Allow only the block for statements outside a transaction."""
         shown = [ast.unparse(item) for item in node.items]
         if shown != ["op.get_context().autocommit_block()"] or self._names.get("op") is not _Alembic:
             raise _Forbidden(f"line {node.lineno} has a block 'with {', '.join(shown)}'")
@@ -156,20 +157,20 @@ class _Reader:
             parts.insert(0, base.attr)
             base = base.value
         if not isinstance(base, ast.Name) or base.id in own or base.id not in self._names:
-            self._look(base, own)
+            self._check(base, own)
             return
-        found = self._names[base.id]
+        value = self._names[base.id]
         for part in parts:
-            if found is _Alembic:
+            if value is _Alembic:
                 if part not in _OPERATIONS:
                     raise _Forbidden(f"line {node.lineno} uses op.{part}")
                 return
-            if not isinstance(found, ModuleType):
+            if not isinstance(value, ModuleType):
                 break
-            found = getattr(found, part, None)
+            value = getattr(value, part, None)
             if part in _FUNCTIONS:
                 return
-        if not _is_declaration(found):
+        if not _is_declaration(value):
             raise _Forbidden(f"line {node.lineno} uses {ast.unparse(node)}")
 
     def _name(self, node: ast.Name, own: set[str]) -> None:
@@ -177,8 +178,8 @@ class _Reader:
         if name in own or name in _BUILTINS:
             return
         if name in self._names:
-            found = self._names[name]
-            if not _is_declaration(found) and getattr(found, "__name__", None) not in _FUNCTIONS:
+            value = self._names[name]
+            if not _is_declaration(value) and getattr(value, "__name__", None) not in _FUNCTIONS:
                 raise _Forbidden(f"line {node.lineno} uses {name}")
         elif name in self._functions:
             if name not in self._seen:
@@ -187,17 +188,17 @@ class _Reader:
         elif name in self._values:
             if name not in self._seen:
                 self._seen.add(name)
-                self._look(self._values[name], set())
+                self._check(self._values[name], set())
         else:
             raise _Forbidden(f"line {node.lineno} uses {name}")
 
 
-def _is_declaration(found: Any) -> bool:
-    return isinstance(found, type) and issubclass(found, (TypeEngine, SchemaItem))
+def _is_declaration(value: Any) -> bool:
+    return isinstance(value, type) and issubclass(value, (TypeEngine, SchemaItem))
 
 
 def _note_imports(node: ast.Import | ast.ImportFrom, names: dict[str, Any]) -> None:
-    """What the imported names stand for; None for what is not known, which may not be used then."""
+    """Add the objects of the imported names to `names`; None for an unknown object, which is not allowed."""
     for alias in node.names:
         bound = alias.asname or alias.name.partition(".")[0]
         if isinstance(node, ast.Import):
@@ -210,7 +211,7 @@ def _note_imports(node: ast.Import | ast.ImportFrom, names: dict[str, Any]) -> N
 
 
 def _module(name: str) -> ModuleType | None:
-    known = any(name == one or name.startswith(f"{one}.") for one in _MODULES)
+    known = any(name == module or name.startswith(f"{module}.") for module in _MODULES)
     try:
         return importlib.import_module(name) if known else None
     except ImportError:

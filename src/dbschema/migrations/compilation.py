@@ -1,13 +1,9 @@
-"""SQL split into single statements by PostgreSQL's own parser, while revisions are compiled.
+"""Compile revisions to SQL, and store the SQL and the snapshot of the models beside the scripts (see `compiled`).
 
-pglast carries the parser of the server, so that quotes, comments, rules and bodies without quotes (BEGIN ATOMIC … END)
-end where the server ends them. Only compiling needs it: compiled files hold single statements.
-
-Writes the SQL of revisions and the snapshot of the models beside them: see `compiled` for how they are used.
-
-Each revision is run by Alembic without a database, as `alembic upgrade --sql` runs it, and its statements are taken as
-they are, before Alembic makes a script of them (which turns tabs into blanks). One that may do something else online is
-left to Alembic: `plainness` tells which. `dbschema compile` calls this for the revisions of this package or an application.
+Alembic runs each revision without a database, like `alembic upgrade --sql`. The statements are recorded before Alembic formats
+them as a script, which replaces tabs by spaces. pglast, which contains the parser of PostgreSQL, splits them into single
+statements: it handles quotes, comments, rules and bodies without quotes (BEGIN ATOMIC … END) exactly as the server does.
+Revisions that may do something else with a database are not compiled (see `compilable`).
 """
 
 from __future__ import annotations
@@ -41,11 +37,11 @@ if TYPE_CHECKING:
 
 
 class NotParsed(ValueError):
-    """PostgreSQL's parser rejects the text; the message is the parser's, with the line."""
+    """The parser of PostgreSQL rejects the text. The message is that of the parser, with the line."""
 
 
 def require() -> None:
-    """Raise if statements cannot be split here.
+    """Check that pglast is installed.
 
     Raises:
         ExtraMissing: pglast is not installed.
@@ -57,11 +53,11 @@ def require() -> None:
 
 
 def split(sql: str) -> list[str]:
-    """Split `sql` into its statements, without the semicolons; comments and blanks between them are left out.
+    """Split `sql` into statements. Removes semicolons, comments and whitespace between them.
 
     Raises:
         ExtraMissing: pglast is not installed.
-        NotParsed: the parser rejects it, as it does with commands of psql.
+        NotParsed: the parser rejects the text, for example a command of psql.
     """
     require()
     import pglast  # noqa: PLC0415  an extra
@@ -76,11 +72,11 @@ def split(sql: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Taken:
-    """A snapshot to be written.
+    """A snapshot to write.
 
     Args:
-        snapshot: what the models want.
-        sources: digest of the files of the models; None if the files are not known (models of an application).
+        snapshot: the expected catalog of the models.
+        sources: the digest of the source files of the models; None if the files are unknown (models of an application).
     """
 
     snapshot: Snapshot
@@ -88,33 +84,34 @@ class Taken:
 
 
 def write(location: Path, taken: Taken | None = None) -> list[str]:
-    """Compile the revisions in `location` into its folder `compiled`; what changed, by name.
+    """Compile the revisions of `location` into its folder `compiled`. Return the names of the files that changed.
 
     Args:
-        location: the folder with `env.py` and `versions/`, or an application's `alembic.ini`: its revisions are run by
-            Alembic, and only the snapshot is written.
-        taken: the snapshot to write; None: the one that is there stays.
+        location: the folder with `env.py` and `versions/`, or an application's `alembic.ini`. For an ini file only the
+            snapshot is written: Alembic runs its revisions.
+        taken: the snapshot to write; None: keep the stored snapshot.
 
     Raises:
-        BrokenScripts: they cannot be loaded, or are not one line.
-        MigrationError: `env.py` does more than to call `alembic_env.run(context, metadata)`, or pglast is not installed.
+        BrokenScripts: the scripts cannot be loaded, or a branch has several heads.
+        MigrationError: `env.py` does more than call `alembic_env.run(context, metadata)`.
+        ExtraMissing: pglast is not installed.
     """
     folder = _folder(location) / compiled.FOLDER
-    wanted, found = files(location, taken), _present(folder)
+    expected, actual = files(location, taken), _stored(folder)
     folder.mkdir(exist_ok=True)
-    for name in found.keys() - wanted.keys():
+    for name in actual.keys() - expected.keys():
         (folder / name).unlink()
-    for name, content in wanted.items():
-        if found.get(name) != content:
+    for name, content in expected.items():
+        if actual.get(name) != content:
             (folder / name).write_bytes(content)
-    return _different(wanted, found)
+    return _different(expected, actual)
 
 
 def check(location: Path, taken: Taken | None = None) -> list[str]:
-    """The names of the files that `write` would change. Errors as `write`.
+    """Return the names of the files that `write` would change. Raises the errors of `write`.
 
-    A server of another major version may print the same models otherwise: a snapshot of it that is of the same models
-    counts as fresh.
+    A server of another major version may print the same models differently. So a stored snapshot of another version is up to
+    date if it has the digests of the same models.
     """
     stored = compiled.read_snapshot(location)
     if (
@@ -125,11 +122,11 @@ def check(location: Path, taken: Taken | None = None) -> list[str]:
         and stored.load() is not None
     ):
         taken = None
-    return _different(files(location, taken), _present(_folder(location) / compiled.FOLDER))
+    return _different(files(location, taken), _stored(_folder(location) / compiled.FOLDER))
 
 
 def files(location: Path, taken: Taken | None = None) -> dict[str, bytes]:
-    """The files of the folder `compiled`, by name; the arguments are those of `write`."""
+    """Return the content of the files of the folder `compiled`, by name. See `write`."""
     result, manifest = _snapshot(location, taken)
     if location.is_file():
         manifest |= {"files": {}, "revisions": None}
@@ -144,12 +141,12 @@ def files(location: Path, taken: Taken | None = None) -> dict[str, bytes]:
 def _folder(location: Path) -> Path:
     folder = script_folder(location)
     if folder is None:
-        raise BrokenScripts(location, "it names no script_location")
+        raise BrokenScripts(location, "it has no script_location")
     return folder
 
 
 def _snapshot(location: Path, taken: Taken | None) -> tuple[dict[str, bytes], dict[str, Any]]:
-    """The file of the snapshot, and the beginning of the manifest, which says what it is."""
+    """Return the file of the snapshot, and the beginning of the manifest, which describes it."""
     if taken is not None:
         text = taken.snapshot.to_json().encode()
         server, models, sources = taken.snapshot.server, taken.snapshot.models, taken.sources
@@ -170,11 +167,11 @@ def _snapshot(location: Path, taken: Taken | None) -> tuple[dict[str, bytes], di
 
 
 def _revisions(location: Path) -> tuple[list[dict[str, Any]], dict[str, bytes]]:
-    """What the manifest says of each revision, and the files with their SQL."""
+    """Return the manifest entries of the revisions, and the files with their SQL."""
     require()
     _check_environment(location)
     scripts = Scripts(location)
-    paths = {one.id: path for one, path in zip(scripts.revisions, scripts.paths, strict=True)}
+    paths = {revision.id: path for revision, path in zip(scripts.revisions, scripts.paths, strict=True)}
     reasons = {
         name: compilable.not_compilable_reason(path.read_text(encoding="utf-8"))
         for name, path in paths.items()
@@ -182,12 +179,12 @@ def _revisions(location: Path) -> tuple[list[dict[str, Any]], dict[str, bytes]]:
     rendered = _render(scripts, reasons)
     result: dict[str, bytes] = {}
     revisions = []
-    for one in scripts.revisions:
-        path, reason = paths[one.id], reasons[one.id]
-        entry: dict[str, Any] = {"id": one.id, "doc": one.doc, "file": path.name, "sql": None}
+    for revision in scripts.revisions:
+        path, reason = paths[revision.id], reasons[revision.id]
+        entry: dict[str, Any] = {"id": revision.id, "doc": revision.doc, "file": path.name, "sql": None}
         if reason is None:
             name = f"{path.stem}.sql"
-            result[name] = compiled.write(rendered[one.id]).encode()
+            result[name] = compiled.write(rendered[revision.id]).encode()
             entry |= {"sql": name, "sha256": sha256(result[name]).hexdigest()}
         else:
             entry["by_alembic"] = reason
@@ -195,16 +192,17 @@ def _revisions(location: Path) -> tuple[list[dict[str, Any]], dict[str, bytes]]:
     return revisions, result
 
 
-def _present(folder: Path) -> dict[str, bytes]:
+def _stored(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()} if folder.is_dir() else {}
 
 
-def _different(wanted: dict[str, bytes], found: dict[str, bytes]) -> list[str]:
-    return sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
+def _different(expected: dict[str, bytes], actual: dict[str, bytes]) -> list[str]:
+    names = expected.keys() | actual.keys()
+    return sorted(name for name in names if expected.get(name) != actual.get(name))
 
 
 def _check_environment(location: Path) -> None:
-    """Raise where `env.py` does, on a connection, what a compiled upgrade would not."""
+    """Check that `env.py` does nothing on a connection that a compiled upgrade would not do."""
     tree = ast.parse((location / "env.py").read_text(encoding="utf-8"))
     calls = []
     for node in tree.body:
@@ -215,17 +213,17 @@ def _check_environment(location: Path) -> None:
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
             continue
         if not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)):
-            raise _cannot_compile(location, f"line {node.lineno} of env.py may decide what is done")
+            raise _cannot_compile(location, f"line {node.lineno} of env.py may change the run")
         calls.append(node.value)
     if [ast.unparse(call.func) for call in calls] != ["alembic_env.run"] or (
-        # Whether Alembic's own runs are compared changes nothing that a revision does.
+        # The argument `compare` does not affect the statements of a revision.
         len(calls[0].args) != 2 or {keyword.arg for keyword in calls[0].keywords} - {"compare"}
     ):
-        raise _cannot_compile(location, "env.py does more than to call alembic_env.run(context, metadata)")
+        raise _cannot_compile(location, "env.py does more than call alembic_env.run(context, metadata)")
 
 
 def _cannot_compile(location: Path, reason: str) -> MigrationError:
-    """The environment of a folder does more than a compiled upgrade could repeat."""
+    """The `env.py` of a folder does something that a compiled upgrade cannot repeat."""
     return MigrationError(
         f"The revisions in {location} cannot be compiled: {reason}",
         "Let Alembic run them, as it does without compiled SQL",
@@ -233,7 +231,7 @@ def _cannot_compile(location: Path, reason: str) -> MigrationError:
 
 
 def _render(scripts: Scripts, reasons: dict[str, str | None]) -> dict[str, list[Statement]]:
-    """The statements of each revision that has no reason yet; a new reason for one that turns out to bind values."""
+    """Return the statements of each compilable revision. Adds to `reasons` the revisions that fail or bind values."""
     rendered: dict[str, list[Statement]] = {}
 
     def steps(_heads: Any, context: MigrationContext) -> Iterator[MigrationStep]:
@@ -244,7 +242,7 @@ def _render(scripts: Scripts, reasons: dict[str, str | None]) -> dict[str, list[
             recorder = _Recorder(context)
             plain, skip = step.migration_fn, reasons[revision.id] is not None
 
-            def record(  # the values of this round, not of the last
+            def record(  # defaults bind the values of this iteration
                 revision: str = revision.id,
                 plain: Callable[..., None] = plain,
                 recorder: _Recorder = recorder,
@@ -273,10 +271,10 @@ def _render(scripts: Scripts, reasons: dict[str, str | None]) -> dict[str, list[
 
 
 class _Recorder:
-    """Keeps what one revision executes, as text that reaches the server unchanged.
+    """Records the statements of one revision, as the text for the server.
 
     Args:
-        context: Alembic's, offline.
+        context: Alembic's context, in offline mode.
     """
 
     def __init__(self, context: MigrationContext) -> None:
@@ -287,7 +285,7 @@ class _Recorder:
 
     @contextmanager
     def recording(self) -> Iterator[None]:
-        """Within this block, Alembic executes into `statements`."""
+        """Record the statements that Alembic executes in the `with` block."""
         own = {"_exec": self._exec, "emit_begin": self._emit_begin, "emit_commit": self._emit_commit}
         vars(self._impl).update(own)
         try:
@@ -314,7 +312,7 @@ class _Recorder:
         literal = {} if isinstance(clause, ExecutableDDLElement) else {"literal_binds": True}
         sql = str(clause.compile(dialect=self._impl.dialect, compile_kwargs=literal))
         if self._alone:
-            # Several statements in one message are one transaction of the server's, here as by Alembic.
+            # Do not split: the server executes several statements in one message as one transaction, as with Alembic.
             self.statements.append(Statement(sql, self._alone))
         elif self.reason is None:
             try:

@@ -1,10 +1,8 @@
-"""The SQL of revisions as it was compiled beforehand, by which an upgrade needs neither Alembic nor SQLAlchemy.
+"""Read the compiled SQL of revisions, so that an upgrade needs neither Alembic nor SQLAlchemy.
 
-It lies beside the revisions, in `compiled/`, and counts only while the folder holds exactly the files that it was made
-of: whatever was added, changed or removed since, and everything goes by Alembic again. `compilation` writes it.
-
-`compiled/manifest.json` names everything in that folder with its hash: the SQL of each revision, and the snapshot of the
-catalog that the models want.
+`compilation` writes the folder `compiled/` beside the revisions. The SQL is valid only for exactly the scripts that it was
+compiled from: after any added, changed or removed file, Alembic runs all revisions. `compiled/manifest.json` lists the SQL of
+each revision and the snapshot of the models (the expected catalog), with their hashes.
 """
 
 from __future__ import annotations
@@ -30,10 +28,10 @@ FOLDER: Final = "compiled"
 INDEX: Final = "manifest.json"
 SNAPSHOT: Final = "snapshot.json"
 FORMAT: Final = 2
-"""Raised when the files are written or executed in another way: older ones then do not count any more."""
+"""The version of the format. Increase it when the files are written or executed differently; other versions are ignored."""
 
 MARK: Final = "-- dbschema: "
-"""Begins the line before each statement, which says how it is executed. No statement may hold such a line."""
+"""The beginning of the line before each statement, which sets its mode. No statement may contain such a line."""
 
 IN_TRANSACTION: Final = "statement"
 ALONE: Final = "statement outside of a transaction"
@@ -41,10 +39,10 @@ ALONE: Final = "statement outside of a transaction"
 
 @dataclass(frozen=True)
 class Statement:
-    """One statement; `alone` is outside of a transaction, after what came before it was committed.
+    """One statement; if `alone`, it is executed outside a transaction, after a commit.
 
-    Within a transaction `sql` is exactly one statement, for executors that send one at a time. One that is `alone` is
-    sent as the revision has it.
+    Within a transaction, `sql` is exactly one statement, for executors that send one at a time. With `alone`, `sql` is the
+    unchanged text of the revision.
     """
 
     sql: str
@@ -56,9 +54,9 @@ class CompiledRevision:
     """One revision of a compiled history.
 
     Args:
-        revision: its id and title.
-        path: its file.
-        sql: the file with its statements, and that file's SHA-256; None where it needs Alembic.
+        revision: the id and title.
+        path: the script.
+        sql: the file with the statements, and the SHA-256 of that file; None if the revision needs Alembic.
     """
 
     revision: Revision
@@ -66,14 +64,14 @@ class CompiledRevision:
     sql: tuple[Path, str] | None
 
     def statements(self) -> tuple[Statement, ...] | None:
-        """What the upgrade executes, in its order; None where it needs Alembic, or its SQL is not what was compiled."""
+        """Return the statements of the upgrade, in order; None if it needs Alembic, or if the SQL file was changed."""
         if self.sql is None:
             return None
         path, digest = self.sql
-        found = _read(path)
-        if found is None or sha256(found).hexdigest() != digest:
+        content = _read(path)
+        if content is None or sha256(content).hexdigest() != digest:
             return None
-        return parse(found.decode("utf-8"))
+        return parse(content.decode("utf-8"))
 
 
 @dataclass(frozen=True)
@@ -83,27 +81,27 @@ class Compiled:
     revisions: tuple[CompiledRevision, ...]
 
     def statements(self, ids: Iterable[str]) -> list[tuple[CompiledRevision, tuple[Statement, ...]]] | None:
-        """What the upgrades of `ids` execute; None where one of them needs Alembic."""
-        known = {one.revision.id: one for one in self.revisions}
-        found = []
+        """Return the revisions `ids` with the statements of their upgrades; None if one of them needs Alembic."""
+        by_id = {compiled.revision.id: compiled for compiled in self.revisions}
+        plan = []
         for name in ids:
-            statements = known[name].statements()
+            statements = by_id[name].statements()
             if statements is None:
                 return None
-            found.append((known[name], statements))
-        return found
+            plan.append((by_id[name], statements))
+        return plan
 
 
 @dataclass(frozen=True)
 class StoredSnapshot:
-    """What the manifest says of the snapshot beside it.
+    """The manifest entry of the snapshot.
 
     Args:
-        path: its file.
-        sha256: of that file.
-        server: major version of the PostgreSQL server that it was made on.
-        models: digest of the models, see `dbschema.catalog.snapshot`.
-        sources: digest of the files of these models; None if the files are not known (models of an application).
+        path: the file of the snapshot.
+        sha256: the SHA-256 of that file.
+        server: the major version of the PostgreSQL server that printed it.
+        models: the digest of the models, see `dbschema.catalog.snapshot`.
+        sources: the digest of the source files of the models; None if the files are unknown (models of an application).
     """
 
     path: Path
@@ -113,17 +111,17 @@ class StoredSnapshot:
     sources: str | None
 
     def load(self) -> Snapshot | None:
-        """The snapshot; None if the file is not the one of the manifest."""
-        from dbschema.catalog import snapshot  # noqa: PLC0415  needed after a run that did something
+        """Return the snapshot; None if the file does not have the SHA-256 of the manifest."""
+        from dbschema.catalog import snapshot  # noqa: PLC0415  needed only after a run with steps
 
-        found = _read(self.path)
-        if found is None or sha256(found).hexdigest() != self.sha256:
+        content = _read(self.path)
+        if content is None or sha256(content).hexdigest() != self.sha256:
             return None
-        return snapshot.parse(found.decode("utf-8"))
+        return snapshot.parse(content.decode("utf-8"))
 
 
 def read_snapshot(location: Path) -> StoredSnapshot | None:
-    """The snapshot beside the scripts; None if there is none, or the manifest cannot be read.
+    """Return the snapshot beside the scripts; None without one, or if the manifest cannot be read.
 
     Args:
         location: the folder with `env.py` and `versions/`, or an application's `alembic.ini`.
@@ -145,12 +143,12 @@ def read_snapshot(location: Path) -> StoredSnapshot | None:
             entry["sources"],
         )
     except (ValueError, LookupError, TypeError):
-        log.warning("%s cannot be read: there is no snapshot", folder / FOLDER / INDEX)
+        log.warning("%s cannot be read: ignoring the snapshot", folder / FOLDER / INDEX)
         return None
 
 
 def read(location: Path) -> Compiled | None:
-    """The compiled history beside the scripts in `location`; None where there is none, or it is not that of these scripts."""
+    """Return the compiled history beside the scripts in `location`; None without one, or if the scripts have changed since."""
     text = _read(location / FOLDER / INDEX)
     if text is None:
         return None
@@ -159,7 +157,9 @@ def read(location: Path) -> Compiled | None:
         if index["revisions"] is None:
             return None
         if index["format"] != FORMAT or index["files"] != sources(location):
-            log.info("The compiled revisions in %s are not those of its scripts: Alembic runs them", location)
+            log.info(
+                "The compiled revisions in %s do not match its scripts: Alembic runs the revisions", location
+            )
             return None
         return Compiled(tuple(_revision(location, entry) for entry in index["revisions"]))
     except (ValueError, LookupError, TypeError):
@@ -168,38 +168,38 @@ def read(location: Path) -> Compiled | None:
 
 
 def sources(location: Path) -> dict[str, str]:
-    """The files that decide what the revisions do, with their SHA-256: `env.py`, and each that Alembic would load."""
+    """Return the SHA-256 of `env.py` and of each revision file that Alembic loads, by name."""
     versions = location / "versions"
     names = [f"versions/{path.name}" for path in versions.iterdir() if is_revision(path.name)]
     return {name: sha256((location / name).read_bytes()).hexdigest() for name in ["env.py", *sorted(names)]}
 
 
 def is_revision(name: str) -> bool:
-    """Whether Alembic takes a file of that name in `versions/` for a revision."""
+    """Whether Alembic loads a file of this name in `versions/` as a revision."""
     return name.endswith(".py") and not name.startswith((".#", "__init__"))
 
 
 def write(statements: Iterable[Statement]) -> str:
-    """The text of a file with these statements.
+    """Format statements as the text of an SQL file.
 
     Raises:
-        ValueError: one of them holds a line that begins as those between them.
+        ValueError: a line of a statement begins with `MARK`.
     """
     lines = []
-    for one in statements:
-        if f"\n{MARK}" in f"\n{one.sql}":
+    for statement in statements:
+        if f"\n{MARK}" in f"\n{statement.sql}":
             raise ValueError(f"a line begins with {MARK!r}")
-        lines.append(f"{MARK}{ALONE if one.alone else IN_TRANSACTION}\n{one.sql}\n")
+        lines.append(f"{MARK}{ALONE if statement.alone else IN_TRANSACTION}\n{statement.sql}\n")
     return "".join(lines)
 
 
 def parse(text: str) -> tuple[Statement, ...]:
-    """The statements in the text of a file."""
-    found = []
+    """Parse the text of an SQL file: the inverse of `write`."""
+    statements = []
     for part in f"\n{text}".removesuffix("\n").split(f"\n{MARK}")[1:]:
         kind, _, sql = part.partition("\n")
-        found.append(Statement(sql, kind == ALONE))
-    return tuple(found)
+        statements.append(Statement(sql, kind == ALONE))
+    return tuple(statements)
 
 
 def _revision(location: Path, entry: dict[str, Any]) -> CompiledRevision:

@@ -1,9 +1,9 @@
-"""Upgrades through the RDS Data API: the compiled SQL of each revision, one statement a call, in one transaction.
+"""Upgrade a database through the RDS Data API: execute compiled SQL, one statement per call, one transaction per revision.
 
-No session outlives a call there, so nothing can be held over several transactions. The lock of a run is taken anew in each
-revision's transaction, under the keys that runs on connections use, and what counts is what the version table says under
-it: whoever comes between two revisions is no danger. A transaction whose answer was lost still has the lock, or is over; so
-whoever gets the lock next can read what became of it.
+The API has no session that spans transactions, so a run cannot hold a lock between revisions. Instead, the transaction of each
+revision acquires the migration lock (with the keys that runs on connections use) and reads the version table under the lock.
+So another run between two revisions does no harm. If the response of a transaction is lost, the transaction either still
+holds the lock or has ended: the next transaction that gets the lock reads its outcome.
 """
 
 from __future__ import annotations
@@ -42,18 +42,18 @@ if TYPE_CHECKING:
     Execute = Callable[[str], list[tuple[Any, ...]]]
 
 LONGEST_IDLE: Final = 60.0
-"""Seconds after which the server ends a transaction that nobody continues, and with it the lock of a run that died."""
+"""In seconds: after that, the server ends an idle transaction, and so releases the lock of a run that died."""
 
 LONGEST_STATEMENT: Final = 45.0
-"""Seconds after which the API itself ends a statement."""
+"""In seconds: after that, the API cancels a statement."""
 
 _LEAST: Final = 1.0
-"""Seconds that a statement gets at least, and by which it may outlast the run."""
+"""In seconds: the least timeout of a statement, by which it may exceed the deadline of the run."""
 
-_LOST_ANSWERS: Final = 3
+_LOST_RESPONSES: Final = 3
 _PAUSES: Final = Pauses(0.9, least=1 / 3)
 _HIGH, _LOW, _LOW_OF_WORK = KEY >> 32, KEY & 0xFFFF_FFFF, WORK_KEY & 0xFFFF_FFFF
-# The API carries texts, numbers and truth values: what is of another type is made text.
+# The API transfers texts, numbers and booleans: cast other types to text.
 _TRY: Final = f"SELECT pg_try_advisory_xact_lock({KEY}) AND pg_try_advisory_xact_lock({WORK_KEY})"
 _HOLDER: Final = f"""
     SELECT format('process %s%s', a.pid, CASE WHEN a.application_name <> '' THEN format(' %L', a.application_name) END)
@@ -84,15 +84,15 @@ def upgrade(
     on_wait: Callable[[str], None] | None,
     compare: object | None,
 ) -> RunResult:
-    """As `runner.upgrade`, by whose arguments it is called.
+    """Upgrade a database through the RDS Data API. See `runner.upgrade`.
 
     Raises:
-        DataApiUnsupported: a comparison is wanted.
+        DataApiUnsupported: `compare` is not None.
     """
     if compare is not None:
         raise data_api_unsupported(api.cluster, "a comparison with the models")
 
-    def tell(revision: Revision, number: int, total: int, *, done: bool = False) -> None:
+    def report(revision: Revision, number: int, total: int, *, done: bool = False) -> None:
         if on_step is not None:
             on_step(Step("upgrade", revision, number, total, done))
 
@@ -101,8 +101,8 @@ def upgrade(
         history,
         timeouts,
         stop_at,
-        on_begin=tell,
-        on_done=lambda *step: tell(*step, done=True),
+        on_begin=report,
+        on_done=lambda *step: report(*step, done=True),
         on_wait=on_wait,
     )
     before, after, plan = run.run(goal)
@@ -111,15 +111,15 @@ def upgrade(
         api.place,
         revision_names(before),
         revision_names(after),
-        tuple(one for one in plan if one.id in applied),
-        left=tuple(one for one in plan if one.id not in applied),
+        tuple(revision for revision in plan if revision.id in applied),
+        left=tuple(revision for revision in plan if revision.id not in applied),
         waited=run.waited,
         cut_short=run.cut_short,
     )
 
 
 class _OutOfTime(Exception):
-    """The time of the run was over within a revision."""
+    """The deadline of the run passed within a revision."""
 
 
 @dataclass
@@ -128,12 +128,12 @@ class DataApiRun:
 
     Args:
         api: the database.
-        history: the scripts, which have to be compiled.
-        timeouts: how long to wait for whom; `wait` counts for each revision.
-        stop_at: by the monotonic clock; no statement of a revision is begun after it, and the revision that is at work
-            then is undone. None: no end.
-        on_begin, on_done: called with a revision, its number from 1, and the number of all.
-        on_wait: called once, with the holder of the lock in words.
+        history: the scripts, which must be compiled.
+        timeouts: the limits of the run; `wait` applies to each revision separately.
+        stop_at: the deadline by the monotonic clock: no statement of a revision begins after it, and an unfinished revision is
+            rolled back. None: no deadline.
+        on_begin, on_done: called with a revision, its number from 1, and the number of all revisions.
+        on_wait: called once, with a description of the holder of the lock.
     """
 
     api: DataApi
@@ -146,15 +146,16 @@ class DataApiRun:
     waited: float = 0.0
     cut_short: float = 0.0
     _begun: list[str] = field(default_factory=list)
-    _told: set[str] = field(default_factory=set)
+    _reported: set[str] = field(default_factory=set)
     _lost: int = 0
 
     def run(self, goal: Target) -> tuple[tuple[str, ...], tuple[str, ...], tuple[Revision, ...]]:
-        """Go to `goal`; where the database stood, where it stands, and the revisions of the plan.
+        """Upgrade to `goal`. Return the current revisions before and after the run, and its plan.
 
         Raises:
-            MigrationError: as of `runner.upgrade`, and `DataApiUnsupported` before anything is changed.
-            ConnectError: the API refuses, or gives no answer.
+            MigrationError: see `runner.upgrade`.
+            DataApiUnsupported: a revision cannot go through the API; nothing was changed.
+            ConnectError: the API rejects a call, or does not respond.
         """
         before = self._current(self.api.execute)
         plan = self.history.plan("upgrade", before, goal)
@@ -168,14 +169,14 @@ class DataApiRun:
                 after = self._advance(plan, steps)
             except Unanswered:
                 self._lost += 1
-                if self._lost > _LOST_ANSWERS:
+                if self._lost > _LOST_RESPONSES:
                     raise
-                log.warning("%s gave no answer; what became of the transaction is looked up", self.api.place)
+                log.warning("%s did not respond: reading the outcome of the transaction", self.api.place)
                 continue
             return before, after, plan
 
     def _advance(self, plan: Sequence[Revision], steps: dict[str, list[str]]) -> tuple[str, ...]:
-        """Apply what is left of `plan`; where the database stands then."""
+        """Apply the rest of `plan`. Return the current revisions afterwards."""
         retry: Retry | None = None
         while True:
             left: list[Revision] = []
@@ -207,7 +208,7 @@ class DataApiRun:
             else:
                 first, retries = (began, 0) if retry is None else (retry.began, retry.attempt - 1)
                 log_step(left[0].id, "upgrade", began=first, tried=began, retries=retries)
-                self._tell_done(left[0], plan)
+                self._report_done(left[0], plan)
                 retry = None
 
     def _apply(
@@ -243,46 +244,46 @@ class DataApiRun:
         return self.stop_at is not None and time.monotonic() >= self.stop_at
 
     def _bound(self, transaction: Transaction, limit: float) -> float:
-        """See to it that the next statement ends with the run; the limit that it has then.
+        """Limit the next statement to the deadline of the run. Return its timeout in seconds.
 
         Args:
-            transaction: in which it will be executed.
-            limit: that a statement of it has by now, in seconds.
+            transaction: the transaction of the statement.
+            limit: the present timeout of statements in the transaction, in seconds.
 
         Raises:
-            _OutOfTime: there is no time for one.
+            _OutOfTime: the deadline has passed.
         """
         if self.stop_at is None:
             return limit
         left = self.stop_at - time.monotonic()
         if left <= 0:
             raise _OutOfTime
-        if limit <= left + _LEAST:  # a call of its own: only where it makes a difference
+        if limit <= left + _LEAST:  # saves a call if the timeout makes no difference
             return limit
-        wanted = max(left, _LEAST)
-        # Rounded up: what is cancelled shall not be taken for a failure, because it was a little before the end.
-        transaction.execute(f"SELECT set_config('statement_timeout', '{math.ceil(wanted * 1000)}ms', true)")
-        return wanted
+        timeout = max(left, _LEAST)
+        # Round up: a cancellation just before the deadline would count as a failure.
+        transaction.execute(f"SELECT set_config('statement_timeout', '{math.ceil(timeout * 1000)}ms', true)")
+        return timeout
 
     def _left(self, current: Sequence[str], plan: Sequence[Revision]) -> list[Revision]:
-        """The revisions of `plan` above `current`; those that turn out to be done are told."""
+        """Return the revisions of `plan` above `current`. Reports begun revisions that are applied now as done."""
         applied = self.history.applied(current)
-        for one in plan:
-            if one.id in self._begun and one.id in applied:
-                self._tell_done(one, plan)
-        return [one for one in plan if one.id not in applied]
+        for revision in plan:
+            if revision.id in self._begun and revision.id in applied:
+                self._report_done(revision, plan)
+        return [revision for revision in plan if revision.id not in applied]
 
-    def _tell_done(self, revision: Revision, plan: Sequence[Revision]) -> None:
-        if revision.id not in self._told:
-            self._told.add(revision.id)
+    def _report_done(self, revision: Revision, plan: Sequence[Revision]) -> None:
+        if revision.id not in self._reported:
+            self._reported.add(revision.id)
             if self.on_done is not None:
                 self.on_done(revision, plan.index(revision) + 1, len(plan))
 
     def _locked(self) -> Transaction:
-        """A transaction that has the lock of a run.
+        """Begin a transaction that holds the migration lock.
 
         Raises:
-            RunnerBusy: another run has it for longer than `timeouts.wait`.
+            RunnerBusy: another run held the lock for longer than `timeouts.wait`.
         """
         retry = Retry(_PAUSES)
         while True:
@@ -292,53 +293,53 @@ class DataApiRun:
                 if transaction.execute(_TRY)[0][0]:
                     self.waited += retry.waited
                     return transaction
-                found = transaction.execute(_HOLDER)
+                holders = transaction.execute(_HOLDER)
             except BaseException:
                 transaction.rollback()
                 raise
             transaction.rollback()
-            holder = found[0][0] if found else "a session that has just ended"
+            holder = holders[0][0] if holders else "a session that has just ended"
             if self.on_wait is not None:
                 self.on_wait(holder)
                 self.on_wait = None
-            if retry.waited >= self._patience():
+            if retry.waited >= self._wait_seconds():
                 raise RunnerBusy(self.api.place, holder, retry.waited)
             retry.pause()
 
-    def _patience(self) -> float:
+    def _wait_seconds(self) -> float:
         if self.stop_at is None:
             return self.timeouts.wait
         return max(0.0, min(self.timeouts.wait, self.stop_at - time.monotonic()))
 
     def _settings(self) -> str:
-        given = self.timeouts.settings()
+        settings = self.timeouts.settings()
         idle = min(LONGEST_IDLE, self.timeouts.idle_in_transaction or LONGEST_IDLE)
         values = {
-            "lock_timeout": given["lock_timeout"],
+            "lock_timeout": settings["lock_timeout"],
             "idle_in_transaction_session_timeout": f"{round(idle * 1000)}ms",
         }
-        if "statement_timeout" in given:
-            values["statement_timeout"] = given["statement_timeout"]
+        if "statement_timeout" in settings:
+            values["statement_timeout"] = settings["statement_timeout"]
         calls = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in values.items())
         return f"SELECT {calls}"
 
     def _current(self, execute: Execute) -> tuple[str, ...]:
-        """As `preflight.known_current`."""
+        """Read and check the version table. See `preflight.checked_current`."""
         return preflight.check_current(versions(execute), self.history, self.api.place)
 
     def _check_empty(self, execute: Execute) -> None:
-        found = execute(UNMANAGED_RELATIONS)
-        if found:
-            raise foreign_tables(self.api.place, preflight.DEFAULT_SCHEMA, [row[0] for row in found])
+        tables = execute(UNMANAGED_RELATIONS)
+        if tables:
+            raise foreign_tables(self.api.place, preflight.DEFAULT_SCHEMA, [row[0] for row in tables])
 
     def _check_valid(self, execute: Execute, revision: str | None = None) -> None:
-        if found := execute(_INVALID):
-            raise InvalidIndex(self.api.place, [row[0] for row in found], revision)
+        if invalid := execute(_INVALID):
+            raise InvalidIndex(self.api.place, [row[0] for row in invalid], revision)
 
     def _pause(
         self, error: BaseException, revision: Revision, plan: Sequence[Revision], retry: Retry
     ) -> None:
-        """Wait before the next attempt at a revision that has met a lock."""
+        """Wait before the next attempt at a revision after a lock timeout."""
         retries, waited = retry.attempt - 1, retry.waited
         if retries and waited >= self.timeouts.retry:
             raise LockNotGiven(
@@ -367,52 +368,52 @@ class DataApiRun:
         )
 
     def _done(self, plan: Sequence[Revision]) -> list[str]:
-        return [one.id for one in plan if one.id in self._told]
+        return [revision.id for revision in plan if revision.id in self._reported]
 
 
 def compiled(history: History, plan: Sequence[Revision], place: str) -> dict[str, list[str]]:
-    """The single statements of each revision of `plan`.
+    """Return the single statements of each revision of `plan`.
 
     Raises:
-        DataApiUnsupported: one of them was not compiled, or holds a step outside of a transaction.
+        DataApiUnsupported: a revision is not compiled, or contains a statement outside a transaction.
     """
-    found: dict[str, list[str]] = {}
+    steps: dict[str, list[str]] = {}
     for revision in plan:
         ready = None if history.compiled is None else history.compiled.statements([revision.id])
         if ready is None:
-            raise needs_connection(place, revision.id, "is no plain SQL that was compiled beforehand")
+            raise needs_connection(place, revision.id, "is not compiled to SQL")
         ((_, statements),) = ready
-        if any(one.alone for one in statements):
+        if any(statement.alone for statement in statements):
             raise needs_connection(
                 place,
                 revision.id,
-                "holds a step outside of a transaction (CONCURRENTLY), where no lock could be held",
+                "contains a statement outside a transaction (CONCURRENTLY), where a run can hold no lock",
             )
-        found[revision.id] = [one.sql for one in statements]
-    return found
+        steps[revision.id] = [statement.sql for statement in statements]
+    return steps
 
 
 def versions(execute: Execute) -> tuple[str, ...]:
-    """The revisions at which the database stands."""
+    """Return the content of the version table; an empty tuple without that table."""
     if not execute(_HAS_VERSIONS)[0][0]:
         return ()
     return tuple(row[0] for row in execute(_VERSIONS))
 
 
 def state(api: DataApi) -> tuple[tuple[str, ...], str, str | None, bool]:
-    """The revisions at which the database stands, the versions of the server and of PostGIS, and whether it is a standby."""
+    """Return the current revisions, the versions of the server and of PostGIS, and whether the server is a standby."""
     current = versions(api.execute)
     ((server, postgis, recovery),) = api.execute(_STATE)
     return current, str(server).partition(" ")[0], postgis, bool(recovery)
 
 
 def _is_cancelled(error: ConnectError) -> bool:
-    """Whether a statement was ended by a limit: by PostgreSQL's, or by the API's own."""
+    """Whether a timeout of PostgreSQL or of the API cancelled the statement."""
     return isinstance(error, Cancelled)
 
 
 def _version(current: str | None, revision: str) -> list[str]:
-    """What notes a revision as applied; under the lock, nobody has moved it."""
+    """Return the statements that record `revision`. The lock ensures that `current` is still valid."""
     if current is not None:
         return [f"UPDATE {VERSION_TABLE} SET version_num = '{revision}' WHERE version_num = '{current}'"]  # noqa: S608  ids of our own scripts
     return [

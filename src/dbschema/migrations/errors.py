@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 _SHOWN = 5
-"""Names in a message; of the others, the number."""
+"""The greatest number of names in a message. The message counts the others."""
 
 
 class BrokenScripts(MigrationError):
@@ -38,12 +38,12 @@ class BrokenScripts(MigrationError):
         self.location, self.reason = location, reason
         super().__init__(
             f"The revision scripts in {location} cannot be used: {reason}",
-            "Correct them, or name others with DBSCHEMA_SCRIPT_LOCATION; those of dbschema itself come anew with the package",
+            "Correct them, or name others with DBSCHEMA_SCRIPT_LOCATION; to restore those of dbschema, reinstall the package",
         )
 
 
 def unknown_revision(revision: str, known: str) -> UnknownRevision:
-    """The scripts do not contain the revision; `known`: those that they contain, as text."""
+    """The scripts do not contain the revision. `known` lists the revisions that they contain."""
     return UnknownRevision(
         revision,
         f"There is no revision {revision!r} among the revision scripts",
@@ -58,9 +58,9 @@ class WrongTarget(MigrationError):
     Fix: name another target, or the other command, as the message says.
 
     Args:
-        revision: the target as it was written.
-        what: the cause and its place; no full stop at its end.
-        next_step: what the reader can do; no full stop at its end.
+        revision: the target as the caller wrote it.
+        what: the cause and its place, without a full stop at the end.
+        next_step: the next step for the reader, without a full stop at the end.
     """
 
     code = "wrong-target"
@@ -71,7 +71,7 @@ class WrongTarget(MigrationError):
 
 
 def ambiguous_revision(revision: str, matches: Sequence[str]) -> WrongTarget:
-    """The beginning of a revision's id fits several."""
+    """Several ids begin with the prefix."""
     return WrongTarget(
         revision,
         f"{revision!r} is the beginning of several revisions: {', '.join(matches)}",
@@ -80,7 +80,7 @@ def ambiguous_revision(revision: str, matches: Sequence[str]) -> WrongTarget:
 
 
 def out_of_range(revision: str, start: str, possible: int) -> WrongTarget:
-    """A relative revision counts beyond the first or the last one."""
+    """A relative target counts beyond the first or the last revision."""
     return WrongTarget(
         revision,
         f"{revision!r} counts too far: from {start} there are {possible} steps in that direction",
@@ -89,7 +89,7 @@ def out_of_range(revision: str, start: str, possible: int) -> WrongTarget:
 
 
 def wrong_direction(command: str, revision: str, current: str | None) -> WrongTarget:
-    """An upgrade has a target below the database, or a downgrade one above it."""
+    """The target of an upgrade is below the current revision, or the target of a downgrade is above it."""
     other = "downgrade" if command == "upgrade" else "upgrade"
     at = "" if current is None else f" from {current}"
     return WrongTarget(
@@ -98,10 +98,10 @@ def wrong_direction(command: str, revision: str, current: str | None) -> WrongTa
 
 
 def needs_database(revision: str) -> WrongTarget:
-    """SQL that is written without a database cannot start at its present revision."""
+    """A script of SQL cannot begin at the current revision of a database, because it uses none."""
     return WrongTarget(
         revision,
-        f"{revision!r} counts from the revision of a database, and none is asked for SQL",
+        f"{revision!r} counts from the current revision of a database, and the SQL is written without a database",
         "Name both ends, such as base:head",
     )
 
@@ -118,10 +118,10 @@ class DatabaseNewer(MigrationError):
     def __init__(self, place: str, unknown: Sequence[str]) -> None:
         self.place, self.unknown = place, tuple(unknown)
         super().__init__(
-            f"{place} stands at revision {', '.join(unknown)}, which this version of dbschema does not know",
-            "Install the version that made it; where an application has revisions of its own, name its alembic.ini with "
+            f"{place} is at revision {', '.join(unknown)}, which this version of dbschema does not contain",
+            "Install the version that made it; if an application has its own revisions, name its alembic.ini with "
             "DBSCHEMA_SCRIPT_LOCATION; "
-            "where nothing must be kept, 'dbschema reset --yes' makes the private database anew. Nothing was changed",
+            "if you do not need the data, 'dbschema reset --yes' recreates the private database. Nothing was changed",
         )
 
 
@@ -136,34 +136,34 @@ class UnexpectedState(MigrationError):
 
 
 def several_revisions(place: str, current: Sequence[str]) -> UnexpectedState:
-    """The version table holds more than one revision of a line: it was changed by hand, or an application has its own."""
+    """The version table contains several revisions of one branch: edited by hand, or the revisions of an application."""
     return UnexpectedState(
-        f"{place} stands at several revisions at once ({', '.join(sorted(current))})",
-        "Where an application has revisions of its own, name its alembic.ini with DBSCHEMA_SCRIPT_LOCATION; otherwise "
+        f"{place} is at several revisions at once ({', '.join(sorted(current))})",
+        "If an application has its own revisions, name its alembic.ini with DBSCHEMA_SCRIPT_LOCATION; otherwise "
         "correct the table alembic_version. Nothing was changed",
     )
 
 
 def foreign_tables(place: str, schema: str, tables: Sequence[str]) -> UnexpectedState:
-    """The database has no revision, but tables that no revision made."""
+    """The database has no revision, but tables that no revision created."""
     shown = ", ".join(tables[:_SHOWN])
     more = f" and {len(tables) - _SHOWN} more" if len(tables) > _SHOWN else ""
     return UnexpectedState(
-        f"{place} holds tables in schema {schema!r} that no revision made ({shown}{more})",
-        "Name an empty database with --url, or move them to another schema; 'dbschema baseline' adopts them where they are "
-        "what the models declare; nothing was changed",
+        f"{place} contains tables in schema {schema!r} that no revision created ({shown}{more})",
+        "Name an empty database with --url, or move them to another schema; 'dbschema baseline' adopts them if they are equal "
+        "to the models; nothing was changed",
     )
 
 
 def nothing_to_adopt(place: str) -> UnexpectedState:
     """A baseline needs tables, and the database has none."""
     return UnexpectedState(
-        f"{place} holds no table that could be adopted", "Run 'dbschema upgrade', which makes them"
+        f"{place} holds no table that could be adopted", "Run 'dbschema upgrade', which creates them"
     )
 
 
 def not_at_head(place: str, current: str, head: str) -> UnexpectedState:
-    """A baseline needs a database without a revision, or at the newest one."""
+    """A baseline needs a database without a revision, or at the newest revision."""
     return UnexpectedState(
         f"{place} has a revision already, {current}, and the newest one is {head}",
         "Run 'dbschema upgrade'; nothing was changed",
@@ -182,10 +182,10 @@ def may_not_create(place: str, user: str, schema: str | None, statement: str) ->
 
 
 def wrong_schema(place: str, user: str, schema: str, statement: str) -> MissingPrivilege:
-    """The default schema is not the one that the revisions grant access to."""
+    """The revisions grant access to another schema than the default schema of the role."""
     return MissingPrivilege(
-        f"New tables of the role {user!r} on {place} would stand in schema {schema!r}, and the revisions speak of 'public'",
-        f"Take {schema!r} off the search_path, with: {statement}; nothing was changed",
+        f"New tables of the role {user!r} on {place} would be created in schema {schema!r}, but the revisions grant access to 'public'",
+        f"Remove {schema!r} from the search_path: {statement}; nothing was changed",
         role=user,
         statement=statement,
     )
@@ -213,7 +213,7 @@ class RunnerBusy(MigrationError):
     def __init__(self, place: str, holder: str, waited: float) -> None:
         self.place, self.holder, self.waited = place, holder, waited
         super().__init__(
-            f"Another run changes {place} since more than {waited:.0f} s: {holder}",
+            f"Another run changes {place} and did not finish within {waited:.0f} s: {holder}",
             "Wait until it has finished, or end it (pg_terminate_backend), and repeat",
         )
 
@@ -227,11 +227,11 @@ class RevisionFailed(MigrationError):
     Args:
         place: the database.
         direction: 'upgrade' or 'downgrade'.
-        revision, doc: which one, and its title.
-        done: the revisions of the same run that were finished before.
-        reason: what the server said.
-        remedy: what can be done about it.
-        sqlstate: PostgreSQL's code, where the server gave one.
+        revision, doc: the id and the title of the revision.
+        done: the ids of the revisions that the same run committed before.
+        reason: the message of the server, or of another error.
+        remedy: the next step for the reader.
+        sqlstate: the SQLSTATE of PostgreSQL; None for an error without one.
     """
 
     code = "revision-failed"
@@ -264,10 +264,10 @@ class LockNotGiven(RevisionFailed):
     Fix: wait for the sessions that the message names, or end them; raise `DBSCHEMA_LOCK_RETRY` to wait longer.
 
     Args:
-        place, direction, revision, doc, done, sqlstate: as for `RevisionFailed`.
-        blockers: who was seen to hold what it needs; none where nobody was seen.
-        retries: how often it was tried again.
-        waited: seconds from the first try to the last.
+        place, direction, revision, doc, done, sqlstate: see `RevisionFailed`.
+        blockers: the sessions that were seen to hold the locks; may be empty.
+        retries: the number of retries.
+        waited: seconds from the first attempt to the last.
     """
 
     code = "lock-not-given"
@@ -293,8 +293,8 @@ class LockNotGiven(RevisionFailed):
             revision=revision,
             doc=doc,
             done=done,
-            reason=f"a lock was not given in {waited:.1f} s and {retries} retries, held by {holders}",
-            remedy="Wait until they have finished, or end them (pg_terminate_backend), and repeat",
+            reason=f"it did not get a lock in {waited:.1f} s and {retries} retries; held by {holders}",
+            remedy="Wait until these sessions have finished, or end them (pg_terminate_backend), and repeat",
             sqlstate=sqlstate,
         )
 
@@ -311,13 +311,13 @@ class LockLost(MigrationError):
     def __init__(self, place: str, done: Sequence[str]) -> None:
         self.place, self.done = place, tuple(done)
         super().__init__(
-            f"The connection that holds the lock of this run on {place} has lost it",
+            f"The run on {place} lost its migration lock",
             f"Repeat the command; {', '.join(done) or 'no revision'} of this run was applied",
         )
 
 
 class PooledConnection(MigrationError):
-    """A pooler in transaction mode or RDS Proxy is in the path, where a session cannot hold a lock.
+    """A pooler in transaction mode or RDS Proxy is in the path, so that a session cannot hold a lock.
 
     Changed: nothing.
     Fix: connect to the server itself (the writer endpoint), or through a pool in session mode.
@@ -327,7 +327,7 @@ class PooledConnection(MigrationError):
 
 
 def pooled_connection(place: str) -> PooledConnection:
-    """A pooler gives each transaction another session."""
+    """A pooler in transaction mode assigns each transaction to another session."""
     return PooledConnection(
         f"{place} is reached through a pooler in transaction mode, where a run cannot hold a lock",
         "Name the server itself (the writer endpoint), or a pool in session mode; nothing was changed",
@@ -335,7 +335,7 @@ def pooled_connection(place: str) -> PooledConnection:
 
 
 def behind_proxy(place: str) -> PooledConnection:
-    """RDS Proxy gives each transaction another session until it has to keep one."""
+    """RDS Proxy assigns each transaction to another session, unless it pins one."""
     return PooledConnection(
         f"{place} is reached through RDS Proxy, where a run cannot hold a lock",
         "Name the writer endpoint of the cluster (DB_SECRET_ARN with DB_HOST, or --url); nothing was changed",
@@ -343,7 +343,7 @@ def behind_proxy(place: str) -> PooledConnection:
 
 
 def needs_connection(place: str, revision: str, why: str) -> DataApiUnsupported:
-    """A revision cannot go through the RDS Data API."""
+    """The RDS Data API cannot execute a revision."""
     return DataApiUnsupported(
         f"Revision {revision} cannot be applied to {place}, because it {why}",
         "Run 'dbschema upgrade' where the cluster's port can be reached, with DB_SECRET_ARN and DB_HOST; nothing was changed",
@@ -351,7 +351,7 @@ def needs_connection(place: str, revision: str, why: str) -> DataApiUnsupported:
 
 
 class InvalidIndex(MigrationError):
-    """An index was never built to its end: no query uses it, and every write maintains it.
+    """The build of an index did not finish: no query uses the index, and every write maintains it.
 
     Changed: earlier revisions stay; the revision that the message names is not recorded.
     Fix: run the DROP INDEX that the message shows; then run the command again.
@@ -370,17 +370,17 @@ class InvalidIndex(MigrationError):
         drop = f"DROP INDEX CONCURRENTLY {names}"
         super().__init__(
             f"{place} {what}",
-            f"Unless somebody builds it at this moment, run: {drop}; then repeat"
+            f"Unless another session is building it now, run: {drop}; then repeat"
             if revision is None
-            else f"See what stopped its building, run: {drop}; then repeat. The revision is not recorded as applied",
+            else f"Find the reason why its build stopped, run: {drop}; then repeat. The revision is not recorded as applied",
         )
 
 
 def out_of_time(place: str, done: Sequence[str], left: Sequence[str]) -> MigrationIncomplete:
-    """The time of a run of Alembic is over."""
+    """The deadline of a run of Alembic passed."""
     return MigrationIncomplete(
         f"The time of the run on {place} is over: {', '.join(done) or 'no revision'} done, {', '.join(left)} left",
-        "Repeat the command; it goes on from there",
+        "Repeat the command; it continues from there",
         done=done,
         left=left,
     )
@@ -400,19 +400,19 @@ class DiffersFromModels(MigrationError):
         shown = "; ".join(differences[:_SHOWN])
         more = f"; and {len(differences) - _SHOWN} more" if len(differences) > _SHOWN else ""
         super().__init__(
-            f"{place} was upgraded, and differs from the models: {shown}{more}",
-            "See all with 'dbschema check'; write what is missing with 'alembic revision --autogenerate', or leave the comparison "
-            "out with -x compare=no",
+            f"{place} was upgraded, but differs from the models: {shown}{more}",
+            "See all with 'dbschema check'; write the missing revision with 'alembic revision --autogenerate', or skip the comparison "
+            "with -x compare=no",
         )
 
 
-def bad_argument(name: str, value: str, wanted: str) -> BadSetting:
-    """An argument of Alembic's -x has a value that means nothing."""
-    return BadSetting(name, f"is {value!r}", f"Give {wanted}; nothing was changed", subject=f"-x {name}")
+def bad_argument(name: str, value: str, expected: str) -> BadSetting:
+    """An argument of Alembic's -x has an invalid value."""
+    return BadSetting(name, f"is {value!r}", f"Give {expected}; nothing was changed", subject=f"-x {name}")
 
 
 def bad_timeout(name: str, value: str) -> BadSetting:
-    """A timeout is no number of seconds that PostgreSQL could keep."""
+    """A timeout is not a number of seconds in the range of PostgreSQL."""
     return BadSetting(
         name,
         f"is {value!r}, which is no number of seconds from 0 to 2147483",

@@ -1,8 +1,7 @@
-"""The revisions from the first to the last, and what a name on the command line means among them.
+"""The history of revisions: resolve the name of a target, and plan the revisions of a run.
 
-They are one line, or several that stand on one another: those of this package, and those of an application. Names are
-resolved here, before any database is asked: a mistyped target must neither change anything nor depend on what a database
-holds.
+A history has one branch, or several that depend on each other: the branch of this package and those of an application.
+Names are resolved without a database: a mistyped target must change nothing, and its meaning must not depend on a database.
 """
 
 from __future__ import annotations
@@ -30,20 +29,19 @@ _HEADS: Final = frozenset({HEAD, "heads"})
 _RELATIVE: Final = re.compile(r"(?P<start>[\w.]*?)(?P<count>[+-]\d+)", re.ASCII)
 _LABELLED: Final = re.compile(r"(?P<label>[^@]+)@(?P<name>[^@]+)")
 _PREFIX: Final = 4
-"""Fewer characters of an id name no revision: they would fit by chance."""
+"""The least length of an abbreviated id. A shorter prefix could match by accident."""
 _LISTED: Final = 5
 
 
 @dataclass(frozen=True)
 class Target:
-    """Where a run shall end.
+    """The target of a run.
 
     Args:
-        text: as it was written.
-        reached: the revisions that are applied there, with all that they stand on; None: counted from where the
-            database stands.
-        above: those that a downgrade takes back.
-        count: how many steps from where the database stands; negative downwards.
+        text: the target as the caller wrote it.
+        reached: all revisions that are applied at the target; None: the target is relative to the current revision.
+        above: the revisions that a downgrade to the target reverts.
+        count: the number of steps from the current revision; negative for a downgrade.
     """
 
     text: str
@@ -53,42 +51,42 @@ class Target:
 
 
 def revision_names(revisions: Sequence[str]) -> str | None:
-    """The revisions at which a database stands, in words: one, or one of each line; None: base."""
+    """Join the current revisions of a database, one of each branch, with commas; None: base."""
     return ", ".join(revisions) or None
 
 
 class History:
-    """The revision scripts of one folder, or of all that an ini file names.
+    """The revision scripts of a folder, or of all folders that an ini file names.
 
     Args:
         location: the folder with `env.py` and `versions/`, or an application's `alembic.ini`, whose `version_locations`
             may name several folders; None: the folder of this package.
 
     Raises:
-        BrokenScripts: they cannot be loaded, or a line of them has several heads.
+        BrokenScripts: the scripts cannot be loaded, or a branch has several heads.
     """
 
     def __init__(self, location: Path | None = None) -> None:
         self.location = script_location() if location is None else location
-        from dbschema.migrations import compiled  # noqa: PLC0415  which needs what is defined here
+        from dbschema.migrations import compiled  # noqa: PLC0415  it imports this module
 
         self.compiled = None if self.location.is_file() else compiled.read(self.location)
         if self.compiled is None:
             self.revisions, self.graph = self.scripts.revisions, self.scripts.graph
         else:
-            self.revisions = tuple(one.revision for one in self.compiled.revisions)
-            self.graph = Graph(line(one.id for one in self.revisions))
+            self.revisions = tuple(entry.revision for entry in self.compiled.revisions)
+            self.graph = Graph(line(revision.id for revision in self.revisions))
 
     @cached_property
     def scripts(self) -> Scripts:
-        """The same revisions as Alembic has them, which is imported for it."""
-        from dbschema.migrations.scripts import Scripts  # noqa: PLC0415  see above
+        """The same revisions, loaded by Alembic."""
+        from dbschema.migrations.scripts import Scripts  # noqa: PLC0415  imports Alembic
 
         return Scripts(self.location)
 
     @property
     def head(self) -> str | None:
-        """The last revision, of several lines all that the version table holds in the end; None where there is none at all."""
+        """The newest revision; with several branches, the content of the version table after a full upgrade; None: no scripts."""
         return revision_names(self.graph.tops(self.everything))
 
     @property
@@ -97,37 +95,37 @@ class History:
         return frozenset(self.graph.order)
 
     @property
-    def is_one_line(self) -> bool:
-        """Whether a database stands at no more than one revision."""
+    def has_one_branch(self) -> bool:
+        """Whether the history has at most one branch: a database then has at most one current revision."""
         return len(self.graph.bases) <= 1
 
     def unknown(self, current: Iterable[str]) -> tuple[str, ...]:
-        """Those of the revisions at which a database stands that these scripts do not hold."""
+        """Return the revisions of `current` that these scripts do not contain."""
         return tuple(revision for revision in current if revision not in self.graph)
 
     def applied(self, current: Iterable[str]) -> frozenset[str]:
-        """The revisions that are applied where a database stands at `current`; they must be known."""
+        """Return all applied revisions of a database at `current`. The scripts must contain `current`."""
         return self.graph.below(current)
 
-    def standing(self, applied: frozenset[str]) -> tuple[str, ...]:
-        """The revisions at which a database stands that has `applied`."""
+    def current(self, applied: frozenset[str]) -> tuple[str, ...]:
+        """Return the current revisions of a database with the revisions `applied`: the inverse of `applied()`."""
         return self.graph.tops(applied)
 
     def among(self, ids: Iterable[str]) -> tuple[Revision, ...]:
-        """The revisions with these ids, each after what it stands on."""
-        wanted = frozenset(ids)
-        return tuple(one for one in self.revisions if one.id in wanted)
+        """Return the revisions with these ids, each after its parents and dependencies."""
+        selected = frozenset(ids)
+        return tuple(revision for revision in self.revisions if revision.id in selected)
 
     def target(self, text: str) -> Target:
-        """What `text` names.
+        """Resolve the name of a target.
 
         Args:
-            text: an id or its beginning, 'head', 'base', '+1', '-1', one of the first three with a count; with several
-                lines also 'label@head', 'label@base', and several of all these with commas between them.
+            text: an id or its prefix, 'head', 'base', '+1', '-1', or one of the first three with a count. With several
+                branches also 'label@head', 'label@base', and a list of these, separated by commas.
 
         Raises:
-            UnknownRevision: there is none.
-            WrongTarget: there is more than one, or it counts beyond the first or the last revision.
+            UnknownRevision: no revision matches.
+            WrongTarget: several revisions match, or the count goes beyond the first or the last revision.
         """
         if "," in text:
             parts = [self.target(part.strip()) for part in text.split(",")]
@@ -144,10 +142,10 @@ class History:
         return self._moved(text, relative["start"], count)
 
     def goal(self, direction: Direction, text: str) -> Target:
-        """`target`, for a run in one direction.
+        """Resolve the name of a target as `target`, for a run in `direction`.
 
         Raises:
-            WrongTarget: it lies on the other side of every database.
+            WrongTarget: no database can reach the target in that direction.
         """
         goal = self.target(text)
         if direction == "upgrade":
@@ -159,31 +157,31 @@ class History:
         return goal
 
     def plan(self, direction: Direction, current: Sequence[str], target: Target) -> tuple[Revision, ...]:
-        """The revisions that a run goes through, in its order; none where an upgrade has nothing to do.
+        """Return the revisions that a run executes, in order; an empty tuple if there is nothing to do.
 
         Args:
-            direction: of the run.
-            current: where the database stands.
-            target: where the run ends.
+            direction: the direction of the run.
+            current: the current revisions of the database.
+            target: the target of the run.
 
         Raises:
-            WrongTarget: the target lies on the other side of `current`, or counts too far.
+            WrongTarget: the target is in the other direction from `current`, or its count goes too far.
         """
         applied = self.applied(current)
-        pending = [one for one in self.revisions if one.id not in applied]
-        behind = [one for one in reversed(self.revisions) if one.id in applied]
+        pending = [revision for revision in self.revisions if revision.id not in applied]
+        revertible = [revision for revision in reversed(self.revisions) if revision.id in applied]
         if target.reached is None:
-            possible, count = (pending, target.count) if target.count > 0 else (behind, -target.count)
+            possible, count = (pending, target.count) if target.count > 0 else (revertible, -target.count)
             if count > len(possible):
                 raise out_of_range(target.text, revision_names(current) or BASE, len(possible))
             if count and (direction == "upgrade") != (target.count > 0):
                 raise wrong_direction(direction, target.text, revision_names(current))
             return tuple(possible[:count])
         if direction == "upgrade":
-            return tuple(one for one in pending if one.id in target.reached)
+            return tuple(revision for revision in pending if revision.id in target.reached)
         if not target.reached <= applied:
             raise wrong_direction(direction, target.text, revision_names(current))
-        return tuple(one for one in behind if one.id in target.above)
+        return tuple(revision for revision in revertible if revision.id in target.above)
 
     def _absolute(self, text: str) -> Target:
         if text in _HEADS:
@@ -193,25 +191,27 @@ class History:
         labelled = _LABELLED.fullmatch(text)
         if labelled is None:
             return self._at(text, self._id(text))
-        of_line = self.graph.labelled(labelled["label"])
-        if not of_line:
+        branch = self.graph.labelled(labelled["label"])
+        if not branch:
             raise unknown_revision(text, self._listed())
         if labelled["name"] in _HEADS:
-            return self._at(text, of_line[-1])
+            return self._at(text, branch[-1])
         if labelled["name"] == BASE:
-            first = of_line[0]
+            first = branch[0]
             return Target(text, frozenset(), self.graph.above(first) | {first})
-        return self._at(text, self._id(labelled["name"], of_line))
+        return self._at(text, self._id(labelled["name"], branch))
 
     def _at(self, text: str, revision: str) -> Target:
         return Target(text, self.graph.below([revision]), self.graph.above(revision))
 
     def _id(self, text: str, among: Sequence[str] | None = None) -> str:
-        """The one revision that `text` is the id or the beginning of the id of."""
+        """Return the only revision whose id is `text` or begins with `text`."""
         known = self.graph.order if among is None else among
         if text in known:
             return text
-        matches = [one for one in known if one.startswith(text)] if len(text) >= _PREFIX else []
+        matches = (
+            [revision for revision in known if revision.startswith(text)] if len(text) >= _PREFIX else []
+        )
         if len(matches) > 1:
             raise ambiguous_revision(text, matches)
         if not matches:
@@ -219,10 +219,10 @@ class History:
         return matches[0]
 
     def _moved(self, text: str, start: str, count: int) -> Target:
-        """`count` steps along the line of `start`; of several lines, 'head' is no place to count from."""
+        """Resolve `count` steps from `start` in its branch. With several branches, 'head' and 'base' are ambiguous starts."""
         if start in _HEADS | {BASE}:
             ends = self.graph.heads if start in _HEADS else ()
-            if not self.is_one_line:
+            if not self.has_one_branch:
                 raise ambiguous_revision(text, self.graph.heads if ends else self.graph.bases)
             here = ends[0] if ends else None
         else:
@@ -245,5 +245,5 @@ class History:
     def _listed(self) -> str:
         ids = self.graph.order
         if not ids:
-            return "there is none yet"
+            return "the scripts contain no revision"
         return ", ".join(ids if len(ids) <= _LISTED else [*ids[:2], "...", *ids[-2:]])

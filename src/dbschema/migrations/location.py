@@ -1,6 +1,7 @@
-"""Where the revision scripts are: an application's where it says so, else those of this package.
+"""Locate the revision scripts: those of an application if configured, otherwise those of this package.
 
-Those are inside of it, in a checkout through a link to the top of the repository."""
+The scripts of this package are inside the package; in a checkout, through a link to the top of the repository.
+"""
 
 from __future__ import annotations
 
@@ -29,21 +30,21 @@ _HERE: Final = Path(__file__).resolve().parent
 
 
 def from_environment(environ: Mapping[str, str] | None = None, *, root: str = "") -> Path | None:
-    """The scripts that `VARIABLE` names; None where it is empty.
+    """Return the location that `VARIABLE` names; None if it is not set.
 
     Args:
-        environ: the variables; None: those of the process.
-        root: where a relative path begins; empty: the working directory.
+        environ: the environment variables; None: those of the process.
+        root: the base of a relative path; empty: the working directory.
 
     Raises:
-        BrokenScripts: as `application`.
+        BrokenScripts: see `application`.
     """
     text = (os.environ if environ is None else environ).get(VARIABLE, "").strip()
     return application(Path(root, text)) if text else None
 
 
 def application(location: Path) -> Path:
-    """`location`, which is an application's `alembic.ini`, or a folder with `env.py` and `versions/`.
+    """Check that `location` is an application's `alembic.ini` or a folder with `env.py`, and return it.
 
     Raises:
         BrokenScripts: it is neither.
@@ -56,10 +57,10 @@ def application(location: Path) -> Path:
 
 
 def script_folder(location: Path) -> Path | None:
-    """The folder with `env.py` of `location`, which `alembic.ini` names as `script_location`; None if it names none."""
+    """Return the folder with `env.py`: `location` itself, or `script_location` of its ini file; None if not a plain path."""
     if not location.is_file():
         return location
-    from configparser import ConfigParser, Error  # noqa: PLC0415  an upgrade by a folder does without
+    from configparser import ConfigParser, Error  # noqa: PLC0415  not needed for a folder
 
     parser = ConfigParser({"here": str(location.resolve().parent)})
     try:
@@ -67,16 +68,16 @@ def script_folder(location: Path) -> Path | None:
         written = parser.get("alembic", "script_location")
     except Error:
         return None
-    if ":" in written:  # a folder inside of an installed package, which is not the application's to write
+    if ":" in written:  # a folder in an installed package, which the application must not write to
         return None
     return Path.cwd() / written
 
 
 def script_location() -> Path:
-    """The folder with `env.py` and `versions/`, as Alembic's `script_location`.
+    """Return the folder with `env.py` and `versions/` of this package.
 
     Raises:
-        MigrationError: it is not there.
+        MigrationError: the folder does not exist.
     """
     folder = (_HERE / "_alembic").resolve()
     if not (folder / "env.py").is_file():

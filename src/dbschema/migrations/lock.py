@@ -1,11 +1,11 @@
-"""One run at a time on a database: an advisory lock that is asked for again and again, never waited for.
+"""Allow one run at a time on a database, with an advisory lock that is polled.
 
-A session that waits inside `pg_advisory_lock` holds a snapshot, and CREATE INDEX CONCURRENTLY in the run that has the
-lock waits for all snapshots: both would stand for ever. The lock has a connection of its own, which is never in a
-transaction, because on Alembic's own connection it would begin one before Alembic, and the run would commit nothing.
+A session that waits in `pg_advisory_lock` holds a snapshot, and CREATE INDEX CONCURRENTLY in the run that holds the lock waits
+for all snapshots: both would wait forever. The lock has its own connection outside any transaction. On Alembic's connection
+it would begin a transaction before Alembic does, and the run would commit nothing.
 
-When a run is killed, its lock is free at once, but its other session may still work, for as long as the server needs to
-notice. So that session has a second lock, taken under the first: whoever comes next gets it when that work has ended.
+When a run is killed, its lock is free at once, but the session that executes the revisions may continue until the server
+notices. So that session holds a second lock, acquired under the first. The next run gets it when that session has ended.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from dbschema.connect.connection import Open
 
 WAIT_SECONDS: Final = 60.0
-"""How long a run waits for another one to end."""
+"""The default number of seconds that a run waits for another run."""
 
 KEY: Final = 0x6462_7363_6865_6D61
 """The key of the lock, within one database: the bytes of 'dbschema'."""
 
 WORK_KEY: Final = KEY + 1
-"""The key of the second lock, that of the session which works."""
+"""The key of the second lock, held by the session that executes the revisions."""
 
 _PAUSES: Final = Pauses(0.4, least=0.25)
 _LOOKS: Final = 4
@@ -47,7 +47,7 @@ _HOLDER: Final = """
       AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
       AND l.classid = %s AND l.objid = %s
     """
-# Our own are those of this database. It is not looked up: even that takes a lock, and could be refused in 50 ms.
+# The locks of our sessions belong to this database. Do not look up its oid: that needs a lock, which could time out after 50 ms.
 _OWN: Final = """
     SELECT EXISTS (
         SELECT FROM pg_catalog.pg_locks AS l
@@ -59,14 +59,14 @@ _PID: Final = "SELECT pg_backend_pid()"
 
 @dataclass(frozen=True)
 class Held:
-    """The lock of a run while it is held.
+    """The migration lock while a run holds it.
 
     Args:
-        connection: which holds it; in autocommit.
-        place: the database in words.
-        deadline: when waiting ends, by the monotonic clock.
-        seconds: how long that was at first.
-        waited: seconds until the lock was given.
+        connection: the connection that holds the lock; in autocommit mode.
+        place: the description of the database.
+        deadline: the end of the wait, by the monotonic clock.
+        seconds: the whole time to wait, in seconds.
+        waited: seconds until the run acquired the lock.
     """
 
     connection: psycopg.Connection
@@ -76,21 +76,21 @@ class Held:
     waited: float = 0.0
 
     def join(self, work: psycopg.Connection, *, on_wait: Callable[[str], None] | None = None) -> None:
-        """Take the second lock on `work`, which is left in no transaction.
+        """Acquire the second lock on `work`. Leaves `work` outside a transaction.
 
         Raises:
-            RunnerBusy: the session of an earlier run, whose process is gone, still works.
+            RunnerBusy: the session of an earlier run is still active, although its process has ended.
         """
         _take(work, WORK_KEY, self.place, deadline=self.deadline, seconds=self.seconds, on_wait=on_wait)
 
     def check(self, work: psycopg.Connection, done: Sequence[str]) -> None:
-        """Raise where one of the two locks is not held any more; `work` is left in no transaction.
+        """Check that the run still holds both locks. Leaves `work` outside a transaction.
 
         Raises:
-            LockLost: with the revisions `done`.
+            LockLost: a lock is lost; contains the revisions `done`.
         """
         try:
-            own = scalar(self.connection, _OWN, _parts(KEY)) and scalar(work, _OWN, _parts(WORK_KEY))
+            own = scalar(self.connection, _OWN, _key_parts(KEY)) and scalar(work, _OWN, _key_parts(WORK_KEY))
             work.commit()
         except psycopg.Error as error:
             raise LockLost(self.place, done) from error
@@ -100,51 +100,51 @@ class Held:
 
 @contextmanager
 def exclusive(
-    another: Open,
+    opener: Open,
     place: str,
     seconds: float = WAIT_SECONDS,
     *,
     on_wait: Callable[[str], None] | None = None,
 ) -> Iterator[Held]:
-    """Hold the lock of the database that `another` leads to; the server frees it when this connection ends, however it ends.
+    """Hold the migration lock on a new connection. The server releases the lock when this connection ends.
 
     Args:
-        another: opens a connection of its own.
-        place: the database in words, for the error.
-        seconds: how long to wait for another run.
-        on_wait: called once, with the holder in words, where there is one to wait for.
+        opener: opens a connection to the database.
+        place: the description of the database, for errors.
+        seconds: the time to wait for another run, in seconds.
+        on_wait: called once, with a description of the holder, if this run has to wait.
 
     Raises:
-        RunnerBusy: another one held it all that time; names it.
-        PooledConnection: a lock taken here would belong to somebody else by the next statement.
+        RunnerBusy: another run held the lock until the end of the wait; names the holder.
+        PooledConnection: a pooler would assign the session and its lock to another client.
     """
     began = time.monotonic()
-    with closing(another(autocommit=True)) as connection:
-        check_session(another, connection, place)
+    with closing(opener(autocommit=True)) as connection:
+        check_session(opener, connection, place)
         apply(connection, KEEPALIVES | {"idle_session_timeout": "0"})
         _take(connection, KEY, place, deadline=began + seconds, seconds=seconds, on_wait=on_wait)
         yield Held(connection, place, began + seconds, seconds, time.monotonic() - began)
 
 
-def check_session(another: Open, connection: psycopg.Connection, place: str) -> None:
-    """Raise where `connection`, which is in autocommit, is not one session of the server.
+def check_session(opener: Open, connection: psycopg.Connection, place: str) -> None:
+    """Check that `connection`, which is in autocommit mode, keeps one session of the server.
 
-    A pooler gives its clients process ids of its own; where ours is the server's there is none. Behind one, either two of
-    our connections have the same session, while one is in a transaction and the other is not, or one of them changes it.
-    Nothing is set and no lock taken before this is known: it would stay in a session that serves others.
+    A pooler reports its own process ids to its clients. If the reported id is that of the server, there is no pooler. Behind a
+    pooler in transaction mode, either two connections share a session (one of them in a transaction), or the session of one
+    connection changes. This check comes before any setting or lock, which would stay in a session of other clients.
 
     Raises:
-        PooledConnection: it is not.
+        PooledConnection: the session is shared, or changes.
     """
     first = scalar(connection, _PID)
     if connection.info.backend_pid == first:
         return
-    with closing(another()) as other:
+    with closing(opener()) as other:
         for _ in range(_LOOKS):
-            theirs = scalar(other, _PID)  # and stays in its transaction, which keeps that session from us
+            theirs = scalar(other, _PID)  # stays in its transaction and so keeps its session
             ours = {scalar(connection, _PID) for _ in range(2)}
             other.rollback()
-            # Asked twice in a row: a pool that goes round shows another session the second time.
+            # Query twice in a row: a round-robin pool shows another session the second time.
             ours |= {scalar(connection, _PID) for _ in range(2)}
             if theirs == first or ours != {first}:
                 raise pooled_connection(place)
@@ -161,9 +161,9 @@ def _take(
 ) -> None:
     retry = Retry(_PAUSES, deadline - time.monotonic())
     while True:
-        taken = scalar(connection, _TRY, (key,))
+        acquired = scalar(connection, _TRY, (key,))
         connection.rollback()
-        if taken:
+        if acquired:
             return
         if on_wait is not None:
             on_wait(_holder(connection, key))
@@ -172,17 +172,17 @@ def _take(
             raise RunnerBusy(place, _holder(connection, key), seconds)
 
 
-def _parts(key: int) -> tuple[int, int]:
+def _key_parts(key: int) -> tuple[int, int]:
     return key >> 32, key & 0xFFFF_FFFF
 
 
 def _holder(connection: psycopg.Connection, key: int) -> str:
-    """Who has the lock, in words."""
-    found = connection.execute(_HOLDER, _parts(key)).fetchone()
+    """Describe the session that holds the lock."""
+    row = connection.execute(_HOLDER, _key_parts(key)).fetchone()
     connection.rollback()
-    if found is None or found[0] is None:
+    if row is None or row[0] is None:
         return "a session that has just ended"
-    pid, user, application, address, since = found
+    pid, user, application, address, since = row
     name = f" {application!r}" if application else ""
     of = f" of {user!r}" if user else ""
     at = f" from {address}" if address else ""

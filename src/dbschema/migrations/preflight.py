@@ -1,9 +1,4 @@
-"""A question to a database that has one value for its answer.
-
-What stands in the default schema of a database, without what belongs to extensions and without the version table.
-
-What is looked at before anything is changed: whether this database may be changed, by us, and by these revisions.
-"""
+"""Check the rights, the contents and the revision of a database before a run changes anything."""
 
 from __future__ import annotations
 
@@ -31,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def scalar(connection: psycopg.Connection, query: LiteralString, values: Sequence[object] = ()) -> Any:
-    """The one value that `query` gives."""
+    """Return the first value of the first row of `query`; None if there is no row."""
     row = connection.execute(query, values or None).fetchone()
     return None if row is None else row[0]
 
@@ -52,16 +47,16 @@ _RELATIONS: Final = """
 UNMANAGED_RELATIONS: Final = (
     f"SELECT name::text FROM ({_RELATIONS.replace('%s', repr(VERSION_TABLE))}) AS found"  # noqa: S608  constants
 )
-"""The names of all tables and views, for whoever cannot pass a parameter."""
+"""The query of `relations`, without a parameter, for the RDS Data API."""
 
 
 def relations(connection: psycopg.Connection) -> tuple[str, ...]:
-    """The names of all tables and views, of every kind."""
+    """Return the names of all tables and views in the default schema, except the version table and those of extensions."""
     return tuple(name for name, *_ in connection.execute(_RELATIONS, (VERSION_TABLE,)))
 
 
 def row_counts(connection: psycopg.Connection) -> dict[str, int]:
-    """How many rows each table has, as far as this role sees them."""
+    """Return the number of rows of each table. Counts only the rows that the role can see."""
     counts = " UNION ALL ".join(
         f"SELECT {literal} AS name, count(*) AS rows FROM {quoted}"  # noqa: S608  quoted by the server
         for _, quoted, literal, is_table in connection.execute(_RELATIONS, (VERSION_TABLE,))
@@ -71,7 +66,7 @@ def row_counts(connection: psycopg.Connection) -> dict[str, int]:
 
 
 DEFAULT_SCHEMA: Final = "public"
-"""Where the revisions expect the tables: it is named in the grants on the schema itself."""
+"""The schema that the revisions expect: they grant privileges on it by name."""
 
 FACTS: Final = """
     SELECT pg_is_in_recovery() AS recovery,
@@ -82,8 +77,8 @@ FACTS: Final = """
            current_schema() IS NOT NULL AND has_schema_privilege(current_schema(), 'CREATE') AS may_create
     """
 
-# A partitioned index is invalid until all its parts are attached, which may take several revisions on purpose; one that
-# another session builds at this moment is no leftover.
+# Ignore partitioned indexes, which are invalid until all partitions are attached, perhaps over several revisions. Ignore
+# indexes that another session builds now.
 INVALID_INDEXES: Final = """
     SELECT c.relname AS name, quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS quoted
     FROM pg_catalog.pg_index AS i
@@ -97,93 +92,94 @@ INVALID_INDEXES: Final = """
 
 
 @dataclass(frozen=True)
-class InvalidOne:
-    """An index that was not built to its end: its name, and that with its schema, as SQL."""
+class InvalidIndexName:
+    """The name of an invalid index; `quoted` contains its schema and is SQL."""
 
     name: str
     quoted: str
 
 
-def invalid_indexes(connection: psycopg.Connection) -> tuple[InvalidOne, ...]:
-    """The indexes of the schemas on the search path that nothing uses, because their building was cut off."""
-    return tuple(InvalidOne(*row) for row in connection.execute(INVALID_INDEXES))
+def invalid_indexes(connection: psycopg.Connection) -> tuple[InvalidIndexName, ...]:
+    """Return the invalid indexes in the schemas of the search path: their build was interrupted, and no query uses them."""
+    return tuple(InvalidIndexName(*row) for row in connection.execute(INVALID_INDEXES))
 
 
 def check_valid(connection: psycopg.Connection, place: str) -> None:
-    """Raise where an index was left behind that was not built to its end.
+    """Check that the database has no invalid index.
 
     Raises:
-        InvalidIndex: names them.
+        InvalidIndex: an index is invalid; names all of them.
     """
-    found = invalid_indexes(connection)
+    invalid = invalid_indexes(connection)
     connection.rollback()
-    if found:
-        raise InvalidIndex(place, [one.quoted for one in found])
+    if invalid:
+        raise InvalidIndex(place, [index.quoted for index in invalid])
 
 
 def read_current(connection: psycopg.Connection) -> tuple[str, ...]:
-    """The revisions at which the database stands: none before the first run, one of each line after."""
-    found = scalar(connection, "SELECT to_regclass(%s) IS NOT NULL", (VERSION_TABLE,))
-    rows = connection.execute(f"SELECT version_num FROM {VERSION_TABLE}".encode()).fetchall() if found else ()  # noqa: S608  a constant
+    """Return the content of the version table: empty before the first run, then one revision of each branch."""
+    exists = scalar(connection, "SELECT to_regclass(%s) IS NOT NULL", (VERSION_TABLE,))
+    query = f"SELECT version_num FROM {VERSION_TABLE}".encode()  # noqa: S608  a constant
+    rows = connection.execute(query).fetchall() if exists else ()
     connection.rollback()
     return tuple(row[0] for row in rows)
 
 
 def checked_current(connection: psycopg.Connection, history: History, place: str) -> tuple[str, ...]:
-    """The revisions at which the database stands, one of each line; none: base.
+    """Return the current revisions of the database, one of each branch; an empty tuple: base.
 
     Raises:
-        UnexpectedState: it stands at more than one of a line.
-        DatabaseNewer: `history` does not hold one.
+        UnexpectedState: the database has several revisions of one branch.
+        DatabaseNewer: `history` does not contain a revision of the database.
     """
     return check_current(read_current(connection), history, place)
 
 
 def check_current(current: Sequence[str], history: History, place: str) -> tuple[str, ...]:
-    """`known_current` by what the version table holds, however it was read."""
-    if len(current) > 1 and history.is_one_line:
-        # One line of history has one revision, also where newer code has made it longer.
+    """Check `current`, the content of the version table. See `checked_current`."""
+    if len(current) > 1 and history.has_one_branch:
+        # A history of one branch has one current revision, also if newer code has extended the branch.
         raise several_revisions(place, current)
     if unknown := history.unknown(current):
         raise DatabaseNewer(place, unknown)
-    if history.graph.share_a_line(current):
+    if history.graph.share_a_branch(current):
         raise several_revisions(place, current)
-    return history.standing(history.applied(current))
+    return history.current(history.applied(current))
 
 
 def check_direct(settings: Settings) -> None:
-    """Raise where RDS Proxy stands between: a pooler that cannot be told by its sessions, because it keeps one when it must.
+    """Check that the settings use no RDS Proxy. `lock.check_session` cannot detect it, because it pins sessions on demand.
 
     Raises:
-        PooledConnection: names the place.
+        PooledConnection: the connection goes through RDS Proxy.
     """
     if settings.proxy:
         raise behind_proxy(settings.place)
 
 
 def check_rights(connection: psycopg.Connection, place: str) -> None:
-    """Raise where nothing can be changed here, or not by this role.
+    """Check that the server accepts changes, and that the role may create tables in the expected schema.
 
     Raises:
-        NotWritable: a standby, or a database that is set to read-only.
-        MissingPrivilege: the role has no CREATE on the default schema, there is no such schema, or it is not the one that the
-            revisions grant access to.
+        NotWritable: the server is a standby, or the database is set to read-only.
+        MissingPrivilege: the role has no CREATE privilege on its default schema, has no default schema, or has another one
+            than the revisions grant access to.
     """
-    found = connection.execute(FACTS).fetchone()
+    facts = connection.execute(FACTS).fetchone()
     connection.rollback()
-    if found is None:
-        raise TypeError("a SELECT without FROM gives one row")
-    check_facts(place, found)
+    if facts is None:
+        raise TypeError("a SELECT without FROM returned no row")
+    check_facts(place, facts)
 
 
 def check_facts(place: str, facts: Sequence[Any]) -> None:
-    """`check_rights` by the answer to `FACTS`, however it was asked for."""
+    """Check the row of the query `FACTS`. See `check_rights`."""
     recovery, read_only, role, database, schema, may_create = facts
     if recovery or read_only:
         raise not_writable(place, recovery=recovery)
     if schema == DEFAULT_SCHEMA and may_create:
         return
-    from dbschema.ddl.base import quote  # noqa: PLC0415  imports SQLAlchemy, for an error only
+    from dbschema.ddl.base import quote  # noqa: PLC0415  imports SQLAlchemy; only for an error
 
     if schema is None:
         statement = f"ALTER ROLE {quote(role)} SET search_path = public"
@@ -198,10 +194,10 @@ def check_facts(place: str, facts: Sequence[Any]) -> None:
 
 
 def check_empty(connection: psycopg.Connection, place: str) -> None:
-    """Raise where a database without a revision holds tables or views already, other than those of extensions.
+    """Check that a database without a revision contains no tables or views, except those of extensions.
 
     Raises:
-        UnexpectedState: names some of them.
+        UnexpectedState: the database contains some; names the first of them.
     """
     tables = relations(connection)
     schema = scalar(connection, "SELECT current_schema()")
@@ -211,10 +207,10 @@ def check_empty(connection: psycopg.Connection, place: str) -> None:
 
 
 def remove_empty_version_table(connection: psycopg.Connection) -> None:
-    """Drop the version table where it holds nothing: the first run failed, or the last revision was taken back.
+    """Drop an empty version table: the first run failed, or a downgrade reverted all revisions.
 
-    Alembic makes it before the first revision, in a transaction of its own, and leaves it after the last one; either
-    way it would be the one thing that stays in a database that should be as it was.
+    Alembic creates the table in its own transaction before the first revision, and keeps it after the last downgrade. It would
+    be the only leftover in a database that should be unchanged.
     """
     if not read_current(connection):
         connection.execute(f"DROP TABLE IF EXISTS {VERSION_TABLE}".encode())

@@ -1,4 +1,4 @@
-"""migrations.result."""
+"""The values that describe a run: its steps, its result, and the status of a database."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Step:
-    """One revision of a run: the `number`-th of `total`, about to begin or, with `done`, committed."""
+    """One revision of a run, number `number` of `total`: about to begin or, if `done`, committed."""
 
     direction: Direction
     revision: Revision
@@ -24,19 +24,19 @@ class Step:
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a run has done: from which revision to which (None: base), by which steps in their order.
-
-    Where there are several lines of revisions, `before` and `after` name one of each, with commas between them.
+    """The result of a run.
 
     Args:
         place: the database.
-        before, after, steps: see above.
-        left: the steps for which there was no time; the next run takes them.
-        unknown: revisions of a newer database, which was tolerated: nothing was done.
-        differences: what a comparison after the run has found.
-        waited: seconds until the lock was given.
-        cut_short: seconds that the first of `left` had when its time was over and it was undone; 0: it was not begun. Told by
-            the RDS Data API; on a connection, whoever ends a statement gets `RevisionFailed`.
+        before, after: the revision before and after the run; None: base. With several branches: one revision of each,
+            separated by commas.
+        steps: the revisions that the run committed, in order.
+        left: the revisions that the run had no time for; the next run executes them.
+        unknown: the revisions of a newer database that the caller tolerates; the run changed nothing.
+        differences: the differences that the comparison after the run found.
+        waited: seconds until the run acquired the lock.
+        cut_short: seconds that the first revision of `left` ran before the deadline undid it; 0: it did not begin. Only the
+            RDS Data API sets it; on a connection, a cancelled statement raises `RevisionFailed`.
     """
 
     place: str
@@ -51,16 +51,16 @@ class RunResult:
 
     @property
     def complete(self) -> bool:
-        """Whether the target is reached."""
+        """Whether the run reached its target."""
         return not self.left
 
 
 @dataclass(frozen=True)
 class Status:
-    """How a database stands against the revision scripts.
+    """The state of a database, compared with the revision scripts.
 
-    `current` is empty before the first upgrade; `unknown` are those of `current` that the scripts do not hold;
-    `pending` what an upgrade would apply. Versions are such as '15.4' and '3.3.2'.
+    `current` is empty before the first upgrade. `unknown` are the revisions of `current` that the scripts do not contain.
+    `pending` are the revisions that an upgrade applies. Examples of versions: '15.4' and '3.3.2'.
     """
 
     place: str
@@ -75,5 +75,5 @@ class Status:
 
     @property
     def up_to_date(self) -> bool:
-        """Whether the database stands at the head, and nowhere else."""
+        """Whether the database is at the head, and at no other revision."""
         return not self.pending and not self.unknown and revision_names(self.current) == self.head

@@ -1,7 +1,7 @@
-"""A run that outlives the server it began on: where failover is asked for, it goes on with the instance that writes next.
+"""Resume a run on the new writer instance after a failover.
 
-A connection that breaks leaves open what became of its last transaction. So nothing of the broken attempt is kept: the next
-one has new connections, takes the lock on the new writer, and reads in the version table where the database stands.
+After a broken connection, the outcome of its last transaction is unknown. So an attempt reuses nothing of the attempt before:
+it opens new connections, acquires the lock on the new writer, and reads the current revisions from the version table.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from dbschema.migrations.revisions import Direction, Revision
 
 ATTEMPTS: Final = 4
-"""How many servers a run may meet; more failovers in one run are no accident."""
+"""The greatest number of attempts of one run. More failovers in one run indicate a persistent fault."""
 
 _GONE: Final = (
     errors.ConnectionLost,
@@ -43,15 +43,15 @@ _SERVER: Final = "SELECT concat_ws(' ', inet_server_addr(), inet_server_port(), 
 
 @dataclass(frozen=True)
 class ResumableRun:
-    """Where a run began, and where it shall end, whatever becomes of the server.
+    """The start and the target of a run, independent of the server that executes it.
 
     Args:
         settings: the database.
         history: the scripts.
-        direction: of the run.
-        before: the revisions at its beginning, one of each line.
-        goal: counted from there, where it was relative.
-        server: the one that it began on.
+        direction: the direction of the run.
+        before: the revisions before the run, one of each branch.
+        goal: the target, resolved from `before` if it is relative.
+        server: the server that the run began on.
     """
 
     settings: connect.Settings
@@ -62,69 +62,69 @@ class ResumableRun:
     server: str
 
     @classmethod
-    def begun(
+    def begin(
         cls, settings: connect.Settings, history: History, direction: Direction, goal: Target
     ) -> ResumableRun:
-        """One that begins where the database stands now.
+        """Create a run that begins at the current revisions of the database.
 
         Raises:
-            DatabaseNewer, WrongTarget: as the run itself.
+            DatabaseNewer, UnexpectedState, WrongTarget: see `runner.upgrade`.
             ConnectError: the database cannot be reached.
         """
         with connect.translating(settings), closing(connect.open(settings)) as connection:
             server = _server(connection)
             before = preflight.checked_current(connection, history, settings.place)
         applied = history.applied(before)
-        way = frozenset(one.id for one in history.plan(direction, before, goal))
-        end = applied | way if direction == "upgrade" else applied - way
-        return cls(settings, history, direction, before, Target(goal.text, end, above=way), server)
+        planned = frozenset(revision.id for revision in history.plan(direction, before, goal))
+        end = applied | planned if direction == "upgrade" else applied - planned
+        return cls(settings, history, direction, before, Target(goal.text, end, above=planned), server)
 
-    def made(
+    def run(
         self,
         once: Callable[[connect.Settings, Target], RunResult],
         *,
         stop_at: float | None,
         compare: Callable[[Connection], Sequence[Any]] | None = None,
     ) -> RunResult:
-        """What `once` gives, called anew after each failover, as one run.
+        """Call `once`, again after each failover. Return the result of all attempts as one run.
 
         Args:
-            once: makes an attempt.
-            stop_at: by the monotonic clock; after it, none is begun. None: no end.
-            compare: what `once` calls after its last step; called here where the last attempt had no step to make.
+            once: makes one attempt.
+            stop_at: the deadline by the monotonic clock; no attempt begins after it. None: no deadline.
+            compare: the comparison that `once` calls after its last step; called here if the last attempt had no steps.
 
         Raises:
-            DbSchemaError: of the first attempt that failed for another reason, or of the last.
+            DbSchemaError: an attempt failed for another reason than a failover, or the last attempt failed.
         """
         settings = self.settings
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                run = once(settings, self.goal)
+                result = once(settings, self.goal)
             except DbSchemaError as error:
                 left = None if stop_at is None else stop_at - time.monotonic()
                 if attempt == ATTEMPTS or not self._lost_its_server(error) or (left is not None and left < 1):
                     raise
-                log.warning("%s. The run goes on with the instance that writes now", _first_sentence(error))
+                log.warning("%s. The run continues on the new writer instance", _first_sentence(error))
                 if left is not None:
                     settings = replace(settings, failover_seconds=min(settings.failover_seconds, left))
                 continue
             if attempt == 1:
-                return run  # of its own steps: what another run has done meanwhile is not ours
-            steps = self._steps_to(run.after)
-            if compare is not None and steps and not run.steps and run.after == self.history.head:
-                run = replace(run, differences=self._compared(compare))
-            return replace(run, before=revision_names(self.before), steps=steps)
+                return result  # with its own steps only, without the steps of a concurrent run
+            steps = self._steps_to(result.after)
+            if compare is not None and steps and not result.steps and result.after == self.history.head:
+                result = replace(result, differences=self._compared(compare))
+            return replace(result, before=revision_names(self.before), steps=steps)
         raise AssertionError("the last attempt returns or raises")
 
-    def told(self, on_step: Callable[[Step], None]) -> Callable[[Step], None]:
-        """`on_step`, told the number of a step in the whole run, and not in one attempt."""
-        numbers = {one.id: number for number, one in enumerate(self._plan(), start=1)}
+    def renumbered(self, on_step: Callable[[Step], None]) -> Callable[[Step], None]:
+        """Wrap `on_step`: number the steps within the whole run instead of within one attempt."""
+        numbers = {revision.id: number for number, revision in enumerate(self._plan(), start=1)}
 
-        def tell(step: Step) -> None:
+        def report(step: Step) -> None:
             number = numbers.get(step.revision.id)
             on_step(step if number is None else replace(step, number=number, total=len(numbers)))
 
-        return tell
+        return report
 
     def _compared(self, compare: Callable[[Connection], Sequence[Any]]) -> tuple[Any, ...]:
         with connect.translating(self.settings), connect.create_engine(self.settings).connect() as connection:
@@ -134,12 +134,12 @@ class ResumableRun:
         return self.history.plan(self.direction, self.before, self.goal)
 
     def _steps_to(self, after: str | None) -> tuple[Revision, ...]:
-        there = self.history.applied(() if after is None else after.split(", "))
-        made = there.symmetric_difference(self.history.applied(self.before))
-        return tuple(one for one in self._plan() if one.id in made)
+        applied = self.history.applied(() if after is None else after.split(", "))
+        changed = applied.symmetric_difference(self.history.applied(self.before))
+        return tuple(revision for revision in self._plan() if revision.id in changed)
 
     def _lost_its_server(self, error: DbSchemaError) -> bool:
-        """Whether another instance may do what this one could not."""
+        """Whether `error` indicates a failover: another instance may be able to continue the run."""
         if isinstance(error, NotWritable):
             return error.recovery
         cause: Any = error if isinstance(error, errors.Rejection) else error.__cause__
@@ -147,7 +147,7 @@ class ResumableRun:
             cause = connect.translate(cause, self.settings)
         if not isinstance(cause, _GONE):
             return False
-        # Whoever ends our session on a server that stays means this run.
+        # A terminated session on a server that is still there means that an administrator ended this run.
         return cause.sqlstate != _ENDED_BY_SOMEBODY or self._has_another_server()
 
     def _has_another_server(self) -> bool:

@@ -1,4 +1,4 @@
-"""Which revision stands on which: one line, or the lines of several packages that stand on one another."""
+"""The graph of revisions: one branch, or the branches of several packages that depend on each other."""
 
 from __future__ import annotations
 
@@ -7,22 +7,18 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-
-if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
 
 @dataclass(frozen=True)
 class Node:
-    """One revision.
+    """One revision of the graph.
 
     Args:
-        id: its id.
-        down: the revisions that it follows in its line; several where it joins two.
-        depends: those of other lines that have to be applied before it.
-        labels: the names of the line that it belongs to.
+        id: the id of the revision.
+        down: its parents in its own branch; several for a merge revision.
+        depends: the revisions of other branches that it requires.
+        labels: the labels of its branch.
     """
 
     id: str
@@ -32,42 +28,46 @@ class Node:
 
 
 def line(ids: Iterable[str]) -> tuple[Node, ...]:
-    """One line, from the first to the last."""
+    """Return the nodes of a single branch, from the first revision to the last."""
     nodes: list[Node] = []
-    for one in ids:
-        nodes.append(Node(one, (nodes[-1].id,) if nodes else ()))
+    for revision in ids:
+        nodes.append(Node(revision, (nodes[-1].id,) if nodes else ()))
     return tuple(nodes)
 
 
 def in_order(nodes: Iterable[Node]) -> list[Node]:
-    """`nodes`, each after all that it stands on, and not before something needs it.
+    """Sort `nodes`: each node after its parents and dependencies, and a dependency only when a node needs it.
 
-    So a line on which another one depends is applied as far as that one was written for, before it goes on: in the order
-    in which they met in the databases of those who wrote them. The same nodes always come in the same order.
+    If branch B depends on branch A, only the required revisions of A come before B. This is the order in which the
+    authors of B applied them. The order is deterministic.
     """
-    known = {node.id: node for node in nodes}
+    by_id = {node.id: node for node in nodes}
 
-    def under(one: str) -> list[str]:
-        return [*sorted(known[one].down), *sorted(known[one].depends)]
+    def required_by(revision: str) -> list[str]:
+        return [*sorted(by_id[revision].down), *sorted(by_id[revision].depends)]
 
-    stood_on = {below for one in known for below in under(one)}
-    rest = sorted(known, key=lambda one: (one in stood_on, not _needs_others(known, one), one), reverse=True)
+    required = {below for revision in by_id for below in required_by(revision)}
+    rest = sorted(
+        by_id,
+        key=lambda revision: (revision in required, not _needs_others(by_id, revision), revision),
+        reverse=True,
+    )
     ordered: dict[str, Node] = {}
     while rest:
-        one = rest[-1]
-        missing = [below for below in under(one) if below not in ordered]
+        revision = rest[-1]
+        missing = [below for below in required_by(revision) if below not in ordered]
         if missing:
             rest.extend(reversed(missing))
         else:
-            ordered.setdefault(rest.pop(), known[one])
+            ordered.setdefault(rest.pop(), by_id[revision])
     return list(ordered.values())
 
 
 class Graph:
-    """The revisions of a history, each after all that it stands on.
+    """The graph of the revisions of a history.
 
     Args:
-        nodes: in such an order. What they name is among them.
+        nodes: the nodes, each after its parents and dependencies. They contain every id that they refer to.
     """
 
     def __init__(self, nodes: Sequence[Node]) -> None:
@@ -79,78 +79,85 @@ class Graph:
 
     @cached_property
     def heads(self) -> tuple[str, ...]:
-        """The last revision of each line, in the order of all; also one on which another line depends."""
+        """The last revision of each branch, in graph order. Includes heads that other branches depend on."""
         followed = {below for node in self._nodes.values() for below in node.down}
-        return tuple(one for one in self.order if one not in followed)
+        return tuple(revision for revision in self.order if revision not in followed)
 
     @cached_property
     def bases(self) -> tuple[str, ...]:
-        """The first revision of each line."""
+        """The first revision of each branch."""
         return tuple(node.id for node in self._nodes.values() if not node.down)
 
     def split(self) -> tuple[str, ...]:
-        """The heads of the first line that has more than one; none where each line has one."""
+        """Return the heads of the first branch that has several heads; an empty tuple if each branch has one head."""
         for base in self.bases:
-            same = tuple(head for head in self.heads if base in self._line_below(head))
+            same = tuple(head for head in self.heads if base in self._branch_below(head))
             if len(same) > 1:
                 return same
         return ()
 
-    def share_a_line(self, revisions: Sequence[str]) -> bool:
-        """Whether one of them follows another in its line."""
+    def share_a_branch(self, revisions: Sequence[str]) -> bool:
+        """Whether one of `revisions` follows another of them in the same branch."""
         return any(
-            one != other and one in self._line_below(other) for one in revisions for other in revisions
+            lower != upper and lower in self._branch_below(upper)
+            for lower in revisions
+            for upper in revisions
         )
 
     def below(self, revisions: Iterable[str]) -> frozenset[str]:
-        """`revisions`, and all that they stand on: what is applied where a database stands at them."""
+        """Return `revisions` with all their ancestors: the applied revisions of a database at `revisions`."""
         return _closed(self._nodes, revisions, lambda node: (*node.down, *node.depends))
 
     def above(self, revision: str) -> frozenset[str]:
-        """All that stands on `revision`, without itself."""
-        found = {revision}
-        for node in self._nodes.values():  # each after what it stands on
-            if not found.isdisjoint((*node.down, *node.depends)):
-                found.add(node.id)
-        return frozenset(found - {revision})
+        """Return all descendants of `revision`, without `revision` itself."""
+        descendants = {revision}
+        for node in self._nodes.values():  # each after its parents and dependencies
+            if not descendants.isdisjoint((*node.down, *node.depends)):
+                descendants.add(node.id)
+        return frozenset(descendants - {revision})
 
     def tops(self, applied: frozenset[str]) -> tuple[str, ...]:
-        """The revisions of `applied` on which no other of them stands: what the version table holds."""
-        stood_on = {below for one in applied for below in (*self._nodes[one].down, *self._nodes[one].depends)}
-        return tuple(one for one in self.order if one in applied and one not in stood_on)
+        """Return the revisions of `applied` that no other of them requires: the content of the version table."""
+        required = {
+            below
+            for revision in applied
+            for below in (*self._nodes[revision].down, *self._nodes[revision].depends)
+        }
+        return tuple(revision for revision in self.order if revision in applied and revision not in required)
 
     def parents(self, revision: str) -> tuple[str, ...]:
-        """What it follows in its line."""
+        """Return the revisions that `revision` follows in its branch."""
         return self._nodes[revision].down
 
     def children(self, revision: str) -> tuple[str, ...]:
-        """What follows it in its line."""
+        """Return the revisions that follow `revision` in its branch."""
         return tuple(node.id for node in self._nodes.values() if revision in node.down)
 
     def labelled(self, label: str) -> tuple[str, ...]:
-        """The revisions of the line that has this name, in their order."""
+        """Return the revisions of the branch with this label, in order."""
         return tuple(node.id for node in self._nodes.values() if label in node.labels)
 
-    def _line_below(self, revision: str) -> frozenset[str]:
+    def _branch_below(self, revision: str) -> frozenset[str]:
         return _closed(self._nodes, [revision], lambda node: node.down)
 
 
 def _needs_others(nodes: Mapping[str, Node], revision: str) -> bool:
-    """Whether a revision, or one that it follows in its line, depends on another line."""
-    return any(nodes[one].depends for one in _closed(nodes, [revision], lambda node: node.down))
+    """Whether `revision` or an ancestor in its branch depends on another branch."""
+    return any(nodes[below].depends for below in _closed(nodes, [revision], lambda node: node.down))
 
 
 def _closed(
-    nodes: Mapping[str, Node], revisions: Iterable[str], under: Callable[[Node], Iterable[str]]
+    nodes: Mapping[str, Node], revisions: Iterable[str], parents: Callable[[Node], Iterable[str]]
 ) -> frozenset[str]:
-    found: set[str] = set()
+    """Return the transitive closure of `revisions` under `parents`."""
+    closure: set[str] = set()
     rest = list(revisions)
     while rest:
-        one = rest.pop()
-        if one not in found:
-            found.add(one)
-            rest.extend(under(nodes[one]))
-    return frozenset(found)
+        revision = rest.pop()
+        if revision not in closure:
+            closure.add(revision)
+            rest.extend(parents(nodes[revision]))
+    return frozenset(closure)
 
 
 Direction = Literal["upgrade", "downgrade"]
@@ -158,7 +165,7 @@ Direction = Literal["upgrade", "downgrade"]
 
 @dataclass(frozen=True)
 class Revision:
-    """One revision: its id, and the first line of its text."""
+    """One revision: its id, and the first line of its docstring."""
 
     id: str
     doc: str

@@ -1,4 +1,4 @@
-"""A run that has something to do: under its lock, by the compiled SQL where there is some, else by Alembic."""
+"""Run pending revisions under the migration lock: compiled SQL if available, otherwise Alembic."""
 
 from __future__ import annotations
 
@@ -34,20 +34,21 @@ if TYPE_CHECKING:
 
 @dataclass
 class Run:
-    """One run, after it was found that there is something to do.
+    """One run that has at least one pending revision.
 
     Args:
-        direction, history, goal: which revisions, and which way.
+        direction, history, goal: the direction, the scripts, and the target.
         settings: the database.
-        work: the connection that works.
-        another: opens further ones.
-        timeouts, stop_at, on_step, on_wait, compare, known: as `runner.upgrade`; `stop_at` by the monotonic clock.
+        work: the connection that executes the revisions.
+        opener: opens further connections.
+        timeouts, on_step, on_wait, compare, known: see `runner.upgrade`.
+        stop_at: the deadline of `within`, by the monotonic clock; None: no deadline.
     """
 
     direction: Direction
     settings: connect.Settings
     work: psycopg.Connection
-    another: Open
+    opener: Open
     history: History
     goal: Target
     timeouts: Timeouts
@@ -56,18 +57,21 @@ class Run:
     on_wait: Callable[[str], None] | None
     compare: Callable[[Connection], Sequence[Any]] | None
     known: Callable[[psycopg.Connection], bool] | None = None
-    _end: ExitStack = field(default_factory=ExitStack)
-    _made: Connection | None = None
+    _cleanup: ExitStack = field(default_factory=ExitStack)
+    _connection: Connection | None = None
 
     def run(self) -> RunResult:
-        """Do it. Errors as `runner.upgrade`."""
+        """Execute the run. Raises the errors of `runner.upgrade`."""
         place, history = self.settings.place, self.history
         preflight.check_direct(self.settings)
         preflight.check_rights(self.work, place)
-        with lock.exclusive(self.another, place, self._patience(), on_wait=self.on_wait) as held, self._end:
+        with (
+            lock.exclusive(self.opener, place, self._wait_seconds(), on_wait=self.on_wait) as held,
+            self._cleanup,
+        ):
             held.join(self.work, on_wait=self.on_wait)
-            log.info("The lock of %s was given after %.3f s", place, held.waited)
-            # Another run may have come first: what counts is what stands there now.
+            log.info("Acquired the lock of %s after %.3f s", place, held.waited)
+            # Another run may have finished first: read the current revisions again, under the lock.
             before = preflight.checked_current(self.work, history, place)
             plan = history.plan(self.direction, before, self.goal)
             if not before and plan and self.direction == "upgrade":
@@ -75,8 +79,8 @@ class Run:
             try:
                 done = self._execute(plan, before, held)
             finally:
-                tidy(self.work)
-            moved = frozenset(one.id for one in plan[:done])
+                clean_up(self.work)
+            moved = frozenset(revision.id for revision in plan[:done])
             applied = history.applied(before)
             applied = applied | moved if self.direction == "upgrade" else applied - moved
             differences: Sequence[Any] = ()
@@ -85,7 +89,7 @@ class Run:
         return RunResult(
             place,
             revision_names(before),
-            revision_names(history.standing(applied)),
+            revision_names(history.current(applied)),
             plan[:done],
             left=plan[done:],
             differences=tuple(differences),
@@ -93,55 +97,58 @@ class Run:
         )
 
     def _is_known(self) -> bool:
-        """Whether nothing has to be compared; what cannot be told so is left to the comparison."""
+        """Whether `known` makes the comparison unnecessary; False if `known` fails."""
         try:
             return self.known is not None and self.known(self.work)
         except (DbSchemaError, psycopg.Error) as error:
-            log.info("The database is compared with the models themselves: %s", type(error).__name__)
+            log.info(
+                "Checking for a known state failed (%s): comparing the database with the models",
+                type(error).__name__,
+            )
             return False
 
-    def _patience(self) -> float:
-        """Seconds to wait for another run: not beyond the time of this one."""
+    def _wait_seconds(self) -> float:
+        """Return the seconds to wait for another run, at most until the deadline of this one."""
         if self.stop_at is None:
             return self.timeouts.wait
         return max(0.0, min(self.timeouts.wait, self.stop_at - time.monotonic()))
 
     def _execute(self, plan: Sequence[Revision], before: Sequence[str], held: Held) -> int:
-        """Go through `plan`, as far as the time allows; how many of its revisions were done."""
+        """Execute `plan` until its end or the deadline. Return the number of committed revisions."""
         if not plan:
             return 0
 
-        def tell(number: int, *, done: bool = False) -> None:
+        def report(number: int, *, done: bool = False) -> None:
             if self.on_step is not None:
                 self.on_step(Step(self.direction, plan[number], number + 1, len(plan), done))
 
-        guard = StepRunner(
+        runner = StepRunner(
             self.work,
-            self.another,
+            self.opener,
             held,
             self.timeouts,
             self.stop_at,
-            on_begin=tell,
-            on_done=lambda number: tell(number, done=True),
+            on_begin=report,
+            on_done=lambda number: report(number, done=True),
         )
         ready = None
         if self.direction == "upgrade" and self.history.compiled is not None:
             ready = self.history.compiled.statements(revision.id for revision in plan)
         try:
             if ready is None:
-                self._by_alembic(plan, guard)
+                self._by_alembic(plan, runner)
             else:
-                sql_executor.run(guard, str(self.settings.address.database), revision_names(before), ready)
+                sql_executor.run(runner, str(self.settings.address.database), revision_names(before), ready)
         except (DbSchemaError, BrokenPipeError):
-            raise  # of our own, or of whoever is told about the steps
+            raise  # an error with its own message, or of the callback `on_step`
         except Exception as error:
-            if len(guard.done) == len(plan):
+            if len(runner.done) == len(plan):
                 raise
             first = behind(error)
-            raise failed(self.direction, self.settings, plan[len(guard.done)], guard.done, first) from first
-        return len(guard.done)
+            raise failed(self.direction, self.settings, plan[len(runner.done)], runner.done, first) from first
+        return len(runner.done)
 
-    def _by_alembic(self, plan: Sequence[Revision], guard: StepRunner) -> None:
+    def _by_alembic(self, plan: Sequence[Revision], runner: StepRunner) -> None:
         from dbschema.migrations import alembic_executor  # noqa: PLC0415  imports Alembic and SQLAlchemy
 
         connection, scripts = self._alchemy(), self.history.scripts
@@ -150,16 +157,16 @@ class Run:
             return (scripts.step(self.direction, revision) for revision in plan)
 
         alembic_executor.run(
-            guard, connection, steps, lambda hand_out: scripts.run(hand_out, connection=connection)
+            runner, connection, steps, lambda hand_out: scripts.run(hand_out, connection=connection)
         )
 
     def _alchemy(self) -> Connection:
-        """SQLAlchemy's connection on the session that works, until the end of the run."""
+        """Return a SQLAlchemy connection on the session of `work`; it is closed at the end of the run."""
         from dbschema.migrations import alembic_executor  # noqa: PLC0415  imports SQLAlchemy
 
-        if self._made is None:
-            self._made = self._end.enter_context(alembic_executor.around(self.work, self.settings))
-        return self._made
+        if self._connection is None:
+            self._connection = self._cleanup.enter_context(alembic_executor.wrap(self.work, self.settings))
+        return self._connection
 
 
 def failed(
@@ -169,12 +176,20 @@ def failed(
     done: Sequence[str],
     error: Exception,
 ) -> RevisionFailed:
-    """What `error`, which ended `revision`, means to whoever asked for the run; `done` was finished before."""
+    """Translate `error` of `revision` into an error for the caller of the run.
+
+    Args:
+        direction: the direction of the run.
+        settings: the database.
+        revision: the revision that failed.
+        done: the ids of the revisions that the run committed before.
+        error: the original error.
+    """
     state = None
     if is_of_the_database(error):
-        told = connect.translate(error, settings)
-        reason, remedy, state = told.reason, told.next_step, told.sqlstate
-    elif _speaks_for_itself(error):
+        refusal = connect.translate(error, settings)
+        reason, remedy, state = refusal.reason, refusal.next_step, refusal.sqlstate
+    elif _has_clear_message(error):
         reason, remedy = " ".join(str(error).split()).rstrip("."), "Correct the revision and repeat"
     else:
         reason, remedy = (
@@ -193,8 +208,8 @@ def failed(
     )
 
 
-def _speaks_for_itself(error: Exception) -> bool:
-    """Whether the sentence of `error` tells enough without its class, as those of Alembic and SQLAlchemy do."""
+def _has_clear_message(error: Exception) -> bool:
+    """Whether the message of `error` is clear without its class, as the messages of Alembic and SQLAlchemy are."""
     kinds = (("alembic.util", "CommandError"), ("sqlalchemy.exc", "SQLAlchemyError"))
     return isinstance(error, sql_executor.VersionMoved) or any(
         module in sys.modules and isinstance(error, getattr(sys.modules[module], name))
@@ -202,8 +217,8 @@ def _speaks_for_itself(error: Exception) -> bool:
     )
 
 
-def tidy(work: psycopg.Connection) -> None:
-    """Leave no empty version table behind; where the connection is gone, there is nothing that could be done."""
+def clean_up(work: psycopg.Connection) -> None:
+    """Drop an empty version table. Ignores database errors, such as a lost connection."""
     try:
         work.rollback()
         preflight.remove_empty_version_table(work)

@@ -1,11 +1,11 @@
-"""Upgrades, downgrades and the state of a database, for the command line and for other programs.
+"""Upgrade a database, downgrade it, or read its status: the interface for the command line and other programs.
 
-A run resolves its target before it connects, looks at the database before it changes anything, holds the lock while it
-works, and commits each revision by itself: what fails leaves nothing of its revision behind. It can be given a time, by
-which it stops between two revisions; the next run goes on from there.
+A run resolves its target before it connects, and checks the database before it changes anything. It holds the migration lock
+and commits each revision separately: a failed revision leaves no changes. With a deadline, a run stops between two
+revisions; the next run continues.
 
-Looking at a database needs psycopg alone. Alembic and SQLAlchemy are imported when there is work that needs them: they cost
-more time than all the rest of a run that has nothing to do.
+The status needs only psycopg. Alembic and SQLAlchemy are imported on demand: their import takes longer than a complete run
+without pending revisions.
 """
 
 from __future__ import annotations
@@ -54,29 +54,31 @@ def upgrade(
     compare: Callable[[Connection], Sequence[Any]] | None = None,
     known: Callable[[psycopg.Connection], bool] | None = None,
 ) -> RunResult:
-    """Apply the revisions up to `revision`. A database that has it already is left as it is.
+    """Apply the revisions up to `revision`. Does nothing if the database has `revision`.
 
     Args:
-        target: the database. Through the RDS Data API, revisions have to be compiled, and nothing is compared.
-        revision: an id or its beginning, 'head', '+1', or an id with a count ('1a2b3c4d+2').
+        target: the database. The RDS Data API needs compiled revisions, and supports no comparison.
+        revision: an id or its prefix, 'head', '+1', or an id with a count ('1a2b3c4d+2').
         on_step: called before each revision, and again after its commit.
-        on_wait: called with the name of another run on the same database, when it has to be waited for.
-        wait: seconds to wait for that other run; None: `timeouts.wait`.
-        location: the folder of the scripts, or an application's `alembic.ini`, whose lines of revisions are then run like
-            one, each revision after what it depends on; None: those of this package.
-        timeouts: how long to wait for locks and statements.
-        within: seconds from now, after which no further revision is begun, and through the RDS Data API no further
-            statement; None: no end.
-        tolerate_newer: a database whose revision the scripts do not hold is left as it is, without an error.
-        compare: called after a run that has come to the head by at least one step; its findings are `Run.differences`.
-            `dbschema.catalog.check` with the models is one; an upgrade itself never needs the models.
-        known: asked before it; True: nothing would be found. `dbschema.tools.application.is_known_to_hold` is one.
+        on_wait: called with a description of another run, when this run waits for its lock.
+        wait: seconds to wait for another run on the same database; None: `timeouts.wait`.
+        location: the folder of the scripts, or an application's `alembic.ini`, whose branches run as
+            one history, each revision after its dependencies; None: the scripts of this package.
+        timeouts: the limits for locks and statements.
+        within: seconds from now until the deadline. After it no further revision begins, with the RDS Data API no further
+            statement; None: no deadline.
+        tolerate_newer: if the scripts do not contain the revision of the database, change nothing and raise no error.
+        compare: called after a run of at least one step that reached the head; returns `RunResult.differences`. Example:
+            `dbschema.catalog.check` with the models. An upgrade itself does not need the models.
+        known: called before `compare`; True: skip `compare`, the database is known to match. Example:
+            `dbschema.tools.application.is_known_to_hold`.
 
     Raises:
-        UnknownRevision, WrongTarget: before a connection is made.
-        DatabaseNewer, UnexpectedState, MissingPrivilege, NotWritable, RunnerBusy, PooledConnection, InvalidIndex:
-            before anything is changed. InvalidIndex also where a revision would leave one; it then is not recorded as applied.
-        RevisionFailed: nothing of that revision was kept. LockNotGiven, its child: because of the locks of others.
+        UnknownRevision, WrongTarget: the target is invalid; raised before the run connects.
+        DatabaseNewer, UnexpectedState, MissingPrivilege, NotWritable, RunnerBusy, PooledConnection, InvalidIndex: the run
+            cannot start; nothing was changed. InvalidIndex also if a revision leaves an invalid index: that revision is not
+            recorded as applied.
+        RevisionFailed: a revision failed; none of its changes were kept. Subclass LockNotGiven: it waited too long for locks.
         LockLost: the run stopped between two revisions.
         DataApiUnsupported: a revision cannot go through the RDS Data API.
         ConnectError: the database cannot be reached.
@@ -87,7 +89,7 @@ def upgrade(
     limits = timeouts if wait is None else timeouts.changed(wait=wait)
     try:
         if data_api := _data_api(target):
-            from dbschema.migrations import data_api_executor  # noqa: PLC0415  few need it
+            from dbschema.migrations import data_api_executor  # noqa: PLC0415  rarely needed
 
             return data_api_executor.upgrade(
                 data_api,
@@ -128,7 +130,7 @@ def downgrade(
     timeouts: Timeouts = DEFAULTS,
     within: float | None = None,
 ) -> RunResult:
-    """Take back the revisions above `revision`, with the data that they hold. Arguments and errors as `upgrade`."""
+    """Revert the revisions above `revision`. This deletes the data of their tables and columns. See `upgrade`."""
     stop_at = None if within is None else time.monotonic() + within
     history = History(location)
     goal = history.goal("downgrade", revision)
@@ -148,23 +150,23 @@ def downgrade(
 
 
 def check_target(direction: Direction, revision: str, *, location: Path | None = None) -> None:
-    """Raise what `upgrade` or `downgrade` would raise for `revision` before a connection is made."""
+    """Check a target without a database. Raises the errors that `upgrade` or `downgrade` raises before it connects."""
     History(location).goal(direction, revision)
 
 
 def status(target: connect.Settings | connect.DataApi | URL | str, *, location: Path | None = None) -> Status:
-    """How a database stands; nothing is changed, and nothing waited for.
+    """Read the status of a database. Changes nothing and waits for no lock.
 
     Raises:
-        ConnectError: it cannot be reached.
+        ConnectError: the database cannot be reached.
     """
     history = History(location)
     settings = _data_api(target) or _settings(target)
     current, server, postgis, recovery = _state(settings)
     unknown = history.unknown(current)
     applied = frozenset[str]() if unknown else history.applied(current)
-    if not unknown and not history.graph.share_a_line(current):
-        current = history.standing(applied)
+    if not unknown and not history.graph.share_a_branch(current):
+        current = history.current(applied)
     return Status(
         place=settings.place,
         source=settings.source,
@@ -181,9 +183,9 @@ def status(target: connect.Settings | connect.DataApi | URL | str, *, location: 
 def _state(
     target: connect.Settings | connect.DataApi,
 ) -> tuple[tuple[str, ...], str, str | None, bool]:
-    """The revisions at which a database stands, the versions of the server and of PostGIS, and whether it is a standby."""
+    """Return the current revisions, the versions of the server and of PostGIS, and whether the server is a standby."""
     if data_api := _data_api(target):
-        from dbschema.migrations import data_api_executor  # noqa: PLC0415  few need it
+        from dbschema.migrations import data_api_executor  # noqa: PLC0415  rarely needed
 
         return data_api_executor.state(data_api)
     settings = _settings(target)
@@ -197,16 +199,16 @@ def _state(
 
 
 def sql(span: str | None = None, *, location: Path | None = None) -> str:
-    """The SQL of a run, for an administrator who executes it himself; no database is asked.
+    """Return the SQL of a run as a script for an administrator. Needs no database.
 
     Args:
-        span: 'FROM:TO', where either may be left out; 'TO' alone starts at base; None: base:head. Where TO lies below
-            FROM, it is the SQL of a downgrade.
-        location: as `upgrade`.
+        span: 'FROM:TO', both optional; 'TO' alone starts at base; None: base:head. If TO is below FROM, returns the SQL of
+            a downgrade.
+        location: see `upgrade`.
 
     Raises:
-        UnknownRevision: one of the two is not there.
-        WrongTarget: one of the two is ambiguous, or counts from where a database stands.
+        UnknownRevision: the scripts do not contain FROM or TO.
+        WrongTarget: FROM or TO is ambiguous, or relative to the current revision of a database.
     """
     history = History(location)
     first, colon, last = (span or "").partition(":")
@@ -218,7 +220,7 @@ def sql(span: str | None = None, *, location: Path | None = None) -> str:
         if end.reached is None:
             raise needs_database(end.text)
         reached.append(end.reached)
-    start = history.standing(reached[0])
+    start = history.current(reached[0])
     direction: Direction = "upgrade" if reached[0] <= reached[1] else "downgrade"
     plan = history.plan(direction, start, ends[1])
     output = StringIO()
@@ -239,7 +241,7 @@ def _settings(target: connect.Settings | connect.DataApi | URL | str) -> connect
 
 
 def _data_api(target: connect.Settings | connect.DataApi | URL | str) -> connect.DataApi | None:
-    """`target`, where it is one; then its module is imported already."""
+    """Return `target` if it is a DataApi; its module is imported already then."""
     module = sys.modules.get("dbschema.connect.data_api")
     return target if module is not None and isinstance(target, module.DataApi) else None
 
@@ -258,19 +260,19 @@ def _run(
     known: Callable[[psycopg.Connection], bool] | None = None,
 ) -> RunResult:
     settings = _settings(target)
-    journey = None
+    resumable = None
     if settings.failover_seconds:
-        from dbschema.migrations.resumable import ResumableRun  # noqa: PLC0415  few ask for failover
+        from dbschema.migrations.resumable import ResumableRun  # noqa: PLC0415  rarely needed
 
-        journey = ResumableRun.begun(settings, history, direction, goal)
-        on_step = None if on_step is None else journey.told(on_step)
+        resumable = ResumableRun.begin(settings, history, direction, goal)
+        on_step = None if on_step is None else resumable.renumbered(on_step)
 
-    def once(there: connect.Settings, end: Target) -> RunResult:
+    def attempt(server: connect.Settings, resolved: Target) -> RunResult:
         return _once(
             direction,
-            there,
+            server,
             history,
-            end,
+            resolved,
             timeouts=timeouts,
             stop_at=stop_at,
             on_step=on_step,
@@ -279,9 +281,9 @@ def _run(
             known=known,
         )
 
-    if journey is None:
-        return once(settings, goal)
-    return journey.made(once, stop_at=stop_at, compare=compare)
+    if resumable is None:
+        return attempt(settings, goal)
+    return resumable.run(attempt, stop_at=stop_at, compare=compare)
 
 
 def _once(
@@ -297,20 +299,20 @@ def _once(
     compare: Callable[[Connection], Sequence[Any]] | None,
     known: Callable[[psycopg.Connection], bool] | None,
 ) -> RunResult:
-    """A run on one server."""
-    another = connect.opener(settings)
-    with connect.translating(settings), closing(another()) as work:
+    """Execute one attempt on one server."""
+    opener = connect.opener(settings)
+    with connect.translating(settings), closing(opener()) as work:
         before = preflight.checked_current(work, history, settings.place)
         if not history.plan(direction, before, goal):
             preflight.check_valid(work, settings.place)
             return RunResult(settings.place, revision_names(before), revision_names(before), ())
-        from dbschema.migrations.run import Run  # noqa: PLC0415  most runs of a deployment end above
+        from dbschema.migrations.run import Run  # noqa: PLC0415  most runs have no pending revision
 
-        execution = Run(
+        run = Run(
             direction,
             settings,
             work,
-            another,
+            opener,
             history,
             goal,
             timeouts=timeouts,
@@ -320,4 +322,4 @@ def _once(
             compare=compare,
             known=known,
         )
-        return execution.run()
+        return run.run()

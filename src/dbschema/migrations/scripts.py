@@ -1,9 +1,4 @@
-"""The revision scripts as Alembic has them: which stands on which, their steps, and Alembic's own runs.
-
-Where the revision scripts are: an application's where it says so, else those of this package.
-
-Those are inside of it, in a checkout through a link to the top of the repository.
-"""
+"""Load the revision scripts with Alembic: their graph, their steps, and Alembic's own runs."""
 
 from __future__ import annotations
 
@@ -30,13 +25,13 @@ if TYPE_CHECKING:
 
 
 class Scripts:
-    """The revision scripts of one folder, or of all that an ini file names.
+    """The revision scripts of a folder, or of all folders that an ini file names, as Alembic loads them.
 
     Args:
         location: the folder with `env.py` and `versions/`, or an application's `alembic.ini`.
 
     Raises:
-        BrokenScripts: they cannot be loaded, or a line of them has several heads.
+        BrokenScripts: the scripts cannot be loaded, or a branch has several heads.
     """
 
     def __init__(self, location: Path) -> None:
@@ -45,21 +40,21 @@ class Scripts:
             self._directory = ScriptDirectory.from_config(self._config())
             scripts = {script.revision: script for script in self._directory.walk_revisions()}
             self.graph = graph_of(self._directory)
-        except KeyError as error:  # of Alembic, which warns about it first
-            raise BrokenScripts(self.location, f"they build on {error}, which is not there") from error
+        except KeyError as error:  # raised by Alembic after a warning
+            raise BrokenScripts(self.location, f"they depend on {error}, which does not exist") from error
         except (CommandError, SyntaxError, ImportError) as error:
             raise BrokenScripts(self.location, " ".join(str(error).split())) from error
-        except Exception as error:  # a file is a program, which may raise anything when it is loaded
+        except Exception as error:  # a script may raise anything at its import
             reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
             raise BrokenScripts(self.location, reason) from error
         if heads := self.graph.split():
             raise BrokenScripts(self.location, f"they have several heads ({', '.join(sorted(heads))})")
-        ordered = [scripts[one] for one in self.graph.order]
+        ordered = [scripts[revision] for revision in self.graph.order]
         self.revisions = tuple(Revision(script.revision, script.doc) for script in ordered)
         self.paths = tuple(Path(script.path) for script in ordered)
 
     def step(self, direction: Direction, revision: Revision) -> MigrationStep:
-        """The step of Alembic's that applies or takes back `revision`."""
+        """Return Alembic's step that applies or reverts `revision`."""
         script = self._directory.get_revision(revision.id)
         make = (
             MigrationStep.upgrade_from_script
@@ -69,11 +64,11 @@ class Scripts:
         return make(self._directory.revision_map, script)
 
     def stamp(self, connection: Connection, revision: str) -> None:
-        """Record `revision` as applied, in the transaction of `connection`, without applying anything.
+        """Record `revision` in the version table without executing it, in the transaction of `connection`.
 
         Args:
-            connection: to the database.
-            revision: an id; 'heads' for the last of each line.
+            connection: a connection to the database.
+            revision: an id; 'heads': the newest revision of each branch.
         """
         MigrationContext.configure(connection).stamp(self._directory, revision)
 
@@ -85,13 +80,13 @@ class Scripts:
         output: TextIO | None = None,
         **options: Any,
     ) -> None:
-        """What Alembic's own commands do, with steps that the caller hands out, one when the last one is committed.
+        """Run Alembic with the steps of the caller. Alembic takes the next step after it has committed the step before.
 
         Args:
-            steps: called by Alembic with the present revisions and its context.
-            connection: to the database; None: offline, into `output`.
-            output: receives SQL.
-            options: of Alembic's EnvironmentContext.
+            steps: returns the steps; Alembic calls it with the current revisions and its context.
+            connection: a connection to the database; None: offline mode, into `output`.
+            output: receives the SQL in offline mode.
+            options: options of Alembic's EnvironmentContext.
         """
         config = self._config(output)
         if connection is not None:
@@ -100,7 +95,7 @@ class Scripts:
             self._directory.run_env()
 
     def _config(self, output: TextIO | None = None) -> Config:
-        """Alembic's configuration for these scripts, silent."""
+        """Return Alembic's configuration for these scripts, without output."""
         options: dict[str, Any] = {} if output is None else {"output_buffer": output}
         config = Config(self.location if self.location.is_file() else None, **options)
         config.print_stdout = _silent  # type: ignore[method-assign,assignment]  # a library does not print
@@ -111,14 +106,15 @@ class Scripts:
 
 
 def graph_of(directory: ScriptDirectory) -> Graph:
-    """Which of the revisions in `directory` stands on which."""
+    """Return the graph of the revisions in `directory`."""
 
     def node(script: Script) -> Node:
-        depends = [one for name in to_tuple(script.dependencies, ()) for one in directory.get_revisions(name)]
+        names = to_tuple(script.dependencies, ())
+        depends = [dependency for name in names for dependency in directory.get_revisions(name)]
         return Node(
             script.revision,
             down=to_tuple(script.down_revision, ()),
-            depends=tuple(one.revision for one in depends),
+            depends=tuple(dependency.revision for dependency in depends),
             labels=frozenset(script.branch_labels),
         )
 

@@ -1,7 +1,7 @@
-"""The steps of an upgrade by SQL that was compiled beforehand, with nothing but psycopg.
+"""Execute the steps of an upgrade as compiled SQL, with psycopg alone.
 
-What Alembic does around a revision, this does in the same order: the version table first and by itself, a transaction a
-revision, parts of it outside of one where it says so, the version last.
+The order is Alembic's: create the version table in its own transaction; then, for each revision, execute its statements in
+one transaction or, if the revision says so, outside a transaction, and record the version last.
 """
 
 from __future__ import annotations
@@ -33,34 +33,34 @@ _NEXT_VERSION: Final = f"UPDATE {VERSION_TABLE} SET version_num = %s WHERE versi
 
 
 class VersionMoved(Exception):
-    """The version table does not hold what it held when the run began."""
+    """The content of the version table changed during the run."""
 
 
 def run(
-    guard: StepRunner,
+    runner: StepRunner,
     database: str,
     before: str | None,
     plan: Sequence[tuple[CompiledRevision, tuple[Statement, ...]]],
 ) -> None:
-    """Go through the revisions of `plan`.
+    """Execute the revisions of `plan`.
 
     Args:
-        guard: of the connection.
-        database: its name, for errors.
-        before: the revision at which it stands; None: base.
+        runner: the step runner of the connection.
+        database: the name of the database, for errors.
+        before: the current revision of the database; None: base.
         plan: the revisions with their statements.
 
     Raises:
-        MigrationError: as `Guard.run`.
-        psycopg.Error, VersionMoved: a revision failed, and is undone.
+        MigrationError: see `StepRunner.run`.
+        psycopg.Error, VersionMoved: a revision failed and was rolled back.
     """
-    work, patience = guard.work, LockTimeoutSwitch(guard.timeouts)
-    below = dict(zip((one.revision.id for one, _ in plan), _ids(before, plan), strict=False))
+    work, lock_timeout = runner.work, LockTimeoutSwitch(runner.timeouts)
+    below = dict(zip((compiled.revision.id for compiled, _ in plan), _ids(before, plan), strict=False))
 
     def load() -> list[Task]:
         return [
-            Task(one.revision.id, one.revision.doc, "upgrade", one.path, statements)
-            for one, statements in plan
+            Task(compiled.revision.id, compiled.revision.doc, "upgrade", compiled.path, statements)
+            for compiled, statements in plan
         ]
 
     def attempt(hand_out: Callable[..., Iterator[Task]]) -> None:
@@ -68,42 +68,42 @@ def run(
             if not preflight.read_current(work):
                 _ensure_version_table(work)
             for task in hand_out():
-                _apply(work, task, below[task.revision], patience)
-                _refuse_invalid_index(work, database, task.revision)
+                _apply(work, task, below[task.revision], lock_timeout)
+                _reject_invalid_index(work, database, task.revision)
                 work.commit()
         except BaseException:
-            with suppress(psycopg.Error):  # where it is gone, there is nothing to undo
+            with suppress(psycopg.Error):  # a lost connection has nothing to roll back
                 work.rollback()
                 work.autocommit = False
             raise
 
-    guard.run(load, attempt)
+    runner.run(load, attempt)
 
 
 def _ids(
     before: str | None, plan: Sequence[tuple[CompiledRevision, tuple[Statement, ...]]]
 ) -> Iterator[str | None]:
     yield before
-    for one, _ in plan:
-        yield one.revision.id
+    for compiled, _ in plan:
+        yield compiled.revision.id
 
 
 def _ensure_version_table(work: psycopg.Connection) -> None:
-    found = work.execute("SELECT to_regclass(%s)", (VERSION_TABLE,)).fetchone()
-    if found is None or found[0] is None:
+    row = work.execute("SELECT to_regclass(%s)", (VERSION_TABLE,)).fetchone()
+    if row is None or row[0] is None:
         work.execute(_MAKE_VERSION_TABLE)
     work.commit()
 
 
-def _apply(work: psycopg.Connection, task: Task, below: str | None, patience: LockTimeoutSwitch) -> None:
-    """Execute one revision and note its version; what is in a transaction is left to be committed."""
+def _apply(work: psycopg.Connection, task: Task, below: str | None, lock_timeout: LockTimeoutSwitch) -> None:
+    """Execute one revision and record its version. Does not commit the last transaction."""
     for alone, sql in _messages(task.work):
         if alone != work.autocommit:
             work.commit()
             work.autocommit = alone
-        patience.before(work, sql)
+        lock_timeout.before(work, sql)
         work.execute(sql.encode())
-        patience.after(work, sql)
+        lock_timeout.after(work, sql)
     if work.autocommit:
         work.autocommit = False
     if below is None:
@@ -117,10 +117,10 @@ def _apply(work: psycopg.Connection, task: Task, below: str | None, patience: Lo
 
 
 def _messages(statements: Sequence[Statement]) -> Iterator[tuple[bool, str]]:
-    """What is sent at once: all that follows one another in a transaction, for each answer costs a wait.
+    """Join successive statements of a transaction into one message, to save round trips.
 
-    The server executes them one by one, each with its own time limits, as if they came alone. The line break ends a
-    comment at the end of one.
+    The server executes the statements one by one, each with its own timeouts. The line break ends a comment at the end of a
+    statement.
     """
     for alone, group in groupby(statements, key=lambda statement: statement.alone):
         if alone:
@@ -129,6 +129,6 @@ def _messages(statements: Sequence[Statement]) -> Iterator[tuple[bool, str]]:
             yield False, "\n;\n".join(statement.sql for statement in group)
 
 
-def _refuse_invalid_index(work: psycopg.Connection, database: str, revision: str) -> None:
-    if found := preflight.invalid_indexes(work):
-        raise InvalidIndex(database, [one.quoted for one in found], revision)
+def _reject_invalid_index(work: psycopg.Connection, database: str, revision: str) -> None:
+    if invalid := preflight.invalid_indexes(work):
+        raise InvalidIndex(database, [index.quoted for index in invalid], revision)

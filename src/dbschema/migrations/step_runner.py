@@ -1,7 +1,7 @@
-"""What stands around the steps of a run, whoever began it: its lock, the locks of others, the deadline, the log.
+"""Run the steps of a run one by one: check the migration lock, retry after lock timeouts, keep the deadline, and log.
 
-A revision that meets a lock is undone and tried again, as a whole. How a step is executed is not known here: by Alembic
-(`by_alembic`), or as SQL that was compiled before (`by_sql`).
+A revision that gets no lock is rolled back and retried as a whole. An executor (`sql_executor`, `alembic_executor`) executes
+the steps.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 log: Final = logging.getLogger("dbschema.migrations")
 
 LOCK_NOT_AVAILABLE: Final = {"55P03", "40P01"}
-"""A lock timeout, and a deadlock, which PostgreSQL solves by failing one of the two."""
+"""The SQLSTATEs of a lock timeout and of a deadlock, which PostgreSQL resolves by an error in one session."""
 
 _PAUSES: Final = Pauses(0.05, 1.0, least=0.5)
 _FOR_AUTOVACUUM: Final = 5.0
@@ -50,10 +50,10 @@ class Task:
     """One step of a run.
 
     Args:
-        revision, doc: the id of the revision, and the first line of its text; of a stamp, where it leads.
-        direction: whether it is applied or taken back.
-        path: the file of the revision; None where there is none.
-        work: what whoever executes it needs to know.
+        revision, doc: the id and the first line of the docstring of the revision; for a stamp, its target.
+        direction: 'upgrade' or 'downgrade'.
+        path: the file of the revision; None for a stamp.
+        work: the data that the executor needs.
     """
 
     revision: str
@@ -64,20 +64,21 @@ class Task:
 
 
 class LockTimeoutSwitch:
-    """Gives statements with CONCURRENTLY all the time: nobody waits behind them, and one that gives up leaves rubbish.
+    """Raise the lock timeout for statements with CONCURRENTLY.
 
-    `before` and `after` are called around each statement, by whoever executes it.
+    They block no other session, and a timeout would leave an invalid index. The executor calls `before` and `after` around
+    each statement.
     """
 
     def __init__(self, timeouts: Timeouts) -> None:
-        self._patient, self._short = milliseconds(timeouts.retry), milliseconds(timeouts.lock)
+        self._long, self._short = milliseconds(timeouts.retry), milliseconds(timeouts.lock)
 
     def before(self, connection: psycopg.Connection, statement: str) -> None:
-        """Let the statement wait longer, where that stops nobody."""
-        self._set(connection, statement, self._patient)
+        """Raise `lock_timeout` if the statement blocks no other session."""
+        self._set(connection, statement, self._long)
 
     def after(self, connection: psycopg.Connection, statement: str) -> None:
-        """Back to the short limit. After an error, `Timeouts.apply` sees to it."""
+        """Reset `lock_timeout`. After an error, `Timeouts.apply` resets it."""
         self._set(connection, statement, self._short)
 
     def _set(self, connection: psycopg.Connection, statement: str, limit: str) -> None:
@@ -87,20 +88,20 @@ class LockTimeoutSwitch:
 
 @dataclass
 class StepRunner:
-    """One run.
+    """Runs the steps of one run.
 
     Args:
-        work: the connection that executes the steps; in no transaction, with the second lock.
-        another: opens a further connection, to look who holds a lock.
-        held: the lock.
-        timeouts: which are made to hold for `work`.
-        stop_at: by the monotonic clock; no step begins after it. None: never.
+        work: the connection that executes the steps; outside a transaction, with the second lock.
+        opener: opens a further connection, to find the holders of locks.
+        held: the migration lock.
+        timeouts: the timeouts, set on `work`.
+        stop_at: the deadline by the monotonic clock; no step begins after it. None: no deadline.
         on_begin: called with the number of a step, from 0, before its first attempt.
-        on_done: called with the number of a step when it is committed.
+        on_done: called with the number of a step after its commit.
     """
 
     work: psycopg.Connection
-    another: Open
+    opener: Open
     held: Held
     timeouts: Timeouts
     stop_at: float | None = None
@@ -114,15 +115,15 @@ class StepRunner:
         load: Callable[..., Iterable[Task]],
         attempt: Callable[[Callable[..., Iterator[Task]]], None],
     ) -> None:
-        """Go through the steps, each once. `stopped` tells whether there was no time for all; `done` is what was committed.
+        """Run each step once. Sets `stopped` if the deadline came first, and `done` to the committed revisions.
 
         Args:
-            load: gives the steps; called once, with the arguments that `attempt` has for the function it gets.
-            attempt: executes and commits the steps that this function hands out, one after the other. It is called
-                anew after a lock was not given; it then has undone what was not committed.
+            load: returns the steps. Called once, with the arguments that `attempt` passes to `hand_out`.
+            attempt: executes and commits the steps of its argument `hand_out`, one after the other. Called again after a
+                lock timeout; it must have rolled back the uncommitted step.
 
         Raises:
-            LockNotGiven: a revision met the locks of others for too long.
+            LockNotGiven: a revision waited too long for the locks of other sessions.
             LockLost, InvalidIndex: the run stops between two steps, or before the first.
         """
         steps = _Steps(self, load)
@@ -130,7 +131,7 @@ class StepRunner:
         blockers: tuple[Blocker, ...] = ()
         while True:
             self.timeouts.apply(self.work)
-            watch = Watch(self.another, pid) if steps.retry.attempt > 1 else None
+            watch = Watch(self.opener, pid) if steps.retry.attempt > 1 else None
             try:
                 with watch or nullcontext():
                     attempt(steps.hand_out)
@@ -146,7 +147,7 @@ class StepRunner:
                 return
 
     def _again(self, steps: _Steps, error: Exception, blockers: tuple[Blocker, ...]) -> bool:
-        """Wait before the next attempt; False where the deadline comes first."""
+        """Wait before the next attempt. Return False if the deadline comes first."""
         retry = steps.retry
         retries, waited = retry.attempt - 1, retry.waited
         if retries and waited >= self.timeouts.retry:
@@ -164,7 +165,7 @@ class StepRunner:
             ) from error
         pause = retry.draw()
         if not self.out_of_time(_FOR_AUTOVACUUM) and self._autovacuum_left(blockers):
-            pause = 0.0  # before it comes back
+            pause = 0.0  # retry before autovacuum returns
         if self.out_of_time(pause):
             self.stopped = True
             return False
@@ -172,21 +173,21 @@ class StepRunner:
         return True
 
     def _autovacuum_left(self, blockers: tuple[Blocker, ...]) -> bool:
-        """Have autovacuum leave what the revision needs; whether it did, and was there."""
-        tables = {one.vacuumed for one in blockers if one.vacuumed is not None}
-        left = [end_autovacuum(self.another, table) for table in tables]
+        """End autovacuum on the tables that the revision needs. Return whether it was there and ended on all of them."""
+        tables = {blocker.vacuumed for blocker in blockers if blocker.vacuumed is not None}
+        left = [end_autovacuum(self.opener, table) for table in tables]
         return bool(left) and all(left)
 
     def out_of_time(self, seconds: float = 0.0) -> bool:
-        """Whether the deadline is over in `seconds`."""
+        """Whether the deadline passes within `seconds`."""
         return self.stop_at is not None and time.monotonic() + seconds >= self.stop_at
 
 
 class _Steps:
-    """The steps of a run, and how far it has come with them."""
+    """The steps of a run, and its progress."""
 
-    def __init__(self, guard: StepRunner, load: Callable[..., Iterable[Task]]) -> None:
-        self._guard, self._load = guard, load
+    def __init__(self, runner: StepRunner, load: Callable[..., Iterable[Task]]) -> None:
+        self._runner, self._load = runner, load
         self._loaded = False
         self.tasks: list[Task] = []
         self.number = 0
@@ -194,44 +195,44 @@ class _Steps:
         self.retry = Retry(_PAUSES)
 
     def hand_out(self, *arguments: Any) -> Iterator[Task]:
-        """What is left to do; whoever executes it asks for a step when he has committed the one before."""
+        """Yield the remaining steps. The executor asks for the next step after it has committed the step before."""
         if not self._loaded:
             self.tasks, self._loaded = list(self._load(*arguments)), True
-        guard = self._guard
+        runner = self._runner
         while self.number < len(self.tasks):
             task = self.tasks[self.number]
-            if guard.out_of_time():
-                guard.stopped = True
+            if runner.out_of_time():
+                runner.stopped = True
                 return
-            guard.held.check(guard.work, guard.done)
+            runner.held.check(runner.work, runner.done)
             if self.current is None:
                 if self.number == 0:
-                    _refuse_leftovers(guard, task)
-                if guard.on_begin is not None:
-                    guard.on_begin(self.number)
+                    _reject_invalid_indexes(runner, task)
+                if runner.on_begin is not None:
+                    runner.on_begin(self.number)
                 self.current, self.retry = task, Retry(_PAUSES)
             tried = time.monotonic()
             yield task
             self._committed(task, tried)
 
     def _committed(self, task: Task, tried: float) -> None:
-        guard = self._guard
+        runner = self._runner
         retry = self.retry
         log_step(task.revision, task.direction, began=retry.began, tried=tried, retries=retry.attempt - 1)
-        guard.done.append(task.revision)
+        runner.done.append(task.revision)
         self.current = None
         self.number += 1
-        if guard.on_done is not None:
-            guard.on_done(self.number - 1)
+        if runner.on_done is not None:
+            runner.on_done(self.number - 1)
 
 
 def log_step(revision: str, direction: Direction, *, began: float, tried: float, retries: int) -> None:
-    """Log a step that is committed now.
+    """Log a step that was committed just now.
 
     Args:
-        revision, direction: which step.
-        began, tried: when its first attempt began, and its last one, by the monotonic clock.
-        retries: how many attempts met the locks of others.
+        revision, direction: the step.
+        began, tried: the start of its first and of its last attempt, by the monotonic clock.
+        retries: the number of attempts that ended in a lock timeout or a deadlock.
     """
     facts = {
         "revision": revision,
@@ -247,17 +248,19 @@ def log_step(revision: str, direction: Direction, *, began: float, tried: float,
     )
 
 
-def _refuse_leftovers(guard: StepRunner, first: Task) -> None:
-    """Raise where an index is invalid, unless the first revision speaks of it: then an earlier run died in that one.
+def _reject_invalid_indexes(runner: StepRunner, first: Task) -> None:
+    """Check for invalid indexes that the first revision does not name.
+
+    If the first revision names an invalid index, an earlier run was interrupted in this revision, which now repairs it.
 
     Raises:
-        InvalidIndex: nothing that is about to be done would repair it.
+        InvalidIndex: an index is invalid, and the first revision does not repair it.
     """
-    found = preflight.invalid_indexes(guard.work)
-    guard.work.commit()
-    if not found:
+    invalid = preflight.invalid_indexes(runner.work)
+    runner.work.commit()
+    if not invalid:
         return
     source = "" if first.path is None else first.path.read_text(encoding="utf-8")
-    strange = [one.quoted for one in found if not re.search(rf"\b{re.escape(one.name)}\b", source)]
-    if strange:
-        raise InvalidIndex(guard.held.place, strange)
+    unnamed = [index.quoted for index in invalid if not re.search(rf"\b{re.escape(index.name)}\b", source)]
+    if unnamed:
+        raise InvalidIndex(runner.held.place, unnamed)

@@ -1,4 +1,4 @@
-"""How long a run waits for what, as settings of its session: locks, statements, an open transaction, a client that is gone."""
+"""Set the timeouts of a run: for locks, statements, idle transactions, lost clients, and other runs."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 ENVIRONMENT: Final[dict[str, Variable]] = {
     "lock": Variable(
         "DBSCHEMA_LOCK_TIMEOUT",
-        "How long a statement waits for a lock, and others behind it, in seconds; 0: without limit.",
+        "How long a statement waits for a lock, and blocks the sessions behind it, in seconds; 0: without limit.",
         reader="runs",
         default="0.05",
         example="0.2",
     ),
     "retry": Variable(
         "DBSCHEMA_LOCK_RETRY",
-        "How long a revision that met a lock is tried again, in seconds.",
+        "How long a revision is retried after a lock timeout, in seconds.",
         reader="runs",
         default="60",
         example="300",
@@ -53,30 +53,30 @@ ENVIRONMENT: Final[dict[str, Variable]] = {
         example="300",
     ),
 }
-"""The variables that set a field."""
+"""The environment variable of each field of `Timeouts`."""
 
 _LARGEST: Final = 2_147_483.0
-"""Seconds; PostgreSQL keeps milliseconds in 31 bits."""
+"""In seconds. PostgreSQL stores milliseconds in 31 bits."""
 
 
 @dataclass(frozen=True)
 class Timeouts:
-    """Limits of a run, all in seconds.
+    """The limits of a run, in seconds.
 
-    Whoever waits for a lock makes everybody wait who comes after him, however harmless; so a statement gives up soon, its
-    revision is undone, and tried again a little later.
+    A statement that waits for a lock blocks all later statements on the same table. So `lock` is short: after a lock timeout
+    the revision is rolled back, and retried a little later.
 
     Args:
-        lock: `lock_timeout` of a statement; 0: none.
-        retry: how long a revision is tried again when it met a lock, and how long a statement with CONCURRENTLY waits
-            for the transactions of others, which stops nobody.
-        statement: `statement_timeout`; 0: none; None: what the server or the role has.
-        idle_in_transaction: `idle_in_transaction_session_timeout`; 0: none.
-        client_check: how often the server looks, while it works for us, whether we are still there; 0: never.
-        wait: how long to wait for another run on the same database.
+        lock: `lock_timeout` of a statement; 0: no limit.
+        retry: the time to retry a revision after a lock timeout; also the lock timeout of a statement with CONCURRENTLY, which
+            blocks no other session.
+        statement: `statement_timeout`; 0: no limit; None: the setting of the server or the role.
+        idle_in_transaction: `idle_in_transaction_session_timeout`; 0: no limit.
+        client_check: `client_connection_check_interval`: how often the server checks the client during a statement; 0: never.
+        wait: the time to wait for another run on the same database.
 
     Raises:
-        BadSetting: a value is negative, no number, or too large.
+        BadSetting: a value is negative, not a finite number, or too large.
     """
 
     lock: float = 0.05
@@ -94,10 +94,10 @@ class Timeouts:
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Self:
-        """The defaults, or what the variables in `ENVIRONMENT` say; an empty one says nothing.
+        """Read the variables of `ENVIRONMENT`. A missing or empty variable means the default.
 
         Raises:
-            BadSetting: one is no number of seconds; names the variable.
+            BadSetting: a variable is not a valid number of seconds; names the variable.
         """
         values: dict[str, float] = {}
         for field, variable in ENVIRONMENT.items():
@@ -111,12 +111,12 @@ class Timeouts:
         return cls(**values)
 
     def changed(self, **values: float | None) -> Self:
-        """A copy with those of `values` that are not None."""
-        given: dict[str, Any] = {name: value for name, value in values.items() if value is not None}
-        return replace(self, **given)
+        """Return a copy with the `values` that are not None."""
+        changes: dict[str, Any] = {name: value for name, value in values.items() if value is not None}
+        return replace(self, **changes)
 
     def settings(self) -> dict[str, str]:
-        """PostgreSQL's settings and their values."""
+        """Return the settings of PostgreSQL and their values."""
         values = {
             "lock_timeout": self.lock,
             "statement_timeout": self.statement,
@@ -126,16 +126,16 @@ class Timeouts:
         return {name: milliseconds(value) for name, value in values.items() if value is not None}
 
     def apply(self, connection: psycopg.Connection) -> None:
-        """Make them hold for the session of `connection`.
+        """Set the timeouts for the session of `connection`, and commit.
 
-        Committed at once: a setting made in a transaction goes with its rollback, and a transaction that is open when
-        Alembic is configured is taken for the caller's, whose end nobody would see to.
+        A rollback would revert the settings. And Alembic regards a transaction that is open at its configuration as the
+        caller's, so that it would never be committed.
         """
         apply(connection, self.settings() | KEEPALIVES)
 
 
 KEEPALIVES: Final = {
-    # Seconds. A client whose machine vanished is noticed by the server after half a minute, not after two hours.
+    # In seconds. The server detects a client whose machine is lost after half a minute instead of two hours.
     "tcp_keepalives_idle": "10",
     "tcp_keepalives_interval": "5",
     "tcp_keepalives_count": "4",
@@ -150,5 +150,5 @@ def apply(connection: psycopg.Connection, settings: Mapping[str, str]) -> None:
 
 
 def milliseconds(seconds: float) -> str:
-    """As PostgreSQL reads it; what is more than nothing stays so, because 0 means no limit."""
+    """Format seconds for PostgreSQL. Rounds a positive value to at least 1 ms, because 0 means no limit."""
     return f"{max(1, round(seconds * 1000)) if seconds else 0}ms"

@@ -333,7 +333,7 @@ def test_a_run_that_met_no_failover_tells_its_own_steps_and_not_those_of_another
     journey = ResumableRun(settings, history, "upgrade", None, history.goal("upgrade", "head"), "a server")
     nothing = result.RunResult("shop", "two", "two", ())
 
-    assert journey.made(lambda _settings, _goal: nothing, stop_at=None) == nothing
+    assert journey.run(lambda _settings, _goal: nothing, stop_at=None) == nothing
 
 
 def test_what_a_server_refuses_is_told_at_once_as_without_failover(
