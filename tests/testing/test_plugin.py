@@ -187,7 +187,7 @@ def test_each_of_ours_does(assert_isolated, model):
 @pytest.mark.parametrize(("damage", "told"), [
     ("ALTER POLICY tenant_isolation ON incidents USING (true)", "another tenant's row can be seen"),
     ("ALTER TABLE incidents DISABLE ROW LEVEL SECURITY", "a row can be inserted for another tenant"),
-    ("DROP POLICY tenant_isolation ON incidents", "could not be tried"),
+    ("DROP POLICY tenant_isolation ON incidents", "could not be checked"),
 ])
 def test_damage(db_connection, assert_isolated, damage, told):
     db_connection.execute(text(damage))
