@@ -562,8 +562,8 @@ def test_sql_of_a_range_is_that_of_its_revisions_in_order(
         ("base:nonsense", UnknownRevision, "There is no revision"),
         ("a:b:c", UnknownRevision, "There is no revision"),
         ("aaaa:head", errors.WrongTarget, "is the beginning of several"),
-        ("+1", errors.WrongTarget, "counts from the revision of a database"),
-        ("-1:head", errors.WrongTarget, "counts from the revision of a database"),
+        ("+1", errors.WrongTarget, "counts from the current revision of a database"),
+        ("-1:head", errors.WrongTarget, "counts from the current revision of a database"),
     ],
 )
 def test_sql_of_a_range_that_is_none_is_refused(
