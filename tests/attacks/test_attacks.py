@@ -1,7 +1,7 @@
 """What somebody tries who may run any SQL as a login of the application; see docs/security.md for what that can never stop.
 
 Such a session may set another tenant: that is how the application works. What is shown here is that nothing else leads to
-another tenant's rows, neither their values nor whether they are there, and that nothing takes row security away.
+another tenant's rows, neither their values nor whether they are there, and that nothing takes row-level security away.
 """
 
 from __future__ import annotations

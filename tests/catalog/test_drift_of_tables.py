@@ -1,4 +1,4 @@
-"""What somebody changes on a table by hand: the table itself, its columns, its row security.
+"""What somebody changes on a table by hand: the table itself, its columns, its row-level security.
 
 Each change is found, and named as the only difference.
 """
@@ -81,11 +81,11 @@ TABLES = {
 ROW_SECURITY = {
     "force removed": (
         "ALTER TABLE users NO FORCE ROW LEVEL SECURITY",
-        "changed row security users: forced",
+        "changed row-level security users: forced",
     ),
-    "row security disabled": (
+    "row-level security disabled": (
         "ALTER TABLE users DISABLE ROW LEVEL SECURITY",
-        "changed row security users: enabled",
+        "changed row-level security users: enabled",
     ),
     "policy restrictive": (
         (

@@ -51,7 +51,7 @@ class TestWho:
         with owner_engine.connect() as connection:
             assert reported(connection, our_models) == []
             connection.exec_driver_sql("ALTER TABLE users NO FORCE ROW LEVEL SECURITY")
-            assert reported(connection, our_models) == ["row security users: forced is no, wanted yes"]
+            assert reported(connection, our_models) == ["row-level security users: forced is no, wanted yes"]
 
     def test_a_superuser_sees_what_the_owner_of_the_database_sees(
         self, owner_engine: Engine, fresh_engine: Engine
@@ -253,7 +253,7 @@ class TestSchemas:
             assert reported(connection, metadata) == [
                 "extra table shop.tenants",
                 "missing constraint fk_sales_tenant_id_product_id on sales",
-                "row security shop.products: forced is no, wanted yes",
+                "row-level security shop.products: forced is no, wanted yes",
                 "enum shop.size: labels is (small, big), wanted (small, large)",
                 "extra view shop.names",
                 "extra grant FUNCTION products_of(shop.size) TO PUBLIC in schema shop",

@@ -45,7 +45,7 @@ def test_a_role_as_it_was_made_does_not_differ(connection: Connection, metadata:
 @pytest.mark.parametrize(
     ("change", "difference"),
     [
-        ("ALTER ROLE {role} BYPASSRLS", "bypass row security is yes, wanted no"),
+        ("ALTER ROLE {role} BYPASSRLS", "bypass row-level security is yes, wanted no"),
         ("ALTER ROLE {role} SUPERUSER", "superuser is yes, wanted no"),
         ("ALTER ROLE {role} CREATEROLE", "create role is yes, wanted no"),
         ("ALTER ROLE {role} CREATEDB", "create database is yes, wanted no"),

@@ -221,13 +221,13 @@ def test_a_check_names_each_difference_with_what_is_wanted_and_found(run: Run, d
 
     assert "missing index idx_agents_tenant on agent_definitions\n    wanted: CREATE INDEX" in shown
     assert "extra table theirs\n    wanted: nothing\n    found:  present\n" in shown
-    assert "changed row security incidents: " in shown
+    assert "changed row-level security incidents: " in shown
     assert "3 points" in shown
     assert listed["clean"] is False
     assert {(one["change"], one["kind"], one["name"]) for one in listed["differences"]} == {
         ("missing", "index", "idx_agents_tenant"),
         ("extra", "table", "theirs"),
-        ("changed", "row security", "incidents"),
+        ("changed", "row-level security", "incidents"),
     }
     assert listed["differences"][0].keys() == {
         "kind", "schema", "table", "name", "change", "attribute", "wanted", "found",

@@ -93,7 +93,7 @@ def test_objects_are_given_in_the_order_of_their_creation() -> None:
     )
 
     assert [item.kind for item in declared(metadata)] == [
-        "role", "function", "row security", "policy", "trigger", "grant",
+        "role", "function", "row-level security", "policy", "trigger", "grant",
     ]  # fmt: skip
 
 

@@ -1,7 +1,4 @@
-"""The words of words.txt are used neither in prose (docstrings, comments, messages, docs) nor as names.
-
-The test of the tree is off as long as `ENABLED_ROOTS` is empty: the words are replaced after the modules have moved.
-"""
+"""The words of words.txt are used neither in prose (docstrings, comments, messages, docs) nor as names."""
 
 from __future__ import annotations
 
@@ -21,10 +18,14 @@ if TYPE_CHECKING:
 
 WORDS: Final = Path(__file__).with_name("words.txt")
 
-ENABLED_ROOTS: Final[tuple[str, ...]] = ()
-"""The files and folders to check, from the root of the repository:
-`("src/dbschema", "docs", "README.md", "CONTRIBUTING.md", "lambda_entry.py")`.
-"""
+ENABLED_ROOTS: Final = ("src/dbschema", "docs", "README.md", "CONTRIBUTING.md", "lambda_entry.py")
+"""The files and folders to check, from the root of the repository."""
+
+EXEMPT: Final = re.compile(r"# words: \w+")
+"""At the end of a line: why its words stay, such as a text that is stored in databases."""
+
+GENERATED: Final = frozenset({"schema.md"})
+"""Pages that show the texts of the database, which only a revision changes."""
 
 
 @dataclass(frozen=True)
@@ -111,14 +112,19 @@ def names_of(node: ast.AST) -> Iterator[str]:
 def findings(path: Path, base: Path) -> list[str]:
     """The words in a file, or in the Python and Markdown files below a folder, as `file:line: word, use …`."""
     if path.is_dir():
-        paths = sorted(each for each in path.rglob("*") if each.suffix in {".py", ".md"})
+        paths = sorted(
+            each for each in path.rglob("*") if each.suffix in {".py", ".md"} and each.name not in GENERATED
+        )
         return [line for each in paths for line in findings(each, base)]
     file = File(path, base)
     found = (
         in_source(file) if path.suffix == ".py" else ((line + 1, *rest) for line, *rest in in_text(file.text))
     )
+    lines = file.text.splitlines()
     return [
-        f"{file.name}:{line}: {text!r}: use {word.instead}" for line, text, word in sorted(found, key=str)
+        f"{file.name}:{line}: {text!r}: use {word.instead}"
+        for line, text, word in sorted(found, key=str)
+        if not (lines and EXEMPT.search(lines[min(line, len(lines)) - 1]))
     ]
 
 
@@ -210,3 +216,12 @@ def test_the_list_names_each_word_once_and_never_proposes_another_word_of_it() -
         word.word for word in SECTIONS["prose"] if any(list(in_text(each.instead)) for each in [word])
     ] == []
     assert all((ROOT / root).exists() for root in ENABLED_ROOTS)
+
+
+def test_a_line_is_exempt_with_a_reason_only(tmp_path: Path) -> None:
+    path = tmp_path / "a.py"
+    path.write_text(
+        'A = "it was refused"  # words: stored in databases\nB = "it was refused"  # words:\n', "utf-8"
+    )
+
+    assert [line.partition(": ")[0] for line in findings(path, tmp_path)] == ["a.py:2"]

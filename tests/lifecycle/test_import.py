@@ -149,7 +149,7 @@ def test_rows_of_another_tenant_are_refused_whoever_imports(
     acting_as: Callable[[Engine, str], Engine],
     rows_of: Callable[..., Rows],
 ) -> None:
-    """Also by a superuser, whom no row security stops."""
+    """Also by a superuser, whom no row-level security stops."""
     with engine.connect() as connection:
         neighbour = connection.scalar(text("SELECT id FROM tenants"))
     before = rows_of(engine)

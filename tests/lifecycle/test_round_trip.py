@@ -49,7 +49,7 @@ def test_the_sample_tenants_are_the_same_elsewhere(
     tmp_path: Path,
     kind: str,
 ) -> None:
-    """Also by roles that row security binds, and beside tenants that are there."""
+    """Also by roles that row-level security binds, and beside tenants that are there."""
     admins = a_database(sample=True), a_database()
     here, there = admins if kind == "superuser" else (acting_as(admin, kind) for admin in admins)
     tenants = [find_tenant(admins[0], slug).id for slug in SLUGS]

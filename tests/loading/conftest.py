@@ -1,4 +1,4 @@
-"""A session of the application's role, bound by row security, with a tenant of its own and another one beside it."""
+"""A session of the application's role, bound by row-level security, with a tenant of its own and another one beside it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""As the application's role: the five questions of every table that has row security, those added tomorrow included.
+"""As the application's role: the five questions of every table that has row-level security, those added tomorrow included.
 
 Can another tenant see, insert, update, delete, and what if no tenant is set? Rows are made from the catalog (types,
 foreign keys, checks by example), so that a new table is asked too without a line here.

@@ -52,7 +52,7 @@ MAPPERS = sorted(Base.registry.mappers, key=lambda mapper: mapper.class_.__name_
 
 @pytest.fixture
 def session(connection: Connection) -> Iterator[Session]:
-    """A session of the superuser, whom row security does not concern."""
+    """A session of the superuser, whom row-level security does not concern."""
     with Session(connection) as session:
         yield session
 

@@ -1,4 +1,4 @@
-"""Sessions of roles that row security binds, and the rows of a whole database as one value."""
+"""Sessions of roles that row-level security binds, and the rows of a whole database as one value."""
 
 from __future__ import annotations
 

@@ -174,7 +174,7 @@ def test_a_session_bound_by_row_security_serves_the_tenants_that_are_named(
 def test_a_session_bound_by_row_security_does_not_report_success_for_tenants_it_cannot_see(
     tenants: Connection, session_of: Callable[[str], Connection], kind: str
 ) -> None:
-    """Under forced row security the list of tenants is empty, for the tables' owner too."""
+    """Under forced row-level security the list of tenants is empty, for the tables' owner too."""
     session = session_of(kind)
 
     with pytest.raises(TenantsHidden) as caught:

@@ -144,7 +144,7 @@ class Actor:
             assert incident.title == self.rows[incident.id]
 
     def search(self, session: TenantSession, number: int) -> None:
-        """By a function that row security does not bind, and that states the tenant itself."""
+        """By a function that row-level security does not bind, and that states the tenant itself."""
         found = session.scalars(incidents.by_data({}, limit=1000)).all()
         assert {incident.id for incident in found} <= set(self.rows)
         assert len(found) == min(len(self.rows), 1000)

@@ -138,7 +138,7 @@ def test_a_role_without_powers_finds_all_well(
 def test_a_role_that_could_prove_nothing_is_told_which_grant_it_needs(
     session_of: Callable[[str], Connection], kind: str
 ) -> None:
-    """As a role that bypasses row security, isolation would be seen to be broken where it is not, and the reverse."""
+    """As a role that bypasses row-level security, isolation would be seen to be broken where it is not, and the reverse."""
     session = session_of(kind)
 
     report = run_ours(session)

@@ -108,12 +108,12 @@ CASES = [
         ("policies: tenant_isolation on projects", "isolation: projects", "isolation: no tenant set"),
     ),
     Case(
-        "row security is not forced",
+        "row-level security is not forced",
         "ALTER TABLE incidents NO FORCE ROW LEVEL SECURITY",
         ("row-level security: incidents",),
     ),
     Case(
-        "row security is off",
+        "row-level security is off",
         "ALTER TABLE incidents DISABLE ROW LEVEL SECURITY",
         ("row-level security: incidents", "behaviour: row-level security is active", "isolation: incidents"),
     ),
@@ -230,7 +230,7 @@ CASES = [
         ),
     ),
     Case(
-        "the application's role bypasses row security",
+        "the application's role bypasses row-level security",
         "ALTER ROLE dbschema_app BYPASSRLS",
         (
             "roles: dbschema_app",

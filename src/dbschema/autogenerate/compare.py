@@ -218,7 +218,7 @@ def _dependents(comparison: Comparison, identity: Identity) -> list[Identity]:
 
 def compare_row_security(comparison: Comparison) -> Iterator[ObjectOp]:
     """Change row-level security (RLS): enabled, and forced (for the owner too). Each table has an entry, usually disabled."""
-    for identity, expected, actual in comparison.changed("row security"):
+    for identity, expected, actual in comparison.changed("row-level security"):
         yield AlterObjectOp(
             row_security(identity, actual),
             row_security(identity, expected),
@@ -226,10 +226,10 @@ def compare_row_security(comparison: Comparison) -> Iterator[ObjectOp]:
             _switched(identity, expected, actual),
             comparison.details(expected, actual),
         )
-    for item in comparison.missing("row security"):
+    for item in comparison.missing("row-level security"):
         if item.create():
             yield CreateObjectOp(item)
-    for item in comparison.undeclared("row security"):
+    for item in comparison.undeclared("row-level security"):
         if item.create():
             yield DropObjectOp(item)
 

@@ -290,6 +290,6 @@ _BUILDERS: dict[str, Callable[[Identity, Attributes, Catalog], DatabaseObject]] 
     "function": _function,
     "trigger": _trigger,
     "policy": _policy,
-    "row security": lambda identity, attributes, _: row_security(identity, attributes),
+    "row-level security": lambda identity, attributes, _: row_security(identity, attributes),
     "grant": grant,
 }

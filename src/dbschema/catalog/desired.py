@@ -291,7 +291,7 @@ def _role(role: Role) -> Attributes:
     return {
         "login": False,
         "superuser": False,
-        "bypass row security": False,
+        "bypass row-level security": False,
         "create role": False,
         "create database": False,
         "replication": False,

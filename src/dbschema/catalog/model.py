@@ -30,7 +30,7 @@ KINDS = (
     "column",
     "constraint",
     "index",
-    "row security",
+    "row-level security",
     "policy",
     "trigger",
     "rule",

@@ -139,7 +139,7 @@ _BY_WORDS: Final[tuple[tuple[str, Meaning], ...]] = (
     (r"too many (clients|connections)|remaining connection slots", _TOO_MANY),
     (r"(starting up|shutting down|in recovery mode|not accepting connections|not yet accepting)", _NOT_READY),
     (r"timeout expired|timed out", _TIMED_OUT),
-    (r"Connection refused|No such file or directory|No route to host|Network is unreachable|Permission denied", _NOTHING_LISTENS),
+    (r"Connection refused|No such file or directory|No route to host|Network is unreachable|Permission denied", _NOTHING_LISTENS),  # words: libpq's message
     (r"closed the connection unexpectedly|connection reset|connection is closed|terminating connection|broken pipe|the connection is lost", _LOST),
 )  # fmt: skip
 _NO_EXTENSION: Final = re.compile(r'extension "[^"]+" is not available|extension control file', re.IGNORECASE)

@@ -62,7 +62,7 @@ LARGEST_VALUE = 65_536
 # enough do not differ, so that a change of them could be hidden.
 # Who owns a table may switch its triggers off anyway, so that heeding the setting for him gives nothing away.
 # session_user is asked too: a SECURITY DEFINER function of the owner must not silence the log for its callers.
-# A tenant that is not seen is gone, unless row security hides it: then the INSERT is tried, and refused.
+# A tenant that is not seen is gone, unless row-level security hides it: then the INSERT is tried, and rejected.
 _BODY = """
 DECLARE
     hidden text[] := TG_ARGV[0];
@@ -173,7 +173,7 @@ BEGIN
         details := details || pg_catalog.jsonb_build_object('hidden', unseen);
     END IF;
 
-    -- What is no id or no address, such as a header that somebody made up, is no reason to refuse the change.
+    -- A value that is no id or no address, such as an invented header, does not prevent the change.
     given := current_setting('app.user_id', true);
     IF given <> '' THEN
         BEGIN
@@ -303,13 +303,13 @@ APPEND_ONLY_FUNCTION = Function(
         "        END IF;\n"
         "    END IF;\n"
         "    RAISE EXCEPTION '% on % is refused: the table is append-only', TG_OP, TG_TABLE_NAME\n"
-        "        USING ERRCODE = 'insufficient_privilege',\n"
+        "        USING ERRCODE = 'insufficient_privilege',\n"  # words: stored in databases
         "              HINT = 'Rows go only with the tenant they belong to. Add a row that corrects the earlier one.';\n"
         "END\n"
     ).replace("{tenants}", TENANT_REFERENCE.partition(".")[0]),
     settings=(("row_security", "off"),),
     pinned_to=(),
-    comment="Refuses UPDATE, DELETE and TRUNCATE, but for the removal of the tenant itself",
+    comment="Refuses UPDATE, DELETE and TRUNCATE, but for the removal of the tenant itself",  # words: stored in databases
 )
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class RowSecurity(DatabaseObject):
     """Row-level security of a table: enabled, and with `forced` for the table's owner too."""
 
-    kind: ClassVar[str] = "row security"
+    kind: ClassVar[str] = "row-level security"
     phase: ClassVar[Phase] = Phase.ROW_SECURITY
 
     table: str

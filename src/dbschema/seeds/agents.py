@@ -65,7 +65,7 @@ AGENTS = (
         "Place finder",
         AgentClass.INGESTION,
         "Finds where it happened.",
-        "Find the place that the report speaks of. Prefer the coordinates of a picture over a street name, and a"
+        "Find the place that the report speaks of. Prefer the coordinates of a picture over a street name, and a"  # words: stored rows
         " crossing over a street. Give longitude and latitude in degrees, WGS 84, and how many metres you may be off.",
         _object(longitude=_NUMBER, latitude=_NUMBER, uncertainty_m=_NUMBER, place_name=_TEXT),
         tools=("geocode", "read_image_position"),
@@ -96,7 +96,7 @@ AGENTS = (
         "answer_writer",
         "Answer writer",
         AgentClass.QUERY,
-        "Answers in two sentences, with the incidents it speaks of.",
+        "Answers in two sentences, with the incidents it speaks of.",  # words: stored rows
         "Answer the question from the incidents that were found, in at most two sentences. Name the ids that you used."
         " Where nothing was found, say so.",
         _object(answer=_TEXT, incident_ids=_list_of(_INCIDENT_ID)),
@@ -116,7 +116,7 @@ AGENTS = (
         "follow_up",
         "Follow-up",
         AgentClass.MANAGEMENT,
-        "Moves an incident on, and tells the one who reported it.",
+        "Moves an incident on, and tells the one who reported it.",  # words: stored rows
         "Compare the status of the incident with what has happened since. Propose the next status and write one"
         " sentence to the person who reported it.",
         _object(status=_TEXT, message=_TEXT),

@@ -15,7 +15,7 @@ FROM pg_extension e WHERE e.extname = ANY (:extensions)
 
 ROLES = """
 SELECT 'role' AS kind, NULL::oid AS nsp, '' AS tab, r.rolname::text AS name,
-       r.rolcanlogin AS login, r.rolsuper AS superuser, r.rolbypassrls AS "bypass row security",
+       r.rolcanlogin AS login, r.rolsuper AS superuser, r.rolbypassrls AS "bypass row-level security",
        r.rolcreaterole AS "create role", r.rolcreatedb AS "create database", r.rolreplication AS replication,
        nullif(r.rolconnlimit, -1) AS "connection limit",
        ARRAY(SELECT o FROM unnest(r.rolconfig) o ORDER BY 1) AS settings,

@@ -30,7 +30,7 @@ WHERE {OURS} AND {TABLE_KINDS}
 """
 
 ROW_SECURITY = f"""
-SELECT 'row security' AS kind, c.relnamespace AS nsp, c.relname::text AS tab, c.relname::text AS name,
+SELECT 'row-level security' AS kind, c.relnamespace AS nsp, c.relname::text AS tab, c.relname::text AS name,
        c.relrowsecurity AS enabled, c.relforcerowsecurity AS forced
 FROM pg_class c
 WHERE {OURS} AND c.relkind IN ('r', 'p')
@@ -173,7 +173,7 @@ QUERIES = {
     "column": COLUMNS,
     "constraint": CONSTRAINTS,
     "index": INDEXES,
-    "row security": ROW_SECURITY,
+    "row-level security": ROW_SECURITY,
     "policy": POLICIES,
     "trigger": TRIGGERS,
     "rule": RULES,

@@ -38,7 +38,7 @@ class Course:
 COURSES = (
     Course(OnboardingStatus.COMPLETED, 2, 1, 5),
     Course(OnboardingStatus.COMPLETED, 9, 2, 5),
-    Course(OnboardingStatus.FAILED, 31, 5, 2, "bank.refused"),
+    Course(OnboardingStatus.FAILED, 31, 5, 2, "bank.refused"),  # words: stored rows
     Course(OnboardingStatus.ABANDONED, 44, None, 1, "session.expired"),
     Course(OnboardingStatus.IN_PROGRESS, 84, 6, 3),
     Course(OnboardingStatus.STARTED, 89, None, 1),

@@ -20,7 +20,8 @@ from dbschema.tools.server.os_user import server_environment
 if TYPE_CHECKING:
     from dbschema.tools.server.os_user import OsUser
 
-PID_FILE: Final = "postmaster.pid"
+_PROGRAMS: Final = frozenset({"postgres", "postmaster"})  # words: names of PostgreSQL
+PID_FILE: Final = "postmaster.pid"  # words: PostgreSQL's name
 STOP_SECONDS: Final = 60.0
 _PAUSES: Final = Pauses(0.02, least=1)
 _GRACE_SECONDS: Final = 0.5
@@ -103,7 +104,7 @@ def left_behind(data: Path, os_user: OsUser) -> list[int]:
     found = []
     if _PROC.joinpath("self").exists():
         for entry in _PROC.iterdir():
-            if entry.name.isdigit() and _name_of(entry) in ("postgres", "postmaster"):
+            if entry.name.isdigit() and _name_of(entry) in _PROGRAMS:
                 pid = int(entry.name)
                 if works_in(pid, data, os_user):
                     found.append(pid)
