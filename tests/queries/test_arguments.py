@@ -8,15 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from dbschema.queries import (
-    BadCursor,
-    BadSearch,
-    DistanceCursor,
-    TimeCursor,
-    audit,
-    documents,
-    incidents,
-)
+from dbschema.queries import BadCursor, BadSearch, DistanceCursor, TimeCursor, audit, documents, incidents
 from dbschema.queries.places import FARTHEST
 
 if TYPE_CHECKING:

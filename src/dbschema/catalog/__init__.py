@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dbschema.catalog.model import KINDS, Attributes, Catalog, Difference, Value, compare
+from dbschema.catalog.differences import Difference, compare
+from dbschema.catalog.model import KINDS, Attributes, Catalog, Value
 from dbschema.catalog.session import VERSION_TABLE, entered, locate, scratch
 
 if TYPE_CHECKING:

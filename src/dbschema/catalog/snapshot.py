@@ -12,8 +12,9 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
 from dbschema.catalog import introspect
+from dbschema.catalog.differences import compare
 from dbschema.catalog.introspect import parents_of
-from dbschema.catalog.model import Catalog, compare
+from dbschema.catalog.model import Catalog
 from dbschema.catalog.session import ask, entered, locate
 from dbschema.sql import Identity, sql_string
 
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
     import psycopg
     from sqlalchemy import Connection, MetaData
 
-    from dbschema.catalog.model import Attributes, Difference, Value
+    from dbschema.catalog.differences import Difference
+    from dbschema.catalog.model import Attributes, Value
 
 FORMAT: Final = 2
 """Version of the file format; increased when it changes. Files of an older version are ignored."""

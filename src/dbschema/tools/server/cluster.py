@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from dbschema.tools.server.address import USER
 from dbschema.tools.server.errors import bad_setting, disk_full, init_failed
-from dbschema.tools.server.translate import cause_in, last_complaint, os_errors
+from dbschema.tools.server.os_errors import cause_in, last_complaint, os_errors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Final
 
 from dbschema.tools.server.errors import belongs_to_other, not_ours, not_writable
 from dbschema.tools.server.home import owner_name, path_hash
+from dbschema.tools.server.os_errors import os_errors
 from dbschema.tools.server.os_user import OsUser, default_os_user, os_user_of
-from dbschema.tools.server.translate import os_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

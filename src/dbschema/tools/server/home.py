@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from dbschema.environment import Variable
 from dbschema.tools.server.errors import ServerBusy, bad_home, belongs_to_other
-from dbschema.tools.server.translate import os_errors
+from dbschema.tools.server.os_errors import os_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from dbschema.errors import ServerError
 from dbschema.tools.server.errors import no_os_user, start_failed
-from dbschema.tools.server.translate import cause_in, last_complaint
+from dbschema.tools.server.os_errors import cause_in, last_complaint
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

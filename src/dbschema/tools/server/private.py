@@ -14,8 +14,8 @@ from dbschema.tools.server.database import ensure_database, set_password
 from dbschema.tools.server.directory import ClusterDirectory, find_cluster_directory, make_cluster_directory
 from dbschema.tools.server.errors import NoConnection, NotRunning, bad_home, password_lost, start_failed
 from dbschema.tools.server.home import Home, State, default_home, exclusive, new_password
+from dbschema.tools.server.os_errors import os_errors
 from dbschema.tools.server.startup import READY_SECONDS, ServerStart, remove_socket_folder
-from dbschema.tools.server.translate import os_errors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -13,7 +13,7 @@ from dbschema.tools.server import cluster, process
 from dbschema.tools.server.address import choose_port
 from dbschema.tools.server.errors import disk_full, start_failed
 from dbschema.tools.server.home import path_hash
-from dbschema.tools.server.translate import cause_in, last_complaint, os_errors
+from dbschema.tools.server.os_errors import cause_in, last_complaint, os_errors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,7 +10,7 @@ import pytest
 
 from dbschema.errors import ServerError
 from dbschema.tools.server.errors import BadHome
-from dbschema.tools.server.translate import cause_in, last_complaint, os_errors
+from dbschema.tools.server.os_errors import cause_in, last_complaint, os_errors
 
 HOME = Path("/srv/project/.dbschema")
 

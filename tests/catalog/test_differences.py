@@ -7,8 +7,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dbschema.catalog.differences import Difference, compare
 from dbschema.catalog.introspect import parents_of
-from dbschema.catalog.model import KINDS, Catalog, Difference, compare
+from dbschema.catalog.model import KINDS, Catalog
 from dbschema.ddl import Identity
 
 names = st.sampled_from(["users", "orders", "tenant_id", "x"])
