@@ -11,7 +11,7 @@ from dbschema.catalog.model import KINDS
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from dbschema.catalog.model import Attributes, Catalog, Value
+    from dbschema.catalog.model import Attributes, Catalog, Change, Value
     from dbschema.sql import Identity
 
 
