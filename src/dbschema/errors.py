@@ -8,10 +8,10 @@ Tree (written by scripts/error_docs.py):
 
     DbSchemaError                   dbschema.errors
         BadSetting                  dbschema.errors
-        CallRefused                 dbschema.errors
+        CallRejected                dbschema.errors
         CatalogError                dbschema.errors
         ConnectError                dbschema.errors
-            AwsRefused              dbschema.connect.errors
+            AwsDenied               dbschema.connect.errors
             BadAddress              dbschema.errors
             DataApiUnsupported      dbschema.connect.errors
             NoAddress               dbschema.connect.errors
@@ -25,7 +25,7 @@ Tree (written by scripts/error_docs.py):
                 NotPrivileged       dbschema.connect.errors
                 NotReady            dbschema.connect.errors
                 ReadOnly            dbschema.connect.errors
-                TlsRefused          dbschema.connect.errors
+                TlsFailed           dbschema.connect.errors
                 TooManyConnections  dbschema.connect.errors
                 UnknownDatabase     dbschema.connect.errors
                 Unreachable         dbschema.connect.errors
@@ -40,11 +40,6 @@ Tree (written by scripts/error_docs.py):
             NotDelivered            dbschema.tools.deploy.errors
             StepTooLong             dbschema.tools.deploy.errors
         ExtraMissing                dbschema.errors
-        LifecycleError              dbschema.tools.tenants.errors
-            BadExport               dbschema.tools.tenants.errors
-            OtherSchema             dbschema.tools.tenants.errors
-            StillWritten            dbschema.tools.tenants.errors
-            UndeclaredTables        dbschema.tools.tenants.errors
         LoadError                   dbschema.errors
             BadRows                 dbschema.loading.errors
             WrongCall               dbschema.loading.errors
@@ -86,6 +81,11 @@ Tree (written by scripts/error_docs.py):
             RoleNotTaken            dbschema.sessions.errors
             TransactionControl      dbschema.sessions.errors
         TenantExists                dbschema.errors
+        TenantsError                dbschema.tools.tenants.errors
+            BadExport               dbschema.tools.tenants.errors
+            OtherSchema             dbschema.tools.tenants.errors
+            StillWritten            dbschema.tools.tenants.errors
+            UndeclaredTables        dbschema.tools.tenants.errors
         TenantsHidden               dbschema.errors
         TestingError                dbschema.testing.errors
             NoValue                 dbschema.testing.errors
@@ -125,14 +125,14 @@ class DbSchemaError(Exception):
         return f"{self.what}. {self.next_step}."
 
 
-class CallRefused(DbSchemaError):
+class CallRejected(DbSchemaError):
     """A command was called with arguments that it does not accept, or without a confirmation that it needs.
 
     Changed: nothing.
     Fix: call it as the message shows.
     """
 
-    code = "call-refused"
+    code = "call-rejected"
 
 
 class BadSetting(DbSchemaError):

@@ -12,7 +12,7 @@ from uuid import UUID
 
 import pytest
 
-from dbschema.errors import CallRefused
+from dbschema.errors import CallRejected
 from dbschema.tools.cli.app import ROOT
 from dbschema.tools.cli.parser import Argument, Command, Group, Rest
 
@@ -130,7 +130,7 @@ def test_a_call_asks_for_the_help_whatever_else_is_in_it(text: str) -> None:
     ],
 )
 def test_a_wrong_call_is_told_with_the_place_of_its_help(text: str, message: str) -> None:
-    with pytest.raises(CallRefused) as caught:
+    with pytest.raises(CallRejected) as caught:
         call(text)
 
     assert str(caught.value) == message
@@ -151,7 +151,7 @@ def test_a_wrong_call_is_told_with_the_place_of_its_help(text: str, message: str
 def test_a_mistyped_command_is_told_with_the_likely_one(run: Run, arguments: list[str], message: str) -> None:
     done = run(*arguments)
 
-    assert (done.returncode, done.stderr) == (2, f"Error: {message} [call-refused]\n")
+    assert (done.returncode, done.stderr) == (2, f"Error: {message} [call-rejected]\n")
 
 
 def test_an_option_goes_before_its_variable_and_a_blank_variable_is_none() -> None:
@@ -178,7 +178,7 @@ def test_a_variable_that_is_neither_yes_nor_no_is_told(run: Run) -> None:
     done = run("status", DBSCHEMA_DEBUG="perhaps")
 
     assert done.stderr == (
-        "Error: Invalid value for 'DBSCHEMA_DEBUG': 'perhaps' is neither yes nor no. See 'dbschema --help'. [call-refused]\n"
+        "Error: Invalid value for 'DBSCHEMA_DEBUG': 'perhaps' is neither yes nor no. See 'dbschema --help'. [call-rejected]\n"
     )
 
 

@@ -270,7 +270,7 @@ def test_without_credentials_no_token_is_made(
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     settings = resolve("postgresql://ada@127.0.0.1:1/shop", environ={"DB_IAM_AUTH": "1"})
 
-    with pytest.raises(errors.AwsRefused, match="a token for 'ada'"):
+    with pytest.raises(errors.AwsDenied, match="a token for 'ada'"):
         connect(settings)
 
 

@@ -231,7 +231,7 @@ def test_a_secret_that_is_none_of_a_database_is_refused_and_not_shown(aws: Aws, 
 
 
 def test_a_secret_that_does_not_exist(aws: Aws) -> None:
-    with pytest.raises(errors.AwsRefused, match="DB_SECRET_ARN") as caught:
+    with pytest.raises(errors.AwsDenied, match="DB_SECRET_ARN") as caught:
         resolve(environ={"DB_SECRET_ARN": "no-such-secret"})
 
     assert caught.value.aws_code == "ResourceNotFoundException"
@@ -243,7 +243,7 @@ def test_aws_cannot_be_reached(
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{dead_port()}")
 
-    with pytest.raises(errors.AwsRefused, match="Could not connect") as caught:
+    with pytest.raises(errors.AwsDenied, match="Could not connect") as caught:
         resolve(environ={"DB_SECRET_ARN": "secret"})
 
     assert caught.value.aws_code is None
@@ -254,7 +254,7 @@ def test_without_credentials_it_is_said(aws: Aws, monkeypatch: pytest.MonkeyPatc
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
 
-    with pytest.raises(errors.AwsRefused, match="credentials"):
+    with pytest.raises(errors.AwsDenied, match="credentials"):
         resolve(environ={"DB_SECRET_ARN": "secret"})
 
 

@@ -227,12 +227,12 @@ def test_a_server_that_proves_its_name_is_believed(tls: Tls) -> None:
 
 
 def test_a_server_under_another_name_is_refused(tls: Tls) -> None:
-    with pytest.raises(errors.TlsRefused, match=r"other\.tests\.example"):
+    with pytest.raises(errors.TlsFailed, match=r"other\.tests\.example"):
         connect(tls.settings("other.tests.example"))
 
 
 def test_a_server_whose_authority_is_not_trusted_is_refused(tls: Tls) -> None:
-    with pytest.raises(errors.TlsRefused, match="certificate verify failed"):
+    with pytest.raises(errors.TlsFailed, match="certificate verify failed"):
         connect(tls.settings(NAME, roots=tls.authority.replace("authority", "stranger")))
 
 
@@ -242,7 +242,7 @@ def test_the_certificates_of_the_system_do_not_do_for_an_authority_of_its_own(tl
         f"postgresql://{at.user}:{at.password}@{NAME}:{at.port}/{at.database}?hostaddr=127.0.0.1", environ={}
     )
 
-    with pytest.raises(errors.TlsRefused, match=r"TLS with .* fails"):
+    with pytest.raises(errors.TlsFailed, match=r"TLS with .* fails"):
         connect(settings)
 
 
@@ -255,5 +255,5 @@ def test_a_server_without_tls_is_refused(fresh_database: str) -> None:
     url = at.set(host=NAME).update_query_dict({"hostaddr": "127.0.0.1"})
     settings = resolve(url, environ={})
 
-    with pytest.raises(errors.TlsRefused, match=f"{NAME}.* offers no TLS"):
+    with pytest.raises(errors.TlsFailed, match=f"{NAME}.* offers no TLS"):
         connect(settings)

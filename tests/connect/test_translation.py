@@ -174,7 +174,7 @@ def test_something_else_that_answers(answer: bytes) -> None:
 
 
 def test_tls_that_the_server_does_not_have(fresh_database: str) -> None:
-    with pytest.raises(errors.TlsRefused, match="sslmode=prefer"):
+    with pytest.raises(errors.TlsFailed, match="sslmode=prefer"):
         connect(resolve(f"{fresh_database}?sslmode=require"))
 
 
@@ -253,15 +253,15 @@ def test_a_lock_that_is_not_free_in_time(new_database: Callable[..., str]) -> No
 @pytest.mark.parametrize(
     ("words", "kind", "says"),
     [
-        ('FATAL:  no pg_hba.conf entry for host "10.0.0.1", user "a", database "b", no encryption', errors.TlsRefused, "requires TLS"),
+        ('FATAL:  no pg_hba.conf entry for host "10.0.0.1", user "a", database "b", no encryption', errors.TlsFailed, "requires TLS"),
         ('FATAL:  no pg_hba.conf entry for host "10.0.0.1", user "a", database "b", SSL encryption', errors.NotAdmitted, "does not admit"),
         ("FATAL:  the database system is starting up", errors.NotReady, "is not ready"),
         ("FATAL:  the database system is shutting down", errors.NotReady, "is not ready"),
         ("FATAL:  sorry, too many clients already", errors.TooManyConnections, "no connection left"),
         ("FATAL:  remaining connection slots are reserved for superusers", errors.TooManyConnections, "no connection left"),
         ('FATAL:  role "a" is not permitted to log in', errors.NotAdmitted, "does not let 'ada' log in"),
-        ("SSL error: certificate verify failed", errors.TlsRefused, "fails"),
-        ('server certificate for "x" does not match host name "y"', errors.TlsRefused, "fails"),
+        ("SSL error: certificate verify failed", errors.TlsFailed, "fails"),
+        ('server certificate for "x" does not match host name "y"', errors.TlsFailed, "fails"),
         ("could not translate host name \"x\" to address: Name or service not known", errors.WrongHost, "cannot be found"),
         ("FATAL:  la base de données est fermée", errors.Rejection, "reports an error"),
     ],

@@ -14,7 +14,7 @@ from dbschema.errors import NoTransaction, TenantExists
 from dbschema.models import TenantStatus
 from dbschema.sessions import tenant_session
 from dbschema.sessions.errors import ForeignTenant
-from dbschema.tools.tenants.errors import LifecycleError
+from dbschema.tools.tenants.errors import TenantsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -141,7 +141,7 @@ def test_an_id_that_another_slug_has_is_refused(a_database: Callable[..., Engine
 def test_what_is_no_slug_is_refused_and_nothing_stays(a_database: Callable[..., Engine], slug: str) -> None:
     engine = a_database()
 
-    with engine.connect() as connection, pytest.raises(LifecycleError, match=r"^The tenant is rejected: "):
+    with engine.connect() as connection, pytest.raises(TenantsError, match=r"^The tenant is rejected: "):
         create_tenant(connection, "Corner Bakery", slug)
 
     with engine.connect() as connection:

@@ -23,7 +23,7 @@ from dbschema import create_tenant
 from dbschema.errors import MissingPrivilege, NoSuchTenant, TenantExists
 from dbschema.models import metadata as models
 from dbschema.tools.tenants import export_tenant, import_tenant, remove_tenant
-from dbschema.tools.tenants.errors import BadExport, LifecycleError, OtherSchema, UndeclaredTables
+from dbschema.tools.tenants.errors import BadExport, OtherSchema, TenantsError, UndeclaredTables
 from dbschema.tools.tenants.folder import MANIFEST, parse
 
 if TYPE_CHECKING:
@@ -339,7 +339,7 @@ def test_an_export_overwrites_nothing(engine: Engine, tmp_path: Path) -> None:
         neighbour = connection.execute(text("SELECT id FROM tenants")).scalar_one()
     (tmp_path / "there").mkdir()
 
-    with pytest.raises(LifecycleError, match="nothing is overwritten"):
+    with pytest.raises(TenantsError, match="nothing is overwritten"):
         export_tenant(engine, neighbour, tmp_path / "there")
 
 
@@ -408,7 +408,7 @@ def test_any_manifest_is_read_or_refused(engine: Engine, export: Path, rows_of: 
         place[path[-1]] = value
         (export / MANIFEST).write_text(json.dumps(manifest))
 
-        with pytest.raises((LifecycleError, TenantExists)):
+        with pytest.raises((TenantsError, TenantExists)):
             import_tenant(engine, export)
 
     check()

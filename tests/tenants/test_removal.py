@@ -16,7 +16,7 @@ from dbschema import export_tenant, remove_tenant
 from dbschema.errors import NoSuchTenant, TenantsHidden
 from dbschema.sessions.errors import BadIdentity
 from dbschema.tools.tenants import count_rows, find_tenant, list_tenants
-from dbschema.tools.tenants.errors import LifecycleError, StillWritten, UndeclaredTables
+from dbschema.tools.tenants.errors import StillWritten, TenantsError, UndeclaredTables
 from dbschema.tools.tenants.scope import scope_of
 
 if TYPE_CHECKING:
@@ -276,7 +276,7 @@ def test_rows_that_would_outlive_their_tenant_stop_the_removal(
         for key in ("fk_readings_tenant_id", "fk_readings_tenant_id_device_id"):
             connection.execute(text(f"ALTER TABLE readings DROP CONSTRAINT {key}"))
 
-    with pytest.raises(LifecycleError, match="would stay in readings"):
+    with pytest.raises(TenantsError, match="would stay in readings"):
         remove_tenant(engine, tenant, metadata=own)
 
     assert count_rows(engine, tenant, metadata=own)["readings"] == 5

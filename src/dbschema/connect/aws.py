@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from dbschema.connect.errors import AwsRefused, bad_secret
+from dbschema.connect.errors import AwsDenied, bad_secret
 from dbschema.errors import ExtraMissing
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def read_secret(name: str, source: str, stage: Stage = "AWSCURRENT") -> Secret:
 
     Raises:
         ExtraMissing: boto3 is not installed.
-        AwsRefused: the secret cannot be read.
+        AwsDenied: the secret cannot be read.
         BadAddress: the secret does not describe a PostgreSQL database.
     """
     with _asking(source, f"the secret {name!r}", "secretsmanager:GetSecretValue") as (session, config):
@@ -90,7 +90,7 @@ def read_parameters(names: Sequence[str], source: str) -> dict[str, str]:
     """Read parameters of the parameter store, and decrypt them; omit those that do not exist.
 
     Raises:
-        ExtraMissing, AwsRefused: see `read_secret`.
+        ExtraMissing, AwsDenied: see `read_secret`.
     """
     with _asking(source, f"the parameters {', '.join(names)}", "ssm:GetParameters") as (session, config):
         client = session.client("ssm", region_name=_region("", session), config=config)
@@ -107,7 +107,7 @@ def auth_token(host: str, port: int, user: str, source: str) -> str:
         host: the host name of the cluster, instance or proxy; the token is valid for this name only.
 
     Raises:
-        ExtraMissing, AwsRefused: see `read_secret`.
+        ExtraMissing, AwsDenied: see `read_secret`.
     """
     with _asking(source, f"a token for {user!r} at {host}:{port}", "rds-db:connect") as (session, config):
         known = _RDS_HOST.search(host)
@@ -130,7 +130,7 @@ def call_data_api(operation: str, cluster: str, source: str, **arguments: str) -
 
     Raises:
         ExtraMissing: boto3 is not installed.
-        AwsRefused: the API rejects the call, or does not respond (`aws_code` is None).
+        AwsDenied: the API rejects the call, or does not respond (`aws_code` is None).
     """
     action = f"rds-data:{operation.title().replace('_', '')}"
     with _asking(source, f"the Data API of {cluster}", action) as (session, _):
@@ -154,11 +154,9 @@ def _asking(source: str, thing: str, action: str) -> Iterator[tuple[Session, Con
         code = str(error.response.get("Error", {}).get("Code", ""))
         reason = _one_line(f"{code}: {error.response.get('Error', {}).get('Message', '')}")
         step = _STEPS.get(code, _OTHER_STEP).format(action=action)
-        raise AwsRefused(source, thing, reason, aws_code=code, next_step=step) from error
+        raise AwsDenied(source, thing, reason, aws_code=code, next_step=step) from error
     except BotoCoreError as error:
-        raise AwsRefused(
-            source, thing, _one_line(str(error)), aws_code=None, next_step=_OTHER_STEP
-        ) from error
+        raise AwsDenied(source, thing, _one_line(str(error)), aws_code=None, next_step=_OTHER_STEP) from error
 
 
 def _aws_variables() -> int:

@@ -290,7 +290,7 @@ class _Opener:
         yield self._waiting.call(aws.read_secret, name, self._settings.source), "AWSCURRENT"
         try:
             previous = self._waiting.call(aws.read_secret, name, self._settings.source, "AWSPREVIOUS")
-        except errors.AwsRefused as error:
+        except errors.AwsDenied as error:
             if error.aws_code == "ResourceNotFoundException":  # it was never rotated
                 return
             raise

@@ -95,7 +95,7 @@ class DataApi:
             DataApiUnsupported: the statement is too long; nothing was sent.
             Rejection: PostgreSQL rejects the statement, as on a connection.
             Unanswered: it is unknown whether the statement was executed.
-            AwsRefused: the API rejects the call.
+            AwsDenied: the API rejects the call.
         """
         if len(statement) > LONGEST_STATEMENT:
             raise errors.DataApiUnsupported(
@@ -120,7 +120,7 @@ class DataApi:
         while True:
             try:
                 return call()
-            except errors.AwsRefused as error:
+            except errors.AwsDenied as error:
                 left = retry.left
                 if error.aws_code != "DatabaseResumingException":
                     raise _meaning(error, self) from error
@@ -161,11 +161,11 @@ class Transaction:
             aws.call_data_api(
                 operation, api.cluster, api.source, secretArn=api.secret, transactionId=self.name
             )
-        except errors.AwsRefused as error:
+        except errors.AwsDenied as error:
             raise _meaning(error, api) from error
 
 
-def _meaning(error: errors.AwsRefused, api: DataApi) -> ConnectError:
+def _meaning(error: errors.AwsDenied, api: DataApi) -> ConnectError:
     """Translate an error of the API; use the message of PostgreSQL if the API contains it."""
     text = error.reason.removeprefix(f"{error.aws_code}: ")
     state = _STATE.search(text)

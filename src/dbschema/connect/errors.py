@@ -67,7 +67,7 @@ def data_api_unsupported(cluster: str, what: str = "this operation") -> DataApiU
     )
 
 
-class AwsRefused(ConnectError):
+class AwsDenied(ConnectError):
     """AWS denies access to a secret, a parameter or the Data API, or cannot be reached.
 
     Changed: nothing.
@@ -81,7 +81,7 @@ class AwsRefused(ConnectError):
         next_step: what the reader can do; no full stop at its end.
     """
 
-    code = "aws-refused"
+    code = "aws-denied"
 
     def __init__(self, source: str, thing: str, reason: str, *, aws_code: str | None, next_step: str) -> None:
         self.source, self.thing, self.reason, self.aws_code = source, thing, reason, aws_code
@@ -181,14 +181,14 @@ class NotReady(Rejection):
     step = "Wait a moment and repeat"
 
 
-class TlsRefused(Rejection):
+class TlsFailed(Rejection):
     """Client and server do not agree on TLS: one side requires it, or a certificate is not trusted.
 
     Changed: nothing.
     Fix: set `DB_SSL_ROOT_CERT` or `sslmode` as the message says.
     """
 
-    code = "tls-refused"
+    code = "tls-failed"
 
 
 class WrongPassword(Rejection):

@@ -120,7 +120,7 @@ def resolve(
     Raises:
         BadAddress: the first address that is set cannot be parsed, or lacks a part.
         NoAddress: no address is set, and there is no fallback.
-        ExtraMissing, AwsRefused: AWS does not return the secret or the parameters that the variable names.
+        ExtraMissing, AwsDenied: AWS does not return the secret or the parameters that the variable names.
         DataApiUnsupported: only the RDS Data API is configured.
         BadSetting: a variable has a value that cannot be used.
     """

@@ -58,17 +58,17 @@ _NOT_POSTGRES: Final = Meaning(
     "Check host and port in {source}",
 )
 _NO_TLS: Final = Meaning(
-    errors.TlsRefused,
+    errors.TlsFailed,
     "{server} offers no TLS, and the address requires it",
     "Enable TLS in the server, or set sslmode=prefer (in the address, or as PGSSLMODE) if the network is trusted",
 )
 _TLS_DEMANDED: Final = Meaning(
-    errors.TlsRefused,
+    errors.TlsFailed,
     "{server} requires TLS: {reason}",
     "Add sslmode=verify-full (or require) to the address from {source}",
 )
 _CERTIFICATE: Final = Meaning(
-    errors.TlsRefused,
+    errors.TlsFailed,
     "TLS with {server} fails: {reason}",
     "Set DB_SSL_ROOT_CERT (or sslrootcert in the address) to the certificates of its authority, or check the host name in {source}",
 )

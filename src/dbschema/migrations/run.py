@@ -187,8 +187,8 @@ def failed(
     """
     state = None
     if is_of_the_database(error):
-        refusal = connect.translate(error, settings)
-        reason, remedy, state = refusal.reason, refusal.next_step, refusal.sqlstate
+        rejection = connect.translate(error, settings)
+        reason, remedy, state = rejection.reason, rejection.next_step, rejection.sqlstate
     elif _has_clear_message(error):
         reason, remedy = " ".join(str(error).split()).rstrip("."), "Correct the revision and repeat"
     else:

@@ -571,11 +571,11 @@ def test_a_statement_that_is_too_long_is_not_sent(api: connect.DataApi, compiled
 @pytest.mark.parametrize(
     ("refused", "kind", "says"),
     [
-        (Refused("SecretsErrorException"), errors.AwsRefused, "AURORA_SECRET_ARN"),
-        (Refused("ForbiddenException", status=403), errors.AwsRefused, "rds-data:ExecuteStatement"),
-        (Refused("AccessDeniedException", status=403), errors.AwsRefused, "rds-data:ExecuteStatement"),
-        (Refused("HttpEndpointNotEnabledException"), errors.AwsRefused, "enable-http-endpoint"),
-        (Refused("DatabaseNotFoundException", status=404), errors.AwsRefused, "instance"),
+        (Refused("SecretsErrorException"), errors.AwsDenied, "AURORA_SECRET_ARN"),
+        (Refused("ForbiddenException", status=403), errors.AwsDenied, "rds-data:ExecuteStatement"),
+        (Refused("AccessDeniedException", status=403), errors.AwsDenied, "rds-data:ExecuteStatement"),
+        (Refused("HttpEndpointNotEnabledException"), errors.AwsDenied, "enable-http-endpoint"),
+        (Refused("DatabaseNotFoundException", status=404), errors.AwsDenied, "instance"),
         (Refused("InternalServerErrorException", status=500), errors.Unanswered, "Repeat"),
     ],
     ids=lambda value: getattr(value, "code", ""),

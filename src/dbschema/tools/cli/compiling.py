@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Annotated
 
-from dbschema.errors import CallRefused
+from dbschema.errors import CallRejected
 from dbschema.tools import application
 from dbschema.tools.cli.exit_codes import FOUND
 from dbschema.tools.cli.options import Json, Models, Scripts, Url
@@ -35,7 +35,7 @@ def compile_(
     screen = Screen(as_json=as_json)
     chosen = chosen_scripts(scripts)
     if chosen is not None and models is None:
-        raise CallRefused(
+        raise CallRejected(
             "The models of the application are not named",
             f"Name them with --models or {application.VARIABLE}",
         )

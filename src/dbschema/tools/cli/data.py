@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Annotated, Any
 
-from dbschema.errors import CallRefused
+from dbschema.errors import CallRejected
 from dbschema.tools.cli.options import Json, Url
 from dbschema.tools.cli.output import Screen, plural
 from dbschema.tools.cli.parser import Command, Flag
@@ -58,10 +58,10 @@ def reset(
 
     screen = Screen(as_json=as_json)
     if not yes:
-        raise CallRefused("This removes all data of the database", "Repeat with --yes if that is meant")
+        raise CallRejected("This removes all data of the database", "Repeat with --yes if that is meant")
     settings = database(url, screen)
     if settings.source != connect.FLAG and not settings.is_private:
-        raise CallRefused(
+        raise CallRejected(
             f"{settings.place} is named by {settings.source} only, and a reset removes all of its data",
             f"Give its address with --url, or unset {settings.source} to reset the private server",
         )

@@ -6,7 +6,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from dbschema.errors import CallRefused, DbSchemaError
+from dbschema.errors import CallRejected, DbSchemaError
 from dbschema.tools.cli.output import coloured, one_line
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def run_command(command: Callable[[], int], *, debug: Callable[[], bool]) -> int
         # Rich raises SystemExit on a broken pipe; nothing else raises it here.
         return _no_reader()
     except Exception as error:  # the user gets one line for any error
-        traced = debug() and not isinstance(error, CallRefused)
+        traced = debug() and not isinstance(error, CallRejected)
         return _report(_message(error), error if traced else None)
     return code
 

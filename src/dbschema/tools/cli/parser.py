@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any, NoReturn, TypeAlias
 
-from dbschema.errors import CallRefused
+from dbschema.errors import CallRejected
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ class Command:
             environ: the environment variables.
 
         Raises:
-            CallRefused: the call is wrong.
+            CallRejected: the call is wrong.
         """
         found = read(self, path, words, self.parameters, short_help=self.short_help)
         if found.pop(HELP, False):
@@ -173,7 +173,7 @@ class Group:
         """Return the options before the name of a command, and the words from that name on.
 
         Raises:
-            CallRefused: an option is wrong.
+            CallRejected: an option is wrong.
         """
         own = list(takewhile(lambda word: word.startswith("-") and word != "--", words))
         rest = list(words[len(own) :])
@@ -184,7 +184,7 @@ class Group:
         """Return the command with this name.
 
         Raises:
-            CallRefused: there is no such command.
+            CallRejected: there is no such command.
         """
         names = {command.name: command for command in self}
         if name not in names:
@@ -203,7 +203,7 @@ def read(
     """Parse `words` and return the values of `parameters`, by name.
 
     Raises:
-        CallRefused: a value is missing or wrong, or a word belongs to no parameter.
+        CallRejected: a value is missing or wrong, or a word belongs to no parameter.
     """
     parser = plain_parser(command, path)
     options = _option_strings(parameters, short_help=short_help)
@@ -212,7 +212,7 @@ def read(
     try:
         namespace, unknown = parser.parse_known_args(own)
     except ArgumentError as error:
-        # The conversion of a value raises CallRefused, so argparse only reports a missing or a superfluous value.
+        # The conversion of a value raises CallRejected, so argparse only reports a missing or a superfluous value.
         takes_value = isinstance(options.get(error.argument_name or ""), Option)
         wrong = "requires an argument" if takes_value else "does not take a value"
         reject(path, f"Option '{error.argument_name}' {wrong}")
@@ -272,9 +272,9 @@ def reject(path: str, what: str, hint: str = "") -> NoReturn:
     """Reject a call with a reference to the help of the command.
 
     Raises:
-        CallRefused: always.
+        CallRejected: always.
     """
-    raise CallRefused(what, f"{hint}See '{path} --help'")
+    raise CallRejected(what, f"{hint}See '{path} --help'")
 
 
 def truth(text: str) -> bool:

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from dbschema.errors import CallRefused
+from dbschema.errors import CallRejected
 from dbschema.tools.cli.options import Json, Url
 from dbschema.tools.cli.output import Screen, ask, is_terminal
 from dbschema.tools.cli.parser import Command, Flag, Rest
@@ -82,7 +82,7 @@ def down(
         if not yes and sys.stdin.isatty() and is_terminal(sys.stdout):
             answer = ask(f"Remove all data of the private server in {server.home}? [y/N]", sys.stdout)
             if answer.lower() not in {"y", "yes"}:
-                raise CallRefused(
+                raise CallRejected(
                     "Nothing was done: the question was not answered with yes", "Answer y, or call with --yes"
                 )
         running = server.status().running
@@ -147,7 +147,7 @@ def _find_psql(settings: "Settings") -> Path:
     for folder in (*folders, *candidate_folders()):
         if os.access(folder / "psql", os.X_OK):
             return folder / "psql"
-    raise CallRefused(
+    raise CallRejected(
         "The program psql is not on PATH, nor beside a server of this machine",
         "Install PostgreSQL's client (Debian and Ubuntu: apt-get install postgresql-client)",
     )

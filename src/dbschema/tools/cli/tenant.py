@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
 from dbschema._progress import progress_bar
-from dbschema.errors import CallRefused
+from dbschema.errors import CallRejected
 from dbschema.tools.application import load_models
 from dbschema.tools.cli.options import Json, Models, Url
 from dbschema.tools.cli.output import Screen, ask, plural
@@ -203,10 +203,10 @@ def _ask(found: "Tenant", place: str) -> None:
     """Ask for the slug, because a plain yes is easy to give by mistake.
 
     Raises:
-        CallRefused: there is no terminal to ask on, or the answer is not the slug.
+        CallRejected: there is no terminal to ask on, or the answer is not the slug.
     """
     if not sys.stdin.isatty():
-        raise CallRefused(
+        raise CallRejected(
             f"This removes tenant {found.slug} ({found.tenant_name}) from {place} for good",
             "Repeat with --yes if that is meant",
         )
@@ -215,7 +215,7 @@ def _ask(found: "Tenant", place: str) -> None:
         sys.stderr,
     )
     if typed != found.slug:
-        raise CallRefused(f"{typed!r} is not the slug of the tenant, and nothing was removed", "Call again")
+        raise CallRejected(f"{typed!r} is not the slug of the tenant, and nothing was removed", "Call again")
 
 
 @contextmanager

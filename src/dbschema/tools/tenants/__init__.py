@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dbschema._progress import Progress
-from dbschema.tools.tenants.errors import LifecycleError
+from dbschema.tools.tenants.errors import TenantsError
 from dbschema.tools.tenants.exporting import export_tenant
 from dbschema.tools.tenants.folder import Manifest, TableEntry
 from dbschema.tools.tenants.importing import import_tenant
@@ -11,11 +11,11 @@ from dbschema.tools.tenants.records import count_rows, create_tenant, find_tenan
 from dbschema.tools.tenants.removal import Removed, remove_tenant
 
 __all__ = [
-    "LifecycleError",
     "Manifest",
     "Progress",
     "Removed",
     "TableEntry",
+    "TenantsError",
     "count_rows",
     "create_tenant",
     "export_tenant",

@@ -31,17 +31,17 @@ NOT_PRIVILEGED = "42501"
 _DATA = ("22", "23")
 
 
-class LifecycleError(DbSchemaError):
+class TenantsError(DbSchemaError):
     """A tenant cannot be created, exported, imported or removed.
 
     Changed: nothing, unless the message says otherwise.
     Fix: follow the message.
     """
 
-    code = "lifecycle"
+    code = "tenants"
 
 
-class UndeclaredTables(LifecycleError):
+class UndeclaredTables(TenantsError):
     """The models do not declare every table that holds rows of tenants, or not exactly one table of tenants.
 
     Changed: nothing.
@@ -78,7 +78,7 @@ def no_table_of_tenants(declared: Sequence[str]) -> UndeclaredTables:
     )
 
 
-class BadExport(LifecycleError):
+class BadExport(TenantsError):
     """The files are not an export, were changed since the export, or hold rows that the database rejects.
 
     Changed: nothing.
@@ -109,7 +109,7 @@ def bad_rows(table: str, message: str) -> BadExport:
     return BadExport(table, f"The rows of table {table} are rejected: {message}", "Nothing was written")
 
 
-class OtherSchema(LifecycleError):
+class OtherSchema(TenantsError):
     """The database has another revision, other tables or other columns than the one that the tenant was exported from.
 
     Changed: nothing.
@@ -128,7 +128,7 @@ class OtherSchema(LifecycleError):
         )
 
 
-class StillWritten(LifecycleError):
+class StillWritten(TenantsError):
     """Other sessions lock the rows of a tenant, or write new ones, until the deadline of its removal.
 
     Changed: the committed batches stay removed.
@@ -207,24 +207,24 @@ def must_own_tables(role: str, tables: Sequence[str]) -> MissingPrivilege:
     )
 
 
-def bad_tenant(message: str) -> LifecycleError:
+def bad_tenant(message: str) -> TenantsError:
     """The database rejects the name, the slug or the status of a tenant."""
-    return LifecycleError(
+    return TenantsError(
         f"The tenant is rejected: {message}",
         "A slug has up to 63 lower case letters, digits and hyphens, and no hyphen at its ends",
     )
 
 
-def folder_taken(folder: Path) -> LifecycleError:
+def folder_taken(folder: Path) -> TenantsError:
     """The folder of an export exists."""
-    return LifecycleError(
+    return TenantsError(
         f"The folder {str(folder)!r} exists already, and nothing is overwritten", "Name a new folder"
     )
 
 
-def rows_left(tenant: UUID, tables: Sequence[str]) -> LifecycleError:
+def rows_left(tenant: UUID, tables: Sequence[str]) -> TenantsError:
     """Rows would remain after a removal, because their table has no foreign key to the tenants."""
-    return LifecycleError(
+    return TenantsError(
         f"Rows of tenant {tenant} would stay in {', '.join(tables)}",
         "Add a cascading foreign key to the tenants to these tables, as TenantScoped does",
     )

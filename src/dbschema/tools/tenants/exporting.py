@@ -55,7 +55,7 @@ def export_tenant(
     Raises:
         BadIdentity: `tenant_id` is not a UUID.
         NoSuchTenant: the tenant does not exist, or is hidden from the role.
-        LifecycleError: the folder exists already.
+        TenantsError: the folder exists already.
         UndeclaredTables: tenants have rows in tables that the metadata does not declare.
         NotMigrated, MissingPrivilege: a table is missing, or the role may not read it.
     """

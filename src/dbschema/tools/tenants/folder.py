@@ -166,7 +166,7 @@ def new_folder(folder: Path) -> Iterator[Path]:
     Only its owner may read it, because it contains the data of a tenant.
 
     Raises:
-        LifecycleError: `folder` exists already.
+        TenantsError: `folder` exists already.
     """
     if os.path.lexists(folder):
         raise folder_taken(folder)

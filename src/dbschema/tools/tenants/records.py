@@ -68,7 +68,7 @@ def create_tenant(
 
     Raises:
         TenantExists: another tenant has the slug or the id.
-        LifecycleError: the database rejects the name or the slug.
+        TenantsError: the database rejects the name or the slug.
         BadIdentity: `tenant_id` is not a UUID.
         ForeignTenant: `bind` is a session of another tenant.
         SeedError: the reference data conflicts with rows of the tenant.

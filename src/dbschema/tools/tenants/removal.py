@@ -101,7 +101,7 @@ def remove_tenant(
         NoSuchTenant: the tenant does not exist, or is hidden from the role.
         UndeclaredTables: tenants have rows in tables that the metadata does not declare.
         StillWritten: other sessions lock its rows, or write new rows, for too long.
-        LifecycleError: rows would remain, because their table has no foreign key to the tenants.
+        TenantsError: rows would remain, because their table has no foreign key to the tenants.
         MissingPrivilege: the role may not delete the rows of a table.
         ValueError: `batch` is not positive.
     """
