@@ -45,7 +45,15 @@ def kinds(upgrade_ops: ops.UpgradeOps | None) -> set[str]:
     return {item[0] for item in upgrade_ops.as_diffs()}
 
 
-ALL = {"add_table", "add_role", "add_function", "add_row_security", "add_policy", "add_trigger", "add_grant"}
+ALL = {
+    "add_table",
+    "add_role",
+    "add_function",
+    "add_row_level_security",
+    "add_policy",
+    "add_trigger",
+    "add_grant",
+}
 
 
 def test_importing_alembic_imports_no_more_than_the_plugin_itself() -> None:

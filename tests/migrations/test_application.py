@@ -125,9 +125,14 @@ def test_an_application_writes_and_runs_revisions_beside_ours(application: Path,
 
 
 def assert_clean(revision: Path) -> None:
-    """Formatted, it passes the linter of this repository."""
+    """Formatted, it passes the linter of this repository, with the exemptions of alembic/versions."""
     ruff = str(Path(sys.executable).with_name("ruff"))
     settings = ["--config", str(Path(__file__).resolve().parents[2] / "pyproject.toml"), "--no-cache"]
     subprocess.run([ruff, "format", *settings, revision], check=True, capture_output=True)
-    done = subprocess.run([ruff, "check", *settings, revision], check=False, capture_output=True, text=True)
+    done = subprocess.run(
+        [ruff, "check", *settings, "--extend-ignore", "D103", revision],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stdout

@@ -114,7 +114,7 @@ def test_every_way_to_build_gives_the_same_database(way: str, database: str, fre
 DRIFTS = {
     "modify_trigger": "ALTER TABLE users DISABLE TRIGGER update_users_updated_at",
     "modify_policy": "ALTER POLICY tenant_isolation ON users USING (true)",
-    "modify_row_security": "ALTER TABLE users NO FORCE ROW LEVEL SECURITY",
+    "modify_row_level_security": "ALTER TABLE users NO FORCE ROW LEVEL SECURITY",
     "modify_grant": "GRANT DELETE ON audit_logs TO dbschema_app",
     "remove_grant": "GRANT SELECT ON users TO PUBLIC",
     "remove_function": "CREATE FUNCTION by_hand() RETURNS int LANGUAGE sql AS 'SELECT 1'",

@@ -13,6 +13,7 @@ them as plain SQL. The order in an upgrade is as follows; a downgrade has the ex
 
 from __future__ import annotations
 
+import re
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
@@ -81,7 +82,7 @@ class ObjectOp(MigrateOperation):
     def to_diff_tuple(self) -> tuple[Any, ...]:
         """Return the operation as `alembic check` prints it: verb and kind, name, table, schema."""
         identity = self.identity
-        kind = identity.kind.replace(" ", "_")
+        kind = re.sub(r"\W", "_", identity.kind)
         table = () if identity.table in {"", identity.name} else (identity.table,)
         schema = () if identity.schema is None else (identity.schema,)
         return (f"{self.verb}_{kind}", identity.name, *table, *schema)

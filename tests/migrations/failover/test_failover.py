@@ -152,7 +152,7 @@ def test_an_upgrade_whose_writer_dies_within_a_revision_ends_on_the_next_as_an_u
     assert [step for step in upgrade.steps if not step[3]] == [
         ("one", 1, 4, False), ("two", 2, 4, False), ("two", 2, 4, False), ("three", 3, 4, False), ("four", 4, 4, False),
     ]  # fmt: skip
-    assert "goes on with the instance that writes now" in caplog.text
+    assert "The run continues on the new writer instance" in caplog.text
     assert now(pair) == undisturbed(pair, scripts)
 
 
