@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -103,7 +104,7 @@ def test_everything_is_found_once(scenario: Scenario) -> None:
 
 @pytest.mark.parametrize("name", OBJECTS)
 def test_each_kind_can_be_switched_off(scenario: Scenario, name: str) -> None:
-    (kind,) = {f"add_{item.kind.replace(' ', '_')}" for key, item in OBJECTS.items() if key == name}
+    (kind,) = {re.sub(r"\W", "_", f"add_{item.kind}") for key, item in OBJECTS.items() if key == name}
 
     found = kinds(
         scenario.autogenerate(

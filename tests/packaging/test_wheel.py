@@ -110,6 +110,7 @@ def test_the_sdist_holds_what_a_build_needs_and_no_tests(unpacked_sdist: Path) -
         "CHANGELOG.md",
         "pyproject.toml",
         "PKG-INFO",
+        "LICENSE",
         ".gitignore",
     }
 
