@@ -14,7 +14,7 @@ from sqlalchemy.exc import OperationalError
 from dbschema._retry import Pauses
 from dbschema.connect import connection as opening
 from dbschema.connect import errors, resolve, translate
-from dbschema.connect.engine import create_async_engine
+from dbschema.connect.asynchronous import create_async_engine
 
 if TYPE_CHECKING:
     import socket

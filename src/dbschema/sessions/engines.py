@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import QueuePool
 
 from dbschema import connect
-from dbschema.connect import engine
+from dbschema.connect import asynchronous
 
 if TYPE_CHECKING:
     from sqlalchemy import URL, Engine
@@ -51,7 +51,7 @@ def create_async_engine(
 ) -> AsyncEngine:
     """Create a pooled engine for asyncio, over psycopg's async connections. See `create_engine`."""
     settings = _settings(url, proxy=proxy)
-    return engine.create_async_engine(settings, **_with_defaults(settings, application_name, options))
+    return asynchronous.create_async_engine(settings, **_with_defaults(settings, application_name, options))
 
 
 def _settings(url: str | URL | None, *, proxy: bool) -> connect.Settings:

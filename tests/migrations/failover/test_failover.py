@@ -15,7 +15,7 @@ from pair import HOSTS, PATTERN
 from dbschema import connect
 from dbschema.catalog import introspect
 from dbschema.connect import errors
-from dbschema.connect.engine import create_async_engine
+from dbschema.connect.asynchronous import create_async_engine
 from dbschema.migrations import result, runner
 from dbschema.migrations.errors import RevisionFailed
 from dbschema.migrations.history import History
