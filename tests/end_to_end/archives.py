@@ -27,7 +27,16 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 CACHE = ROOT / "build" / "lambda"
 VERSIONS = "dbschema/migrations/_alembic/versions"
-BUILT_FROM = ("src", "alembic", "scripts", "requirements", "pyproject.toml", "README.md", "lambda_entry.py")
+BUILT_FROM = (
+    "src",
+    "alembic",
+    "scripts",
+    "requirements",
+    "pyproject.toml",
+    "README.md",
+    "LICENSE",
+    "lambda_entry.py",
+)
 
 # What Lambda's runtime for Python brings: its own client, and boto3.
 RUNTIME = {

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 ARCHITECTURES = {"arm64": "aarch64", "x86_64": "x86_64"}
 ELF_MACHINES = {"arm64": 183, "x86_64": 62}
-FOR_APPLICATIONS = ("dbschema.connect.connection", "dbschema.sessions")
+FOR_APPLICATIONS = ("dbschema.connect.asynchronous", "dbschema.sessions")
 """Modules that no event needs: they serve programs that have tenants, or run on asyncio, which takes greenlet."""
 
 EXTRAS = ("aws_advanced_python_wrapper", "filelock")
